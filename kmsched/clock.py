@@ -1,0 +1,37 @@
+"""Time as a parameter: what daemon, executor and clients may ask of a clock.
+
+Knows monotonic time, wall time and sleeping.  The simulator and tests pass their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Deadlines use `monotonic`; only what people or other machines read uses `wall`."""
+
+    def monotonic(self) -> float:
+        """Seconds that only go forward; the origin means nothing."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the Unix epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,86 @@
+"""Every error that kmsched raises on purpose, and every exit code.
+
+    KmError
+    ├── Retryable          the same call may go through later; the caller backs off and tries again
+    │   ├── Unavailable    no answer, refused, 5xx, redirect without a target, deadline passed
+    │   └── Conflict       409: read again, then decide
+    └── Fatal              trying again cannot help; carries an exit code
+        ├── UsageError         2   the command line
+        ├── ConfigRefused     10   flags, files or credentials that cannot work
+        ├── FrameworkRemoved  12   Mesos says that the framework id is completed
+        ├── FrameworkIdMissing 13  pods are bound by us, but no framework id is stored
+        └── ProtocolError     70   an upstream sent what its protocol does not allow
+
+A message says what was wrong, with which value, and what to do.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_CONFIG = 10
+EXIT_DEPOSED = 11
+EXIT_FRAMEWORK_REMOVED = 12
+EXIT_FRAMEWORK_ID_MISSING = 13
+EXIT_MISMATCH = 14
+EXIT_ARTIFACT = 20
+EXIT_INTERNAL = 70
+
+#: code -> (meaning, whether a supervisor should start the process again)
+EXIT_CODES: MappingProxyType[int, tuple[str, bool]] = MappingProxyType(
+    {
+        EXIT_OK: ("done, or ended as asked", False),
+        EXIT_USAGE: ("the command line is wrong", False),
+        EXIT_CONFIG: ("the configuration is refused", False),
+        EXIT_DEPOSED: ("another scheduler leads; start me again as a standby", True),
+        EXIT_FRAMEWORK_REMOVED: ("Mesos has removed the framework", False),
+        EXIT_FRAMEWORK_ID_MISSING: ("pods are bound, but the framework id is missing", False),
+        EXIT_MISMATCH: ("what was expected does not match", False),
+        EXIT_ARTIFACT: ("artifacts (20 to 39)", False),
+        EXIT_INTERNAL: ("internal error", True),
+    }
+)
+
+
+class KmError(Exception):
+    """Root of the tree above."""
+
+
+class Retryable(KmError):
+    """The same call may go through later."""
+
+
+class Unavailable(Retryable):
+    """The upstream did not answer, or answered that it cannot serve now."""
+
+
+class Conflict(Retryable):
+    """The upstream's object is not what the call expected: read again, then decide."""
+
+
+class Fatal(KmError):
+    """Trying again cannot help."""
+
+    exit_code = EXIT_INTERNAL
+
+
+class UsageError(Fatal):
+    exit_code = EXIT_USAGE
+
+
+class ConfigRefused(Fatal):
+    exit_code = EXIT_CONFIG
+
+
+class FrameworkRemoved(Fatal):
+    exit_code = EXIT_FRAMEWORK_REMOVED
+
+
+class FrameworkIdMissing(Fatal):
+    exit_code = EXIT_FRAMEWORK_ID_MISSING
+
+
+class ProtocolError(Fatal):
+    exit_code = EXIT_INTERNAL
