@@ -1,0 +1,133 @@
+"""What is to be done: the only output of `core.step`.  Imperative, frozen; each carries its cause and its reason.
+
+The runner executes them and feeds back how they ended as events.  Mesos calls keep their order; Kubernetes calls
+keep it per pod.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kmsched.core.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One task of an ACCEPT. `mode`: "bind" waits for the Binding, "adopt" takes over a pod that is bound."""
+
+    task_id: str
+    pod_key: str
+    pod_uid: str
+    mode: str
+    resources: Resources  # pods is never sent: Mesos does not count them
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptOffers:
+    """All held offers of one agent, and what is launched on them. The rest is refused for `refuse_s`."""
+
+    agent_id: str
+    offer_ids: tuple[str, ...]
+    launches: tuple[Launch, ...]
+    refuse_s: float
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineOffers:
+    offer_ids: tuple[str, ...]
+    refuse_s: float
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressOffers:
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviveOffers:
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeUpdate:
+    agent_id: str
+    task_id: str
+    update_id: str
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillTask:
+    task_id: str
+    agent_id: str  # "" when unknown
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileTasks:
+    """(task_id, agent_id) pairs; none at all asks for every task (implicit)."""
+
+    tasks: tuple[tuple[str, str], ...]
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BindPod:
+    key: str
+    uid: str
+    resource_version: str
+    node_name: str
+    task_id: str
+    annotations: tuple[tuple[str, str], ...]
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptPod:
+    """Patch the pod's annotations from the old task to the new one (uid, version and old value are preconditions)."""
+
+    key: str
+    uid: str
+    resource_version: str
+    old_task_id: str
+    task_id: str
+    annotations: tuple[tuple[str, str], ...]
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPod:
+    """An event on the pod that people read: FailedScheduling, Scheduled, ..."""
+
+    key: str
+    uid: str
+    kind: str  # Normal | Warning
+    topic: str  # FailedScheduling | Scheduled | FailedLaunch
+    message: str
+    cause: str
+    reason: str
+
+
+Effect = (
+    AcceptOffers
+    | DeclineOffers
+    | SuppressOffers
+    | ReviveOffers
+    | AcknowledgeUpdate
+    | KillTask
+    | ReconcileTasks
+    | BindPod
+    | AdoptPod
+    | ReportPod
+)

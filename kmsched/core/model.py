@@ -1,0 +1,136 @@
+"""What the core knows of pods, nodes and agents: frozen values, free of any protocol's spelling.
+
+`wire.kube` and `wire.offers` make them; nothing here parses, formats or looks at a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from kmsched.core.resources import Resources
+
+ANNOTATION_PREFIX = "k8s.mesosphere.io/"
+ATTRIBUTE_LABEL_PREFIX = "k8s.mesosphere.io/attribute-"
+TASK_ID_ANNOTATION = ANNOTATION_PREFIX + "taskId"
+EXECUTOR_PREFIX = "km-"
+#: taints that tell the life of a kubelet; no veto where the executor will be started (protocol rule 8)
+LIFECYCLE_TAINTS = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Phase(Enum):
+    """A pod's phase as the API server tells it."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    key: str
+    value: str
+    effect: str  # NoSchedule | PreferNoSchedule | NoExecute
+
+
+@dataclass(frozen=True, slots=True)
+class Toleration:
+    """key "" with operator Exists tolerates all; effect "" means every effect."""
+
+    key: str
+    operator: str  # Equal | Exists
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod as the API server holds it; `requests` is what kube-scheduler and kubelet count for it."""
+
+    key: str  # "namespace/name"
+    uid: str
+    resource_version: str
+    scheduler_name: str
+    node_name: str  # "" while unbound
+    phase: Phase
+    is_terminating: bool
+    is_static: bool  # static or mirror: kubelet made it, it is counted and never given a task
+    is_gated: bool  # has schedulingGates
+    priority: int
+    created_s: float  # wall time of creation
+    requests: Resources
+    node_selector: Mapping[str, str] = NOTHING
+    tolerations: tuple[Toleration, ...] = ()
+    extended: tuple[tuple[str, int], ...] = ()  # requested resources of other names
+    unsupported: str = ""  # words for a rule in the spec that is not understood, and so cannot be obeyed
+    task_id: str = ""  # annotation: the task that is current for this pod
+    owner_uid: str = ""
+
+    @property
+    def is_bound(self) -> bool:
+        return bool(self.node_name)
+
+    @property
+    def holds_resources(self) -> bool:
+        """Does kubelet count it at admission (if it is on a node)?"""
+        return not self.phase.is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Kubernetes Node."""
+
+    name: str
+    allocatable: Resources
+    labels: Mapping[str, str] = NOTHING
+    taints: tuple[Taint, ...] = ()
+    is_unschedulable: bool = False  # cordoned
+    is_ready: bool = False
+    boot_id: str = ""
+    extended: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One Mesos offer, in one role."""
+
+    offer_id: str
+    agent_id: str
+    hostname: str
+    resources: Resources
+    attributes: Mapping[str, str] = NOTHING
+    executor_ids: frozenset[str] = frozenset()  # executors of this framework that run on the agent
+
+    @property
+    def node_name(self) -> str:
+        return self.hostname.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the core must know of the configuration. Durations in seconds."""
+
+    executor_id: str
+    executor_resources: Resources
+    scheduler_name: str = "default-scheduler"
+    offer_ttl_s: float = 5.0
+    refuse_s: float = 5.0
+    launch_timeout_s: float = 120.0
+    backoff_first_s: float = 1.0
+    backoff_max_s: float = 60.0
+    adoption_retry_s: float = 1.0
+    kill_retry_s: float = 5.0
+    reconcile_retry_first_s: float = 1.0
+    reconcile_retry_max_s: float = 30.0
+    reconcile_interval_s: float = 300.0
+    settle_timeout_s: float = 20.0
+    pods_per_node: int = 110
