@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from kmsched.core.resources import Resources
 
@@ -53,6 +54,31 @@ class Toleration:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """What a required node affinity asks of one label, or of one field of the Node."""
+
+    key: str
+    operator: str  # In | NotIn | Exists | DoesNotExist | Gt | Lt
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTerm:
+    """One alternative of a required node affinity: every requirement holds.  A term without any matches nothing."""
+
+    labels: tuple[Requirement, ...] = ()
+    fields: tuple[Requirement, ...] = ()  # metadata.name is the only field there is
+
+
+class HostPort(NamedTuple):
+    """A port of the host that a container takes; ip "0.0.0.0" is every address."""
+
+    protocol: str  # TCP | UDP | SCTP
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """A pod as the API server holds it; `requests` is what kube-scheduler and kubelet count for it."""
 
@@ -74,6 +100,8 @@ class Pod:
     unsupported: str = ""  # words for a rule in the spec that is not understood, and so cannot be obeyed
     task_id: str = ""  # annotation: the task that is current for this pod
     owner_uid: str = ""
+    node_affinity: tuple[NodeTerm, ...] | None = None  # required: one of these; None asks for nothing
+    host_ports: frozenset[HostPort] = frozenset()
 
     @property
     def is_bound(self) -> bool:
