@@ -1,0 +1,230 @@
+"""May this pod go to this agent?  One table of filters; each has no objection, or says in words what it is.
+
+Two ledgers must both fit: what Mesos has offered, and what kubelet will count at admission.  A filter looks at one
+pod and one agent and decides nothing: who goes where is `core.cycle`'s, and what is free is told by the caller.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kmsched.core.affinity import is_met, is_tolerated
+from kmsched.core.model import LIFECYCLE_TAINTS, NOTHING, HostPort, Pod, Settings, Taint
+from kmsched.core.resources import SPOKEN, Resources
+
+ANY_ADDRESS = "0.0.0.0"
+#: Kubernetes marks a cordoned Node with this taint too; who tolerates it may go there
+UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
+NO_AGENTS = "0/0 agents: no agent has offered anything yet"
+NO_PORTS: frozenset[HostPort] = frozenset()
+NO_COUNTS: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One agent as a pod would find it now."""
+
+    agent_id: str
+    hostname: str
+    node_name: str
+    offered: Resources  # all held offers together, less what this cycle took and the share of an executor to be started
+    room: Resources  # kubelet's ledger: allocatable less every non-terminal or assumed pod there
+    labels: Mapping[str, str] = NOTHING  # of its Node, or of the Node that it would get
+    taints: tuple[Taint, ...] = ()
+    is_cordoned: bool = False
+    extended: Mapping[str, int] = NO_COUNTS  # what is free of resources of other names
+    executor_id: str = ""  # the one that runs there or was launched there; "" none
+    used_ports: frozenset[HostPort] = NO_PORTS
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """Why not here.  `is_static`: nothing that ends or is offered there can help; the pod, the Node or the executor
+    must change.  `shortfall`: (name as users say it, how much is missing, its unit), of the ledger named by `ledger`.
+    """
+
+    filter: str
+    reason: str
+    is_static: bool
+    shortfall: tuple[tuple[str, int, str], ...] = ()
+    ledger: str = ""  # offers | kubelet
+
+
+Filter = Callable[[Pod, Place, Settings], Veto | None]
+
+
+def veto(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    """The first objection in the order of the table; None if the pod fits.
+
+    A pod that is bound already was admitted there: only what its new task needs is asked then.
+    """
+    for _, objection in ADOPTION_FILTERS if pod.node_name else FILTERS:
+        found = objection(pod, place, settings)
+        if found is not None:
+            return found
+    return None
+
+
+def explain(vetoes: Sequence[Veto], agents: int) -> str:
+    """One line for people: "0/12 agents: 5 insufficient cpu (offers, short by 250m at best), 7 cordoned".
+
+    `agents` counts all that are known; those without a veto have no offer to be judged by.
+    """
+    if agents == 0:
+        return NO_AGENTS
+    counts: Counter[str] = Counter()
+    short: dict[tuple[str, tuple[str, ...]], list[Veto]] = {}
+    for one in vetoes:
+        if one.shortfall:
+            short.setdefault((one.ledger, tuple(name for name, _, _ in one.shortfall)), []).append(one)
+        else:
+            counts[one.reason] += 1
+    for (ledger, _), alike in short.items():
+        best = tuple(
+            (name, min(one.shortfall[i][1] for one in alike), unit)
+            for i, (name, _, unit) in enumerate(alike[0].shortfall)
+        )
+        counts[_short_words(best, ledger, " at best")] += len(alike)
+    if agents > len(vetoes):
+        counts["without an offer now"] += agents - len(vetoes)
+    causes = sorted(counts.items(), key=lambda cause: (-cause[1], cause[0]))
+    return f"0/{agents} agents: " + ", ".join(f"{count} {words}" for words, count in causes)
+
+
+def _short_words(shortfall: Sequence[tuple[str, int, str]], ledger: str, suffix: str = "") -> str:
+    names = " and ".join(name for name, _, _ in shortfall)
+    amounts = " and ".join(f"{missing}{unit}" for _, missing, unit in shortfall)
+    return f"insufficient {names} ({ledger}, short by {amounts}{suffix})"
+
+
+def _insufficient(name: str, shortfall: tuple[tuple[str, int, str], ...], ledger: str) -> Veto:
+    return Veto(name, _short_words(shortfall, ledger), False, shortfall, ledger)
+
+
+# --- the filters
+
+
+def _spec(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not pod.unsupported:
+        return None
+    return Veto("spec", f"the pod asks for what is not supported: {pod.unsupported}", True)
+
+
+def _node_name(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not pod.node_name or pod.node_name == place.node_name:
+        return None
+    return Veto("nodeName", f"nodeName is {pod.node_name}", True)
+
+
+def _node_selector(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    for key, value in pod.node_selector.items():
+        if place.labels.get(key) != value:
+            return Veto("nodeSelector", f"nodeSelector {key}={value} does not match", True)
+    return None
+
+
+def _node_affinity(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if pod.node_affinity is None:
+        return None
+    for term in pod.node_affinity:
+        if is_met(term, place.labels, place.node_name):
+            return None
+    return Veto("nodeAffinity", "required node affinity does not match", True)
+
+
+def _cordon(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not place.is_cordoned or is_tolerated(UNSCHEDULABLE, pod.tolerations):
+        return None
+    return Veto("cordon", "cordoned", True)
+
+
+def _taints(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    for taint in place.taints:
+        if taint.effect == "PreferNoSchedule" or taint.key in LIFECYCLE_TAINTS:
+            continue
+        if not is_tolerated(taint, pod.tolerations):
+            value = f"={taint.value}" if taint.value else ""
+            return Veto("taints", f"taint {taint.key}{value}:{taint.effect}", True)
+    return None
+
+
+def _executor(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not place.executor_id or place.executor_id == settings.executor_id:
+        return None
+    return Veto("executor", "executor of another fingerprint", True)
+
+
+def _extended(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not pod.extended:
+        return None
+    short = tuple(
+        (name, wanted - place.extended.get(name, 0), "")
+        for name, wanted in pod.extended
+        if wanted > 0 and wanted > place.extended.get(name, 0)
+    )
+    return _insufficient("extended", short, "kubelet") if short else None
+
+
+def _host_ports(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not pod.host_ports or not place.used_ports:
+        return None
+    for wanted in sorted(pod.host_ports):
+        for used in place.used_ports:
+            if wanted.port != used.port or wanted.protocol != used.protocol:
+                continue
+            if wanted.ip == used.ip or ANY_ADDRESS in (wanted.ip, used.ip):
+                return Veto("hostPorts", f"host port {wanted.port}/{wanted.protocol} in use", False)
+    return None
+
+
+def _offered(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    want, have = pod.requests, place.offered  # pods are not Mesos': never asked here
+    if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
+        return None
+    return _short("offers", want._replace(pods=0), have)
+
+
+def _room(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    want, have = pod.requests, place.room
+    if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
+        return None
+    return _short("kubelet", want._replace(pods=0), have)
+
+
+def _short(ledger: str, want: Resources, have: Resources) -> Veto | None:
+    # A kind that nothing is wanted of is never short, even where more is used than there is.
+    short = tuple(
+        (name, -(-(getattr(want, kind) - getattr(have, kind)) // divisor), unit)
+        for kind, name, unit, divisor in SPOKEN
+        if getattr(want, kind) > max(getattr(have, kind), 0)
+    )
+    return _insufficient(ledger, short, ledger) if short else None
+
+
+def _pods(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if pod.requests.pods <= place.room.pods:
+        return None
+    return Veto("pods", "too many pods on the node", False)
+
+
+#: In this order; the first that objects is the reason that people read, so what cannot be waited for comes first.
+FILTERS: tuple[tuple[str, Filter], ...] = (
+    ("spec", _spec),
+    ("nodeName", _node_name),
+    ("nodeSelector", _node_selector),
+    ("nodeAffinity", _node_affinity),
+    ("cordon", _cordon),
+    ("taints", _taints),
+    ("executor", _executor),
+    ("extended", _extended),
+    ("hostPorts", _host_ports),
+    ("offers", _offered),
+    ("kubelet", _room),
+    ("pods", _pods),
+)
+#: kubelet has admitted a bound pod already: a new task for it needs the agent, an executor and the reservation.
+ADOPTION_FILTERS: tuple[tuple[str, Filter], ...] = tuple(
+    row for row in FILTERS if row[0] in ("nodeName", "executor", "offers")
+)
