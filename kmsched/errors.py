@@ -3,12 +3,19 @@
     KmError
     ├── Retryable          the same call may go through later; the caller backs off and tries again
     │   ├── Unavailable    no answer, refused, 5xx, redirect without a target, deadline passed
-    │   └── Conflict       409: read again, then decide
+    │   ├── Conflict       409: read again, then decide
+    │   ├── Forbidden      401 or 403 of Kubernetes: rights may be granted, credentials rotated
+    │   ├── Gone           410: the version asked for is no longer kept; list again
+    │   └── NotSubscribed  Mesos takes no calls from us now; subscribe first
+    ├── Refused            final for this one call, harmless for the process
+    │   ├── NotFound       404
+    │   └── Invalid        400 or 422: the object or request itself is not accepted
     └── Fatal              trying again cannot help; carries an exit code
         ├── UsageError         2   the command line
         ├── ConfigRefused     10   flags, files or credentials that cannot work
         ├── FrameworkRemoved  12   Mesos says that the framework id is completed
         ├── FrameworkIdMissing 13  pods are bound by us, but no framework id is stored
+        ├── ExecutorUnknown   70   the agent does not know this executor or its framework (any more)
         └── ProtocolError     70   an upstream sent what its protocol does not allow
 
 A message says what was wrong, with which value, and what to do.
@@ -60,6 +67,30 @@ class Conflict(Retryable):
     """The upstream's object is not what the call expected: read again, then decide."""
 
 
+class Forbidden(Retryable):
+    """401 or 403 of Kubernetes: the message names who asked for what."""
+
+
+class Gone(Retryable):
+    """410: list again."""
+
+
+class NotSubscribed(Retryable):
+    """The call belongs to a subscription that has ended."""
+
+
+class Refused(KmError):
+    """The answer is final for this call."""
+
+
+class NotFound(Refused):
+    """404: there is no such object."""
+
+
+class Invalid(Refused):
+    """400 or 422: the upstream does not accept the object or request itself."""
+
+
 class Fatal(KmError):
     """Trying again cannot help."""
 
@@ -80,6 +111,10 @@ class FrameworkRemoved(Fatal):
 
 class FrameworkIdMissing(Fatal):
     exit_code = EXIT_FRAMEWORK_ID_MISSING
+
+
+class ExecutorUnknown(Fatal):
+    exit_code = EXIT_INTERNAL
 
 
 class ProtocolError(Fatal):

@@ -1,0 +1,235 @@
+"""The real transport: aiohttp, one session, TLS from files or inline data.
+
+Knows sockets, certificates and how to put their failures into words.  Wrong certificates of the other side are
+Unavailable, since they may be rotated; unreadable or invalid local files are ConfigRefused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from kmsched.clients.http import MAX_BODY_BYTES, Request, Response
+from kmsched.errors import ConfigRefused, Unavailable
+
+#: A peer that vanished without a packet is noticed by the kernel after idle + interval x count seconds.
+KEEPALIVE_IDLE_S = 10
+KEEPALIVE_INTERVAL_S = 5
+KEEPALIVE_COUNT = 3
+
+MAX_CONNECTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Which certificates to trust and to show; PEM, each as a file's path or as text."""
+
+    ca_file: str | None = None
+    ca_data: str | None = None
+    cert_file: str | None = None
+    cert_data: str | None = None
+    key_file: str | None = None
+    key_data: str | None = None
+    insecure: bool = False
+
+
+def ssl_context(tls: TlsSettings) -> ssl.SSLContext:
+    """The context that `tls` describes.  ConfigRefused names the file that cannot be read or is no PEM."""
+    if not (tls.ca_data or tls.ca_file):
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        authority = tls.ca_data or _read(tls.ca_file or "", "CA certificate")
+        try:
+            context.load_verify_locations(cadata=authority)
+        except (ssl.SSLError, ValueError) as error:
+            raise ConfigRefused(f"{_origin(tls.ca_file, 'CA')} is not a PEM certificate: {error}") from error
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    _load_client_certificate(context, tls)
+    return context
+
+
+def _load_client_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
+    cert = tls.cert_data or (_read(tls.cert_file, "client certificate") if tls.cert_file else "")
+    key = tls.key_data or (_read(tls.key_file, "client key") if tls.key_file else "")
+    if not cert and not key:
+        return
+    if not key and "PRIVATE KEY" not in cert:
+        raise ConfigRefused(f"{_origin(tls.cert_file, 'client certificate')} comes without a key: set both")
+    if not cert:
+        raise ConfigRefused(f"{_origin(tls.key_file, 'client key')} comes without a certificate: set both")
+    # The ssl module takes a chain from files only.
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:
+        pem.write(f"{cert}\n{key}\n")
+        pem.flush()
+        try:
+            context.load_cert_chain(pem.name, password="")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            pair = f"{_origin(tls.cert_file, 'client certificate')} and {_origin(tls.key_file, 'client key')}"
+            raise ConfigRefused(f"{pair} are not a matching PEM pair without passphrase: {error}") from error
+
+
+def _origin(path: str | None, what: str) -> str:
+    return path if path else f"the inline {what}"
+
+
+def _read(path: str, what: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"cannot read the {what} {path}: {error}") from error
+
+
+class AiohttpTransport:
+    """`Transport` over the network; create and close it inside one event loop."""
+
+    def __init__(self, tls: TlsSettings | None = None, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._ssl = ssl_context(tls) if tls is not None else None
+        self._max_body_bytes = max_body_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                ssl=self._ssl if self._ssl is not None else True,
+                limit=MAX_CONNECTIONS,
+                socket_factory=_socket,
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=None)
+            )
+        return self._session
+
+    async def call(self, request: Request, *, deadline_s: float) -> Response:
+        try:
+            async with (
+                asyncio.timeout(deadline_s),
+                self._open().request(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    data=request.body,
+                    allow_redirects=False,
+                ) as reply,
+            ):
+                body = await _read_up_to(reply, self._max_body_bytes + 1)
+                if len(body) > self._max_body_bytes:
+                    limit = self._max_body_bytes
+                    raise Unavailable(f"{request.host} answered with more than {limit} bytes")
+                return Response(reply.status, _lower(reply.headers), body)
+        except TimeoutError as error:
+            raise Unavailable(f"{request.host} did not answer within {deadline_s:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unavailable(f"{request.host}: {in_words(error)}") from error
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, connect_s: float, idle_s: float) -> AsyncIterator[_AiohttpStream]:
+        try:
+            async with asyncio.timeout(connect_s):
+                reply = await self._open().request(
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    data=request.body,
+                    allow_redirects=False,
+                )
+        except TimeoutError as error:
+            raise Unavailable(f"{request.host} did not answer within {connect_s:g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unavailable(f"{request.host}: {in_words(error)}") from error
+        try:
+            yield _AiohttpStream(reply, request.host, idle_s)
+        finally:
+            reply.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+
+class _AiohttpStream:
+    def __init__(self, reply: aiohttp.ClientResponse, host: str, idle_s: float) -> None:
+        self.status = reply.status
+        self.headers: Mapping[str, str] = _lower(reply.headers)
+        self._reply = reply
+        self._host = host
+        self._idle_s = idle_s
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __aiter__(self) -> _AiohttpStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._next()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def read(self, limit: int) -> bytes:
+        body = b""
+        while len(body) < limit and (chunk := await self._next()):
+            body += chunk
+        return body[:limit]
+
+    async def _next(self) -> bytes:
+        try:
+            async with asyncio.timeout(self._idle_s):
+                return await self._reply.content.readany()
+        except TimeoutError as error:
+            raise Unavailable(f"{self._host} was silent for {self._idle_s:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"{self._host}: {in_words(error)}") from error
+
+
+async def _read_up_to(reply: aiohttp.ClientResponse, limit: int) -> bytes:
+    body = bytearray()
+    while len(body) < limit and (chunk := await reply.content.readany()):
+        body += chunk
+    return bytes(body)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
+    return made
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong on the way, without class names."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"its certificate is not accepted: {error.certificate_error}"
+        case aiohttp.ClientConnectorDNSError():
+            return "the name does not resolve"
+        case aiohttp.ClientConnectorSSLError():
+            return f"TLS failed: {error.os_error}"
+        case aiohttp.ClientConnectorError():
+            return f"no connection: {error.os_error.strerror or error.os_error}"
+        case aiohttp.InvalidURL():
+            return "not a usable URL"
+        case aiohttp.ServerDisconnectedError():
+            return "closed the connection without an answer"
+        case aiohttp.ClientPayloadError():
+            return "the connection broke in the middle of the answer"
+    return f"the connection broke: {str(error) or type(error).__name__}"
