@@ -1,0 +1,48 @@
+"""TaskInfo.data: what a launch tells the executor about the pod that its task reserves resources for.
+
+Knows the JSON inside the base64 and its schema number.  It does not know what the executor does with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Literal
+
+import msgspec
+
+from kmsched.errors import ProtocolError
+
+SCHEMA = 1
+
+
+class TaskData(msgspec.Struct, frozen=True, kw_only=True):
+    """`mode` "bind" waits for the pod to be bound to this node, "adopt" takes over one that already is."""
+
+    schema: int = SCHEMA
+    mode: Literal["bind", "adopt"]
+    pod: str  # "namespace/name"
+    uid: str
+
+
+def encode(data: TaskData) -> str:
+    """As TaskInfo.data wants it in JSON: base64."""
+    return base64.b64encode(msgspec.json.encode(data)).decode()
+
+
+def decode(text: str) -> TaskData:
+    """The inverse of `encode`. Unknown fields are let pass; raises ProtocolError for anything else."""
+    try:
+        data = msgspec.json.decode(base64.b64decode(text, validate=True), type=TaskData)
+    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        raise ProtocolError(
+            f"TaskInfo.data is not a task of kmsched ({error}): launch it with a km scheduler of this release"
+        ) from error
+    if data.schema != SCHEMA:
+        raise ProtocolError(
+            f"TaskInfo.data has schema {data.schema}, this executor reads {SCHEMA}: use executors of the"
+            " same or the next release"
+        )
+    if data.pod.count("/") != 1 or not all(data.pod.split("/")) or not data.uid:
+        raise ProtocolError(f"TaskInfo.data names no pod: pod {data.pod!r}, uid {data.uid!r}")
+    return data
