@@ -1,0 +1,191 @@
+"""The state folder of a scheduler without `--ha`: small records, created once or put under a guard, behind one lock.
+
+Knows files, locks and what a crash may leave of them: a record is replaced by rename after it was synced, so a reader
+sees the old or the new one and never a half.  It refuses to know what the records mean, and it repairs nothing: a
+record that cannot be read is refused by name, because guessing at a framework id would orphan running pods.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from kmsched.errors import ConfigRefused, Conflict
+
+SCHEMA = 1
+MAX_RECORD_BYTES = 1 << 20
+KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+LOCK_NAME = "lock"
+
+#: key -> what an operator does when its record cannot be read
+REMEDIES: Mapping[str, str] = {
+    "framework-id": "restore it from a backup, or write it again with the framework id that the Mesos master's page"
+    " shows; do not just delete it while pods run, they would be left to a framework that nobody drives",
+    "term": "restore it from a backup, or write it again with a number above every term in the taskId annotations"
+    " of the pods",
+}
+REMEDY_DEFAULT = "restore it from a backup"
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One value as it is stored. `revision` counts the writes of its key, from 1."""
+
+    schema: int
+    revision: int
+    value: str
+
+
+class Store(Protocol):
+    """Records by key; shared by the folder and, with `--ha`, by etcd."""
+
+    async def get(self, key: str) -> Record | None: ...
+
+    async def create(self, key: str, value: str) -> Record:
+        """Write a key that does not exist; Conflict when it does."""
+        ...
+
+    async def put(self, key: str, value: str, revision: int) -> Record:
+        """Replace the record whose revision is `revision` (0: there is none yet); Conflict when it is another."""
+        ...
+
+
+class FolderStore:
+    """`Store` in a folder that this process holds the lock of, from construction until `close`.
+
+    ConfigRefused: the folder cannot be made or written, another process holds it, or a record cannot be read.
+    Writes return when they are on the disk.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock_fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigRefused(
+                f"--state-dir {folder}: cannot be used: {error.strerror or error} ({error.filename});"
+                " name a folder that the scheduler's user may write"
+            ) from error
+        try:
+            _take(self._lock_fd, folder)
+        except BaseException:
+            os.close(self._lock_fd)
+            raise
+
+    def close(self) -> None:
+        """Give the lock back. Nothing may be written afterwards."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    async def get(self, key: str) -> Record | None:
+        return self._read(key)
+
+    async def create(self, key: str, value: str) -> Record:
+        return self._write(key, value, 0)
+
+    async def put(self, key: str, value: str, revision: int) -> Record:
+        return self._write(key, value, revision)
+
+    def _path(self, key: str) -> Path:
+        if not KEY_PATTERN.fullmatch(key) or key == LOCK_NAME:
+            raise ValueError(f"{key!r} is no key of the store")
+        return self.folder / key
+
+    def _read(self, key: str) -> Record | None:
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                raw = file.read(MAX_RECORD_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unreadable(path, key, error.strerror or str(error)) from error
+        if len(raw) > MAX_RECORD_BYTES:
+            raise _unreadable(path, key, f"longer than {MAX_RECORD_BYTES} bytes")
+        try:
+            schema = msgspec.json.decode(raw, type=_SchemaOnly).schema
+            if schema != SCHEMA:
+                raise _unreadable(path, key, f"schema {schema}, and this version reads schema {SCHEMA}")
+            record = msgspec.json.decode(raw, type=Record)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _unreadable(path, key, f"no record ({len(raw)} bytes, {error})") from error
+        if record.revision < 1:
+            raise _unreadable(path, key, f"revision {record.revision} is below 1")
+        return record
+
+    def _write(self, key: str, value: str, revision: int) -> Record:
+        if self._lock_fd < 0:
+            raise RuntimeError(f"state folder {self.folder} is closed")
+        path = self._path(key)
+        current = self._read(key)
+        found = current.revision if current else 0
+        if found != revision:
+            raise Conflict(f"{path}: revision {found} is stored, revision {revision} was expected; read it again")
+        record = Record(SCHEMA, revision + 1, value)
+        try:
+            replace_synced(path, msgspec.json.encode(record) + b"\n")
+        except OSError as error:
+            raise ConfigRefused(
+                f"{path}: cannot be written: {error.strerror or error}; {key} {value!r} is not stored;"
+                " make room or give the scheduler's user the right to write, then start it again"
+            ) from error
+        return record
+
+
+class _SchemaOnly(msgspec.Struct):
+    """Read first, so that a record of a later version is called that and not garbage."""
+
+    schema: int
+
+
+def replace_synced(path: Path, content: bytes) -> None:
+    """Put `content` in place of the file, whole or not at all, and on the disk before returning. OSError."""
+    # one fixed name: the lock admits one writer, and what a killed one left is simply overwritten
+    draft = path.with_name(f".{path.name}.new")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(content)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    draft.replace(path)
+    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def _take(fd: int, folder: Path) -> None:
+    """Lock the folder for this process and leave its pid for those who come too late."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise ConfigRefused(
+            f"--state-dir {folder}: in use by another scheduler, pid {holder};"
+            " stop that one first, or give this one a folder and a framework name of its own"
+        ) from error
+    except OSError as error:
+        raise ConfigRefused(
+            f"--state-dir {folder}: cannot be locked: {error.strerror or error}; name a folder on a local disk"
+        ) from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def _unreadable(path: Path, key: str, why: str) -> ConfigRefused:
+    remedy = REMEDIES.get(key, REMEDY_DEFAULT)
+    example = Record(SCHEMA, 1, "...")
+    return ConfigRefused(
+        f"{path}: cannot be read: {why}; nothing was changed; {remedy}"
+        f" (its form is {msgspec.json.encode(example).decode()})"
+    )

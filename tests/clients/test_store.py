@@ -1,0 +1,167 @@
+"""The state folder: one holder, records whole or untouched, and every refusal with its file and its remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kmsched.clients.store import FolderStore
+from kmsched.errors import EXIT_CONFIG, ConfigRefused, Conflict
+
+ROOT = Path(__file__).parents[2]
+
+HOLD = """
+import sys
+from pathlib import Path
+from kmsched.clients.store import FolderStore
+store = FolderStore(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+WRITE_ON = """
+import asyncio, sys
+from pathlib import Path
+from kmsched.clients.store import FolderStore
+async def main():
+    store = FolderStore(Path(sys.argv[1]))
+    record = await store.get("term")
+    revision = record.revision if record else 0
+    print("writing", flush=True)
+    while True:
+        revision = (await store.put("term", str(revision + 1) * 500, revision)).revision
+asyncio.run(main())
+"""
+
+
+def test_a_record_is_created_once_and_put_only_over_the_revision_that_was_read(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = FolderStore(tmp_path)
+        assert await store.get("term") is None
+        first = await store.create("term", "1")
+        assert first.revision == 1
+        with pytest.raises(Conflict, match="revision 1 is stored, revision 0 was expected"):
+            await store.create("term", "1")
+        second = await store.put("term", "2", first.revision)
+        with pytest.raises(Conflict):
+            await store.put("term", "9", first.revision)
+        store.close()
+        again = FolderStore(tmp_path)
+        assert await again.get("term") == second
+        assert second.value == "2"
+        again.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_folder_is_made_and_private(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o077 == 0
+    store.close()
+
+
+def test_a_second_process_is_refused_with_the_pid_of_the_first_and_admitted_after_its_death(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ConfigRefused) as refusal:
+            FolderStore(tmp_path)
+        assert refusal.value.exit_code == EXIT_CONFIG
+        assert str(tmp_path) in str(refusal.value)
+        assert f"pid {holder.pid}" in str(refusal.value)
+        holder.send_signal(signal.SIGKILL)
+    FolderStore(tmp_path).close()
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_record(tmp_path: Path) -> None:
+    last = 0
+    for _ in range(3):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITE_ON, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "writing\n"
+            while not (tmp_path / "term").exists():
+                os.sched_yield()
+            writer.send_signal(signal.SIGKILL)
+        store = FolderStore(tmp_path)
+        record = asyncio.run(store.get("term"))
+        store.close()
+        assert record is not None
+        assert record.value == str(record.revision) * 500
+        assert record.revision >= last
+        last = record.revision
+
+
+def test_a_draft_that_a_killed_writer_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".term.new").write_bytes(b'{"schema":1,"rev')
+    store = FolderStore(tmp_path)
+    assert asyncio.run(store.get("term")) is None
+    assert asyncio.run(store.create("term", "1")).value == "1"
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no record"),
+        (b"\x00\xff\xfe garbage", "no record"),
+        (b'{"schema":1,"revision":1,"val', "no record"),
+        (b'{"schema":1,"revision":1,"value":"\xff"}', "no record"),
+        (b'{"schema":1,"revision":1,"value":"x","more":2}', "no record"),
+        (b'{"schema":1,"revision":0,"value":"x"}', "revision 0 is below 1"),
+        (b'{"schema":1,"revision":"1","value":"x"}', "no record"),
+        (b'{"schema":2,"revision":1,"value":"x"}', "schema 2, and this version reads schema 1"),
+        (b"[" * 100_000, "no record"),
+        (b" " * ((1 << 20) + 1), "longer than"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name_and_left_as_it_is(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "framework-id"
+    path.write_bytes(content)
+    store = FolderStore(tmp_path)
+    with pytest.raises(ConfigRefused) as refusal:
+        asyncio.run(store.get("framework-id"))
+    with pytest.raises(ConfigRefused):
+        asyncio.run(store.create("framework-id", "new"))
+    store.close()
+    assert words in str(refusal.value)
+    assert str(path) in str(refusal.value)
+    assert "restore it from a backup" in str(refusal.value)
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ConfigRefused, match=r"--state-dir .*file: cannot be used"):
+        FolderStore(file)
+    with pytest.raises(ConfigRefused, match="cannot be used"):
+        FolderStore(file / "below")
+    (tmp_path / "folder" / "lock").mkdir(parents=True)
+    with pytest.raises(ConfigRefused, match="lock"):
+        FolderStore(tmp_path / "folder")
+
+
+def test_a_record_that_cannot_be_written_is_refused_with_the_value_that_would_be_lost(tmp_path: Path) -> None:
+    (tmp_path / ".framework-id.new").mkdir()
+    store = FolderStore(tmp_path)
+    with pytest.raises(ConfigRefused, match="'abc-0001' is not stored"):
+        asyncio.run(store.create("framework-id", "abc-0001"))
+    store.close()
+
+
+@pytest.mark.parametrize("key", ["", "lock", "../x", ".term.new", "a/b"])
+def test_only_plain_keys_are_taken(tmp_path: Path, key: str) -> None:
+    store = FolderStore(tmp_path)
+    with pytest.raises(ValueError, match="is no key"):
+        asyncio.run(store.get(key))
+    store.close()

@@ -1,0 +1,45 @@
+"""Datagrams to systemd, on a real socket."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from kmsched.daemon.systemd import Notifier
+
+
+def test_each_state_is_one_datagram_in_order(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000000"}, 7)
+        notifier.ready()
+        notifier.status("leader, term 12\nmore")
+        notifier.alive()
+        notifier.stopping()
+        received = [receiver.recv(200) for _ in range(4)]
+    assert received == [b"READY=1", b"STATUS=leader, term 12", b"WATCHDOG=1", b"STOPPING=1"]
+    assert notifier.watchdog_s == 10.0
+
+
+def test_an_abstract_address_is_understood() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind("\0kmsched-test-notify")
+        Notifier({"NOTIFY_SOCKET": "@kmsched-test-notify"}, 7).ready()
+        assert receiver.recv(200) == b"READY=1"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"WATCHDOG_USEC": "abc"}, {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}],
+)
+def test_no_sign_of_life_is_due_when_none_was_asked_of_this_process(environment: dict[str, str]) -> None:
+    assert Notifier(environment, 7).watchdog_s == 0.0
+
+
+def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
+    Notifier({}, 7).ready()
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 7)
+    notifier.ready()
+    assert notifier.watchdog_s == 0.0
