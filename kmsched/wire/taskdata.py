@@ -1,12 +1,11 @@
 """TaskInfo.data: what a launch tells the executor about the pod that its task reserves resources for.
 
-Knows the JSON inside the base64 and its schema number.  It does not know what the executor does with it.
+Knows the JSON and its schema number; the base64 around it is how Mesos' JSON spells bytes (`wire.mesos`).  It does
+not know what the executor does with it.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Literal
 
 import msgspec
@@ -25,16 +24,15 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     uid: str
 
 
-def encode(data: TaskData) -> str:
-    """As TaskInfo.data wants it in JSON: base64."""
-    return base64.b64encode(msgspec.json.encode(data)).decode()
+def encode(data: TaskData) -> bytes:
+    return msgspec.json.encode(data)
 
 
-def decode(text: str) -> TaskData:
+def decode(text: bytes) -> TaskData:
     """The inverse of `encode`. Unknown fields are let pass; raises ProtocolError for anything else."""
     try:
-        data = msgspec.json.decode(base64.b64decode(text, validate=True), type=TaskData)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        data = msgspec.json.decode(text, type=TaskData)
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise ProtocolError(
             f"TaskInfo.data is not a task of kmsched ({error}): launch it with a km scheduler of this release"
         ) from error
