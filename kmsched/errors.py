@@ -33,6 +33,7 @@ EXIT_FRAMEWORK_REMOVED = 12
 EXIT_FRAMEWORK_ID_MISSING = 13
 EXIT_MISMATCH = 14
 EXIT_ARTIFACT = 20
+EXIT_UNAVAILABLE = 69
 EXIT_INTERNAL = 70
 
 #: code -> (meaning, whether a supervisor should start the process again)
@@ -46,6 +47,7 @@ EXIT_CODES: MappingProxyType[int, tuple[str, bool]] = MappingProxyType(
         EXIT_FRAMEWORK_ID_MISSING: ("pods are bound, but the framework id is missing", False),
         EXIT_MISMATCH: ("what was expected does not match", False),
         EXIT_ARTIFACT: ("artifacts (20 to 39)", False),
+        EXIT_UNAVAILABLE: ("a server that was asked does not answer", True),
         EXIT_INTERNAL: ("internal error", True),
     }
 )

@@ -1,0 +1,231 @@
+"""The scheduler's configuration: parsed flags that fit each other, then the machine they are to work on.
+
+Knows which values contradict each other and refuses them; nothing is ever adjusted.  `build` looks at the flags
+alone, `check_host` at files and folders, so that a flags file can be checked before the machine is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from kmsched import flags, values
+from kmsched.errors import ConfigRefused, UsageError
+from kmsched.flags import Parsed
+from kmsched.values import Kind
+
+WEEK_S = 7 * 24 * 3600.0
+_SHA256 = re.compile(r"(?:^|/)[0-9a-f]{64}(?:/|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    """Every setting of `km scheduler`, checked. Durations in seconds, memory in MiB, CPUs in thousandths."""
+
+    mesos_masters: tuple[str, ...]  # URLs without a path, like http://host:5050
+    mesos_user: str
+    mesos_role: str
+    mesos_principal: str | None
+    mesos_secret_file: str | None
+    checkpoint: bool
+    failover_timeout_s: float
+    framework_name: str
+    framework_weburi: str | None
+    api_servers: tuple[str, ...]  # URLs; empty: those of the kubeconfig
+    kubeconfig: str | None
+    scheduler_name: str
+    state_dir: Path
+    address: str
+    port: int
+    km_path: str  # a URI, file:///path or http(s)://...
+    executor_cpus_milli: int
+    executor_mem_mib: int
+    executor_launch_grace_period_s: float
+    executor_idle_timeout_s: float
+    executor_shutdown_grace_period_s: float
+    offer_ttl_s: float
+    refuse_s: float
+    launch_timeout_s: float
+    reconcile_interval_s: float
+    default_cpus_milli: int
+    default_mem_mib: int
+    log_format: str
+    log_level: str
+    #: name -> normal form, of every flag that is part of the executor spec, kubelet's own included
+    spec_flags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def build(parsed: Parsed) -> SchedulerConfig:
+    """The configuration of a complete command line. Raises UsageError (syntax) or ConfigRefused (contradictions)."""
+    config = SchedulerConfig(
+        mesos_masters=tuple(_server("mesos-master", item, "http") for item in parsed["mesos-master"]),
+        mesos_user=parsed["mesos-user"],
+        mesos_role=parsed["mesos-role"],
+        mesos_principal=parsed["mesos-authentication-principal"],
+        mesos_secret_file=parsed["mesos-authentication-secret-file"],
+        checkpoint=parsed["checkpoint"],
+        failover_timeout_s=parsed["failover-timeout"],
+        framework_name=parsed["framework-name"],
+        framework_weburi=parsed["framework-weburi"],
+        api_servers=tuple(_server("api-servers", item, "https") for item in parsed["api-servers"]),
+        kubeconfig=parsed["kubeconfig"],
+        scheduler_name=parsed["scheduler-name"],
+        state_dir=Path(parsed["state-dir"]),
+        address=parsed["address"],
+        port=parsed["port"],
+        km_path=parsed["km-path"],
+        executor_cpus_milli=round(parsed["executor-cpus"] * 1000),
+        executor_mem_mib=parsed["executor-mem"],
+        executor_launch_grace_period_s=parsed["executor-launch-grace-period"],
+        executor_idle_timeout_s=parsed["executor-idle-timeout"],
+        executor_shutdown_grace_period_s=parsed["executor-shutdown-grace-period"],
+        offer_ttl_s=parsed["offer-ttl"],
+        refuse_s=parsed["refuse-seconds"],
+        launch_timeout_s=parsed["launch-timeout"],
+        reconcile_interval_s=parsed["reconcile-interval"],
+        default_cpus_milli=round(parsed["default-container-cpu-limit"] * 1000),
+        default_mem_mib=parsed["default-container-mem-limit"],
+        log_format=parsed["log-format"],
+        log_level=parsed["log-level"],
+        spec_flags=spec_flags(parsed),
+    )
+    _refuse_empty(config)
+    _refuse_contradictions(config, allow_short=parsed["allow-short-failover-timeout"])
+    _refuse_unsafe_km_path(config.km_path, allow_mutable=parsed["allow-mutable-km-path"])
+    return config
+
+
+def spec_flags(parsed: Parsed) -> Mapping[str, str]:
+    """Normal forms of the flags that belong to the executor spec; flags that are not set are left out."""
+    chosen: dict[str, str] = dict(parsed.kubelet_extra)
+    for flag in flags.flags_of(parsed.command):
+        value: Any = parsed[flag.name]
+        if flag.name == "api-servers":
+            value = tuple(_server(flag.name, item, "https") for item in value)
+        if flag.in_spec and value not in (None, ()):
+            chosen[flag.name] = values.write(flag.kind, value)
+    return MappingProxyType(dict(sorted(chosen.items())))
+
+
+def check_host(config: SchedulerConfig) -> None:
+    """Refuse with ConfigRefused what this machine cannot provide: credentials, secret, state folder."""
+    if config.kubeconfig is not None:
+        _refuse_unreadable("kubeconfig", Path(config.kubeconfig), "put the scheduler's credentials there")
+    if config.mesos_secret_file is not None:
+        read_secret(config)
+    _refuse_unwritable(config.state_dir)
+
+
+def read_secret(config: SchedulerConfig) -> str | None:
+    """The Mesos secret without its final line break, or None when no principal is set."""
+    if config.mesos_secret_file is None:
+        return None
+    path = Path(config.mesos_secret_file)
+    name = "mesos-authentication-secret-file"
+    _refuse_unreadable(name, path, "put the secret there")
+    secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    if not secret:
+        raise ConfigRefused(f"--{name}: {str(path)!r} is empty; put the secret there")
+    return secret
+
+
+def _server(name: str, text: str, scheme: str) -> str:
+    """scheme://host:port of "host:port" or a URL; the path of a URL must be empty."""
+    if text.startswith("zk://"):
+        raise UsageError(f"--{name}: {text!r}: ZooKeeper is not read; list the masters as host:port,host:port")
+    parts = urlsplit(text if "://" in text else f"{scheme}://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise UsageError(f"--{name}: {text!r} has no valid port; write host:port") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+        raise UsageError(f"--{name}: {text!r} is no server; write host:port or http(s)://host:port")
+    if port is None and "://" not in text:
+        raise UsageError(f"--{name}: {text!r} has no port; write {text}:PORT")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def _refuse_empty(config: SchedulerConfig) -> None:
+    for name, value in (
+        ("mesos-master", config.mesos_masters),
+        ("mesos-user", config.mesos_user),
+        ("mesos-role", config.mesos_role),
+        ("framework-name", config.framework_name),
+        ("scheduler-name", config.scheduler_name),
+        ("address", config.address),
+    ):
+        if not value:
+            raise UsageError(f"--{name} is empty; give a value, or leave the flag out for its default")
+
+
+def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> None:
+    if config.kubeconfig is None and not config.api_servers:
+        raise ConfigRefused("neither --kubeconfig nor --api-servers is given; name the Kubernetes API")
+    if (config.mesos_principal is None) != (config.mesos_secret_file is None):
+        raise ConfigRefused(
+            "--mesos-authentication-principal and --mesos-authentication-secret-file go together; give both or none"
+        )
+    if config.failover_timeout_s < WEEK_S and not allow_short:
+        raise ConfigRefused(
+            f"--failover-timeout={_duration(config.failover_timeout_s)} is below one week: Mesos would end all pods "
+            "when no scheduler comes back by then; give 1w or more, or --allow-short-failover-timeout"
+        )
+    for shorter, longer in (
+        ("launch-timeout", "executor-launch-grace-period"),
+        ("offer-ttl", "launch-timeout"),
+    ):
+        low, high = _seconds(config, shorter), _seconds(config, longer)
+        if low >= high:
+            raise ConfigRefused(
+                f"--{shorter}={_duration(low)} must be shorter than --{longer}={_duration(high)}; change one of them"
+            )
+    idle = config.executor_idle_timeout_s
+    if idle and idle <= config.launch_timeout_s:
+        raise ConfigRefused(
+            f"--launch-timeout={_duration(config.launch_timeout_s)} must be shorter than "
+            f"--executor-idle-timeout={_duration(idle)}, or executors leave while launches are on their way"
+        )
+
+
+def _refuse_unsafe_km_path(uri: str, *, allow_mutable: bool) -> None:
+    if allow_mutable or _SHA256.search(urlsplit(uri).path):
+        return
+    raise ConfigRefused(
+        f"--km-path={uri} names no SHA-256: a file replaced under this name would run under the old fingerprint; "
+        "give .../<sha256>/km, or --allow-mutable-km-path"
+    )
+
+
+def _seconds(config: SchedulerConfig, name: str) -> float:
+    seconds: float = getattr(config, name.replace("-", "_") + "_s")
+    return seconds
+
+
+def _duration(seconds: float) -> str:
+    return values.write(Kind.DURATION, seconds)
+
+
+def _refuse_unreadable(name: str, path: Path, remedy: str) -> None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise ConfigRefused(f"--{name}: cannot read {str(path)!r}: {error.strerror}; {remedy}") from None
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    remedy = "make the folder and let this user write to it, or name another with --state-dir"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or os.strerror(error.errno or 0)
+        raise ConfigRefused(f"--state-dir: cannot write to {str(folder)!r}: {reason}; {remedy}") from None
