@@ -16,6 +16,8 @@
         ├── FrameworkRemoved  12   Mesos says that the framework id is completed
         ├── FrameworkIdMissing 13  pods are bound by us, but no framework id is stored
         ├── ExecutorUnknown   70   the agent does not know this executor or its framework (any more)
+        ├── Deposed           11   another scheduler subscribed with our framework id
+        ├── InternalError     70   a defect of kmsched: the core raised
         └── ProtocolError     70   an upstream sent what its protocol does not allow
 
 A message says what was wrong, with which value, and what to do.
@@ -113,6 +115,14 @@ class FrameworkRemoved(Fatal):
 
 class FrameworkIdMissing(Fatal):
     exit_code = EXIT_FRAMEWORK_ID_MISSING
+
+
+class Deposed(Fatal):
+    exit_code = EXIT_DEPOSED
+
+
+class InternalError(Fatal):
+    exit_code = EXIT_INTERNAL
 
 
 class ExecutorUnknown(Fatal):
