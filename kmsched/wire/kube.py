@@ -1,0 +1,224 @@
+"""Pods and Nodes of the Kubernetes API as the core's values.
+
+Knows what each field means for placement.  What a spec asks for and this scheduler cannot honour is named in
+`Pod.unsupported`, never passed over.  An object that is not what the API promises is a ProtocolError that names it,
+so that the caller can tell of it and go on with the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import msgspec
+
+from kmsched.core.model import (
+    NOTHING,
+    TASK_ID_ANNOTATION,
+    HostPort,
+    Node,
+    NodeTerm,
+    Phase,
+    Pod,
+    Requirement,
+    Taint,
+    Toleration,
+)
+from kmsched.core.resources import MILLI, Resources
+from kmsched.errors import ProtocolError
+from kmsched.wire.kube_objects import Metadata, NodeObject, PodObject, PodSpec, Selector, SelectorRequirement
+from kmsched.wire.pod_requests import (
+    CPU,
+    HUGEPAGES_PREFIX,
+    MEMORY,
+    STORAGE,
+    Amounts,
+    Defaults,
+    amounts_of,
+    pod_amounts,
+)
+from kmsched.wire.quantity import count_down, count_up, milli_down, milli_mib_down, milli_mib_up, milli_up
+
+__all__ = ["Defaults", "decode_node", "decode_pod"]
+
+#: an object as parsed JSON, or as the bytes of it
+Object = Mapping[str, Any] | bytes | bytearray | memoryview | msgspec.Raw
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+SOURCE_ANNOTATION = "kubernetes.io/config.source"
+STATIC_SOURCES = frozenset({"file", "http"})
+GPU = "nvidia.com/gpu"  # Mesos counts these too, as gpus
+NO_DEFAULTS = Defaults()
+ANY_ADDRESS = "0.0.0.0"
+
+#: struct field of a volume -> how users call it; they tie a pod to where the volume is, or to who else uses it
+_VOLUME_WORDS = (
+    ("persistent_volume_claim", "persistentVolumeClaim volumes"),
+    ("ephemeral", "ephemeral volumes"),
+    ("iscsi", "iscsi volumes"),
+    ("rbd", "rbd volumes"),
+    ("gce_persistent_disk", "gcePersistentDisk volumes"),
+    ("aws_elastic_block_store", "awsElasticBlockStore volumes"),
+)
+_PHASES = {phase.value: phase for phase in Phase}
+_T = TypeVar("_T", PodObject, NodeObject)
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_pod_decoder = msgspec.json.Decoder(PodObject)
+_node_decoder = msgspec.json.Decoder(NodeObject)
+
+
+def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
+    """The pod; `defaults` count where a container requests no cpu or memory.
+
+    ProtocolError names the pod, the field and the value.
+    """
+    pod = _decode(_pod_decoder, obj, "Pod")
+    meta, spec = pod.metadata, pod.spec
+    try:
+        amounts = pod_amounts(pod, defaults.amounts())
+    except ProtocolError as error:
+        raise ProtocolError(f"Pod {_name(meta)}: {error}") from error
+    annotations = meta.annotations or NOTHING
+    return Pod(
+        key=f"{meta.namespace}/{meta.name}",
+        uid=meta.uid,
+        resource_version=meta.resource_version,
+        scheduler_name=spec.scheduler_name,
+        node_name=spec.node_name,
+        phase=_PHASES.get(pod.status.phase or "Pending", Phase.UNKNOWN),
+        is_terminating=meta.deletion_timestamp is not None,
+        is_static=MIRROR_ANNOTATION in annotations or annotations.get(SOURCE_ANNOTATION) in STATIC_SOURCES,
+        is_gated=bool(spec.scheduling_gates),
+        priority=spec.priority or 0,
+        created_s=meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0,
+        requests=_requests(amounts),
+        node_selector=MappingProxyType(spec.node_selector) if spec.node_selector else NOTHING,
+        tolerations=tuple(
+            Toleration(one.key, one.operator or "Equal", one.value, one.effect) for one in spec.tolerations or ()
+        ),
+        extended=tuple(
+            sorted((name, count_up(amount)) for name, amount in amounts.items() if amount and _is_extended(name))
+        ),
+        unsupported=_unsupported(spec),
+        task_id=annotations.get(TASK_ID_ANNOTATION, ""),
+        owner_uid=next((one.uid for one in meta.owner_references or () if one.controller), ""),
+        node_affinity=_node_affinity(spec),
+        host_ports=_host_ports(spec),
+    )
+
+
+def decode_node(obj: Object) -> Node:
+    """The Node; ProtocolError names it, the field and the value."""
+    node = _decode(_node_decoder, obj, "Node")
+    meta, spec, status = node.metadata, node.spec, node.status
+    try:
+        amounts = amounts_of(status.allocatable, "$.status.allocatable")
+    except ProtocolError as error:
+        raise ProtocolError(f"Node {_name(meta)}: {error}") from error
+    return Node(
+        name=meta.name,
+        allocatable=Resources(
+            cpus=milli_down(amounts.get(CPU, 0)),
+            mem=milli_mib_down(amounts.get(MEMORY, 0)),
+            disk=milli_mib_down(amounts.get(STORAGE, 0)),
+            gpus=count_down(amounts.get(GPU, 0)) * MILLI,
+            pods=count_down(amounts.get("pods", 0)),
+        ),
+        labels=MappingProxyType(meta.labels) if meta.labels else NOTHING,
+        taints=tuple(Taint(one.key, one.value, one.effect) for one in spec.taints or ()),
+        is_unschedulable=spec.unschedulable,
+        is_ready=any(one.type == "Ready" and one.status == "True" for one in status.conditions or ()),
+        boot_id=status.node_info.boot_id,
+        extended=MappingProxyType({name: count_down(amount) for name, amount in amounts.items() if _is_extended(name)}),
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], obj: Object, kind: str) -> _T:
+    try:
+        if isinstance(obj, Mapping):
+            return msgspec.convert(obj, type=decoder.type)
+        found: _T = decoder.decode(obj)
+        return found
+    except _MALFORMED as error:
+        raise ProtocolError(f"{kind} {_name_in(obj)} is not what the Kubernetes API promises: {error}") from error
+
+
+def _name_in(obj: Object) -> str:
+    """Whatever name a malformed object still shows."""
+    try:
+        parsed = obj if isinstance(obj, Mapping) else msgspec.json.decode(obj)
+    except _MALFORMED:
+        return "(unreadable)"
+    meta = parsed.get("metadata") if isinstance(parsed, Mapping) else None
+    if not isinstance(meta, Mapping) or not isinstance(meta.get("name"), str):
+        return "(nameless)"
+    namespace = meta.get("namespace")
+    return f"{namespace}/{meta['name']}" if isinstance(namespace, str) and namespace else str(meta["name"])
+
+
+def _name(meta: Metadata) -> str:
+    return f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
+
+
+def _requests(amounts: Amounts) -> Resources:
+    wanted = Resources(
+        cpus=milli_up(amounts.get(CPU, 0)),
+        mem=milli_mib_up(amounts.get(MEMORY, 0)),
+        disk=milli_mib_up(amounts.get(STORAGE, 0)),
+        gpus=count_up(amounts.get(GPU, 0)) * MILLI,
+        pods=1,
+    )
+    # Mesos refuses a task without any resources, and a pod may ask for 0 of everything.
+    return wanted if any(wanted[:4]) else wanted._replace(cpus=1)
+
+
+def _is_extended(name: str) -> bool:
+    return name.startswith(HUGEPAGES_PREFIX) or "/" in name
+
+
+def _unsupported(spec: PodSpec) -> str:
+    words = []
+    affinity = spec.affinity
+    if affinity is not None:
+        if affinity.pod_affinity is not None and affinity.pod_affinity.required:
+            words.append("required podAffinity")
+        if affinity.pod_anti_affinity is not None and affinity.pod_anti_affinity.required:
+            words.append("required podAntiAffinity")
+    if any(one.when_unsatisfiable != "ScheduleAnyway" for one in spec.topology_spread_constraints or ()):
+        words.append("topologySpreadConstraints with DoNotSchedule")
+    for attribute, name in _VOLUME_WORDS:
+        if any(getattr(volume, attribute) is not None for volume in spec.volumes or ()):
+            words.append(name)
+    if spec.resource_claims:
+        words.append("resourceClaims")
+    if spec.scheduling_group is not None:
+        words.append("schedulingGroup")
+    if spec.os is not None and spec.os.name not in ("", "linux"):
+        words.append(f"os {spec.os.name}")
+    return ", ".join(words)
+
+
+def _node_affinity(spec: PodSpec) -> tuple[NodeTerm, ...] | None:
+    affinity = spec.affinity.node_affinity if spec.affinity else None
+    required: Selector | None = affinity.required if affinity else None
+    if required is None:
+        return None
+    return tuple(
+        NodeTerm(_requirements(term.match_expressions), _requirements(term.match_fields))
+        for term in required.node_selector_terms or ()
+    )
+
+
+def _requirements(found: list[SelectorRequirement] | None) -> tuple[Requirement, ...]:
+    return tuple(Requirement(one.key, one.operator, tuple(one.values or ())) for one in found or ())
+
+
+def _host_ports(spec: PodSpec) -> frozenset[HostPort]:
+    """Of containers and sidecars: other init containers do not run for as long as the pod does."""
+    sidecars = [one for one in spec.init_containers or () if one.restart_policy == "Always"]
+    return frozenset(
+        HostPort(port.protocol or "TCP", port.host_ip or ANY_ADDRESS, port.host_port)
+        for container in (*(spec.containers or ()), *sidecars)
+        for port in container.ports or ()
+        if port.host_port > 0
+    )
