@@ -94,7 +94,7 @@ class Pod:
     priority: int
     created_s: float  # wall time of creation
     requests: Resources
-    node_selector: Mapping[str, str] = NOTHING
+    node_selector: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     tolerations: tuple[Toleration, ...] = ()
     extended: tuple[tuple[str, int], ...] = ()  # requested resources of other names
     unsupported: str = ""  # words for a rule in the spec that is not understood, and so cannot be obeyed
@@ -119,7 +119,7 @@ class Node:
 
     name: str
     allocatable: Resources
-    labels: Mapping[str, str] = NOTHING
+    labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     taints: tuple[Taint, ...] = ()
     is_unschedulable: bool = False  # cordoned
     is_ready: bool = False
@@ -135,7 +135,7 @@ class Offer:
     agent_id: str
     hostname: str
     resources: Resources
-    attributes: Mapping[str, str] = NOTHING
+    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     executor_ids: frozenset[str] = frozenset()  # executors of this framework that run on the agent
 
     @property
