@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kmsched.core.affinity import is_met, is_tolerated
-from kmsched.core.model import LIFECYCLE_TAINTS, NOTHING, HostPort, Pod, Settings, Taint
+from kmsched.core.model import LIFECYCLE_TAINTS, HostPort, Pod, Settings, Taint
 from kmsched.core.resources import SPOKEN, Resources
 
 ANY_ADDRESS = "0.0.0.0"
@@ -19,7 +19,6 @@ ANY_ADDRESS = "0.0.0.0"
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 NO_AGENTS = "0/0 agents: no agent has offered anything yet"
 NO_PORTS: frozenset[HostPort] = frozenset()
-NO_COUNTS: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,10 @@ class Place:
     node_name: str
     offered: Resources  # all held offers together, less what this cycle took and the share of an executor to be started
     room: Resources  # kubelet's ledger: allocatable less every non-terminal or assumed pod there
-    labels: Mapping[str, str] = NOTHING  # of its Node, or of the Node that it would get
+    labels: Mapping[str, str] = field(default_factory=dict)  # of its Node, or of the Node that it would get
     taints: tuple[Taint, ...] = ()
     is_cordoned: bool = False
-    extended: Mapping[str, int] = NO_COUNTS  # what is free of resources of other names
+    extended: Mapping[str, int] = field(default_factory=dict)  # what is free of resources of other names
     executor_id: str = ""  # the one that runs there or was launched there; "" none
     used_ports: frozenset[HostPort] = NO_PORTS
 
