@@ -1,0 +1,29 @@
+"""The annotations that a Binding writes: which task holds a pod's resources, and where.
+
+They are written in the Binding itself, so that a pod is never bound without them, and patched when a pod is adopted.
+`TASK_ID_ANNOTATION` alone decides anything; the others are for people and for tools of the original k8s-mesos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kmsched.core.model import ANNOTATION_PREFIX, TASK_ID_ANNOTATION
+
+BINDING_HOST = ANNOTATION_PREFIX + "bindingHost"
+AGENT_ID = ANNOTATION_PREFIX + "slaveId"
+OFFER_ID = ANNOTATION_PREFIX + "offerId"
+EXECUTOR_ID = ANNOTATION_PREFIX + "executorId"
+
+
+def binding_annotations(
+    *, hostname: str, task_id: str, agent_id: str, offer_ids: Iterable[str], executor_id: str
+) -> tuple[tuple[str, str], ...]:
+    """In a fixed order; several offers are one value, with commas between them."""
+    return (
+        (BINDING_HOST, hostname),
+        (TASK_ID_ANNOTATION, task_id),
+        (AGENT_ID, agent_id),
+        (OFFER_ID, ",".join(offer_ids)),
+        (EXECUTOR_ID, executor_id),
+    )
