@@ -1,0 +1,84 @@
+"""What was decided and why: one log line for each effect, and the last ones for people who ask later.
+
+Knows how an effect reads as a line.  It does not know whether the effect succeeded: that is logged where it is run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kmsched.clock import Clock
+from kmsched.core import effects
+from kmsched.core.effects import Effect
+
+log = logging.getLogger("kmsched.decisions")
+
+MAX_DECISIONS = 1000
+#: ids of one effect that a line names before it only counts
+MAX_NAMED = 5
+
+#: everything else is a decision that an operator wants to read; these follow from each piece of news
+QUIET: Mapping[type[Effect], int] = MappingProxyType(
+    {
+        effects.AcknowledgeUpdate: logging.DEBUG,
+        effects.DeclineOffers: logging.DEBUG,
+        effects.ReportPod: logging.DEBUG,
+    }
+)
+
+
+class Decisions:
+    """The last `limit` decisions, oldest first."""
+
+    def __init__(self, clock: Clock, limit: int = MAX_DECISIONS) -> None:
+        self._clock = clock
+        self._last: deque[dict[str, object]] = deque(maxlen=limit)
+
+    def record(self, effect: Effect) -> None:
+        kind = type(effect).__name__
+        words = subject(effect)
+        level = QUIET.get(type(effect), logging.INFO)
+        if log.isEnabledFor(level):
+            log.log(level, "%s %s: %s (%s)", kind, words, effect.reason, effect.cause)
+        self._last.append(
+            {
+                "time_s": round(self._clock.wall(), 3),
+                "effect": kind,
+                "subject": words,
+                "cause": effect.cause,
+                "reason": effect.reason,
+            }
+        )
+
+    def listed(self) -> list[dict[str, object]]:
+        return list(self._last)
+
+
+def subject(effect: Effect) -> str:
+    """What the effect is about, in a few words."""
+    match effect:
+        case effects.AcceptOffers():
+            pods = _named([f"{each.pod_key} as {each.task_id}" for each in effect.launches])
+            return f"agent {effect.agent_id}, {len(effect.offer_ids)} offers: {pods}"
+        case effects.DeclineOffers():
+            return _named(effect.offer_ids)
+        case effects.SuppressOffers() | effects.ReviveOffers():
+            return "all roles"
+        case effects.AcknowledgeUpdate() | effects.KillTask():
+            return f"task {effect.task_id}"
+        case effects.ReconcileTasks():
+            return _named([task for task, _ in effect.tasks]) if effect.tasks else "all tasks"
+        case effects.BindPod():
+            return f"pod {effect.key} to {effect.node_name} by task {effect.task_id}"
+        case effects.AdoptPod():
+            return f"pod {effect.key} by task {effect.task_id} after {effect.old_task_id or 'none'}"
+        case effects.ReportPod():
+            return f"pod {effect.key}: {effect.topic}: {effect.message}"
+
+
+def _named(ids: list[str] | tuple[str, ...]) -> str:
+    named = ", ".join(ids[:MAX_NAMED])
+    return f"{named} and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else named

@@ -1,0 +1,125 @@
+"""Effects that are Mesos calls: one sequence, each sent after the one before it was answered.
+
+Knows which failures mean that a call surely did not happen, and which effects may be sent twice.  It does not decide
+anew: what is dropped here, the core asks for again by its own timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from kmsched.clients.mesos import Subscription
+from kmsched.core.effects import (
+    AcceptOffers,
+    AcknowledgeUpdate,
+    DeclineOffers,
+    KillTask,
+    ReconcileTasks,
+    ReviveOffers,
+    SuppressOffers,
+)
+from kmsched.core.events import AcceptRefused, Event
+from kmsched.daemon.metrics import Metrics
+from kmsched.errors import Invalid, NotSubscribed, Unavailable
+from kmsched.wire import mesos_calls
+from kmsched.wire.mesos_calls import Call
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 10_000
+#: an effect that may happen twice without harm is sent so often when its outcome is not known
+MAX_SENDS = 3
+
+MesosEffect = (
+    AcceptOffers | AcknowledgeUpdate | DeclineOffers | KillTask | ReconcileTasks | ReviveOffers | SuppressOffers
+)
+#: what makes an ACCEPT call of the effect and of the framework id
+MakeAccept = Callable[[AcceptOffers, str], Call]
+
+
+class MesosCalls(Protocol):
+    """The part of `MesosScheduler` that is used here."""
+
+    @property
+    def subscription(self) -> Subscription | None: ...
+
+    async def call(self, call: Call) -> None: ...
+
+
+class ToMesos:
+    """`put` never waits; `run` sends until cancelled."""
+
+    def __init__(
+        self,
+        mesos: MesosCalls,
+        make_accept: MakeAccept,
+        *,
+        report: Callable[[Event], None],
+        metrics: Metrics,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._mesos = mesos
+        self._make_accept = make_accept
+        self._report = report
+        self._metrics = metrics
+        self._queue: asyncio.Queue[tuple[MesosEffect, Subscription]] = asyncio.Queue(max_waiting)
+
+    def put(self, effect: MesosEffect) -> None:
+        subscription = self._mesos.subscription
+        if subscription is None:
+            self._not_sent(effect, NotSubscribed("no subscription with a Mesos master stands"))
+            return
+        try:
+            self._queue.put_nowait((effect, subscription))
+        except asyncio.QueueFull:
+            self._not_sent(effect, Unavailable(f"{self._queue.maxsize} calls to Mesos wait already"))
+
+    async def run(self) -> None:
+        while True:
+            await self.send_next()
+
+    async def send_next(self) -> None:
+        effect, subscription = await self._queue.get()
+        if self._mesos.subscription is not subscription:
+            # offers of an ended subscription are void; everything else is asked for again after SUBSCRIBED
+            self._not_sent(effect, NotSubscribed("its subscription ended before its turn"))
+            return
+        call = self._call_of(effect, subscription.framework_id)
+        for _ in range(1 if isinstance(effect, AcceptOffers) else MAX_SENDS):
+            try:
+                await self._mesos.call(call)
+                return
+            except (NotSubscribed, Invalid) as error:
+                self._not_sent(effect, error)
+                return
+            except Unavailable as error:
+                failure = error
+        self._metrics.failed(effect, failure)
+        log.warning("%s: whether Mesos took it is not known: %s", type(effect).__name__, failure)
+
+    def _not_sent(self, effect: MesosEffect, error: Exception) -> None:
+        self._metrics.failed(effect, error)
+        log.warning("%s was not taken by Mesos: %s", type(effect).__name__, error)
+        if isinstance(effect, AcceptOffers):
+            self._report(AcceptRefused(tuple(launch.task_id for launch in effect.launches), str(error)))
+
+    def _call_of(self, effect: MesosEffect, framework_id: str) -> Call:
+        match effect:
+            case AcceptOffers():
+                return self._make_accept(effect, framework_id)
+            case DeclineOffers():
+                return mesos_calls.decline(effect.offer_ids, refuse_s=effect.refuse_s)
+            case SuppressOffers():
+                return mesos_calls.suppress()
+            case ReviveOffers():
+                return mesos_calls.revive()
+            case AcknowledgeUpdate():
+                return mesos_calls.acknowledge(effect.agent_id, effect.task_id, base64.b64decode(effect.update_id))
+            case KillTask():
+                return mesos_calls.kill(effect.task_id, effect.agent_id or None)
+            case ReconcileTasks():
+                return mesos_calls.reconcile((task, agent or None) for task, agent in effect.tasks)
