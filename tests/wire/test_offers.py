@@ -1,0 +1,192 @@
+"""Mesos' messages become the core's values, and launches become TaskInfos."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmsched.core import events
+from kmsched.core.effects import Launch
+from kmsched.core.events import TaskState
+from kmsched.core.model import Offer
+from kmsched.core.resources import Resources
+from kmsched.errors import ProtocolError
+from kmsched.wire import taskdata
+from kmsched.wire.mesos import Resource, Scalar, scheduler_event
+from kmsched.wire.offers import core_event, decode_resources, scalars, task_info
+
+
+def scalar(name: str, value: float, **more: Any) -> dict[str, Any]:
+    return {"name": name, "type": "SCALAR", "scalar": {"value": value}, **more}
+
+
+def told(event: dict[str, Any]) -> events.Event | None:
+    return core_event(scheduler_event(json.dumps(event).encode()))
+
+
+def offer(**more: Any) -> dict[str, Any]:
+    return {
+        "id": {"value": "O1"},
+        "framework_id": {"value": "F"},
+        "agent_id": {"value": "S1"},
+        "hostname": "Agent-1",
+        **more,
+    }
+
+
+def test_an_offer() -> None:
+    resources = [
+        scalar("cpus", 3.5, role="*", allocation_info={"role": "*"}),
+        scalar("mem", 1024.25),
+        scalar("disk", 100),
+        scalar("gpus", 1),
+        {"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 31000, "end": 32000}]}},
+        scalar("bananas", 4),
+    ]
+    attributes = [
+        {"name": "rack", "type": "TEXT", "text": {"value": "r1"}},
+        {"name": "rack", "type": "TEXT", "text": {"value": "r2"}},
+        {"name": "slots", "type": "SCALAR", "scalar": {"value": 8}},
+        {"name": "speed", "type": "SCALAR", "scalar": {"value": 2.5}},
+        {"name": "hundred", "type": "SCALAR", "scalar": {"value": 100}},
+        {"name": "span", "type": "RANGES", "ranges": {"range": [{"begin": 1, "end": 5}]}},
+    ]
+    one = offer(resources=resources, attributes=attributes, executor_ids=[{"value": "km-1"}])
+    assert told({"type": "OFFERS", "offers": {"offers": [one]}}) == events.OffersArrived(
+        (
+            Offer(
+                offer_id="O1",
+                agent_id="S1",
+                hostname="Agent-1",
+                resources=Resources(cpus=3500, mem=1024250, disk=100000, gpus=1000),
+                attributes={"rack": "r1", "slots": "8", "speed": "2.5", "hundred": "100"},
+                executor_ids=frozenset({"km-1"}),
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        {"role": "web"},
+        {"reservations": [{"type": "DYNAMIC", "role": "web"}]},
+        {"reservation": {"principal": "p"}},
+        {"revocable": {}},
+        {"shared": {}},
+        {"disk": {"source": {"type": "PATH"}}},
+        {"provider_id": {"value": "p"}},
+    ],
+)
+def test_what_is_not_free_to_use_is_not_counted(special: dict[str, Any]) -> None:
+    one = offer(resources=[scalar("disk", 5, **special), scalar("disk", 2)])
+    found = told({"type": "OFFERS", "offers": {"offers": [one]}})
+    assert isinstance(found, events.OffersArrived)
+    assert found.offers[0].resources == Resources(disk=2000)
+
+
+@pytest.mark.parametrize(
+    ("value", "thousandths"),
+    [(0.1 + 0.2, 300), (0.29999999999999998, 300), (0.0019, 1), (0.0009, 0), (1.9999, 1999), (1e6, 10**9)],
+)
+def test_scalars_are_rounded_down_except_for_noise(value: float, thousandths: int) -> None:
+    found = decode_resources([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
+    assert found.cpus == thousandths
+
+
+@given(st.integers(1, 10**12))
+def test_thousandths_survive_the_way_out_and_back(amount: int) -> None:
+    (sent,) = json.loads(json.dumps(scalars(Resources(mem=amount))))
+    assert Fraction(str(sent["scalar"]["value"])) == Fraction(amount, 1000)
+    back = decode_resources([Resource("mem", "SCALAR", Scalar(sent["scalar"]["value"]))], "task")
+    assert back.mem == amount
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_no_amount_is_refused(value: float) -> None:
+    with pytest.raises(ProtocolError, match=r"offer O1: cpus is .* no amount of a resource"):
+        decode_resources([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
+
+
+def test_an_update_with_all_that_it_can_carry() -> None:
+    status = {
+        "task_id": {"value": "T"},
+        "state": "TASK_FAILED",
+        "source": "SOURCE_EXECUTOR",
+        "reason": "REASON_COMMAND_EXECUTOR_FAILED",
+        "message": "why",
+        "agent_id": {"value": "S1"},
+        "executor_id": {"value": "km-1"},
+        "uuid": "AAEC",
+    }
+    assert told({"type": "UPDATE", "update": {"status": status}}) == events.TaskUpdated(
+        task_id="T",
+        state=TaskState.FAILED,
+        source="SOURCE_EXECUTOR",
+        reason="REASON_COMMAND_EXECUTOR_FAILED",
+        message="why",
+        agent_id="S1",
+        executor_id="km-1",
+        update_id="AAEC",
+    )
+
+
+def test_an_update_with_little() -> None:
+    status = {"task_id": {"value": "T"}, "state": "TASK_UNKNOWN"}
+    assert told({"type": "UPDATE", "update": {"status": status}}) == events.TaskUpdated("T", TaskState.UNKNOWN)
+
+
+def test_an_unknown_state_is_named() -> None:
+    status = {"task_id": {"value": "T"}, "state": "TASK_DREAMING"}
+    with pytest.raises(ProtocolError, match="task T is said to be 'TASK_DREAMING'"):
+        told({"type": "UPDATE", "update": {"status": status}})
+
+
+@pytest.mark.parametrize(
+    ("event", "known"),
+    [
+        ({"type": "SUBSCRIBED", "subscribed": {"framework_id": {"value": "F"}}}, events.Subscribed("F")),
+        ({"type": "RESCIND", "rescind": {"offer_id": {"value": "O1"}}}, events.OfferRescinded("O1")),
+        ({"type": "FAILURE", "failure": {"agent_id": {"value": "S1"}}}, events.AgentFailed("S1")),
+        (
+            {"type": "FAILURE", "failure": {"agent_id": {"value": "S1"}, "executor_id": {"value": "km-1"}}},
+            events.ExecutorFailed("S1", "km-1"),
+        ),
+        ({"type": "FAILURE", "failure": {}}, None),
+        ({"type": "HEARTBEAT"}, None),
+        ({"type": "ERROR", "error": {"message": "x"}}, None),
+        ({"type": "SOMETHING_NEW"}, None),
+    ],
+)
+def test_other_events(event: dict[str, Any], known: events.Event | None) -> None:
+    assert told(event) == known
+
+
+def test_task_info() -> None:
+    launch = Launch("uid.1.0", "ns/web", "uid", "bind", Resources(cpus=250, mem=64001, disk=0, pods=1))
+    executor = {"executor_id": {"value": "km-1"}}
+    info = task_info(launch, "S1", executor)
+    data = info.pop("data")
+    assert info == {
+        "name": "ns/web",
+        "task_id": {"value": "uid.1.0"},
+        "agent_id": {"value": "S1"},
+        "resources": [scalar("cpus", 0.25), scalar("mem", 64.001)],
+        "executor": executor,
+    }
+    assert taskdata.decode(data) == taskdata.TaskData(mode="bind", pod="ns/web", uid="uid")
+
+
+def test_a_task_that_adopts_says_so() -> None:
+    info = task_info(Launch("uid.1.0", "ns/web", "uid", "adopt", Resources(cpus=1)), "S1", {})
+    assert taskdata.decode(info["data"]).mode == "adopt"
+
+
+def test_a_mode_that_no_executor_knows_is_a_fault_of_ours() -> None:
+    with pytest.raises(ValueError, match="mode 'seize', not bind or adopt"):
+        task_info(Launch("uid.1.0", "ns/web", "uid", "seize", Resources(cpus=1)), "S1", {})
