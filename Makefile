@@ -1,0 +1,37 @@
+# Tools come from .venv, made from the locked requirements; PYTHON is any CPython 3.11 or younger.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-requirements
+SOURCES := $(shell find kmsched -name '*.py' 2>/dev/null)
+UNIT_TESTS := --ignore=tests/scenarios --ignore=tests/integration
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONPATH :=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help check km clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): requirements/check.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/check.txt
+	@touch $@
+
+check: $(STAMP) ## format, lint, types, import contracts, unit tests, Ansible's lint: below 90 s
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	python -m pytest -q $(UNIT_TESTS)
+	ansible-lint --offline
+
+km: bin/km ## build bin/km, one reproducible executable
+
+bin/km: $(STAMP) $(SOURCES) requirements/runtime.txt
+	python -m kmsched.artifacts.bundle --output $@
+
+clean: ## remove what was built here; the build cache stays
+	rm -rf bin build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .ansible
