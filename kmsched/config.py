@@ -74,7 +74,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         failover_timeout_s=parsed["failover-timeout"],
         framework_name=parsed["framework-name"],
         framework_weburi=parsed["framework-weburi"],
-        api_servers=tuple(_server("api-servers", item, "https") for item in parsed["api-servers"]),
+        api_servers=api_servers(parsed),
         kubeconfig=parsed["kubeconfig"],
         scheduler_name=parsed["scheduler-name"],
         state_dir=Path(parsed["state-dir"]),
@@ -102,13 +102,18 @@ def build(parsed: Parsed) -> SchedulerConfig:
     return config
 
 
+def api_servers(parsed: Parsed) -> tuple[str, ...]:
+    """URLs of `--api-servers`, https where no scheme is given."""
+    return tuple(_server("api-servers", item, "https") for item in parsed["api-servers"])
+
+
 def spec_flags(parsed: Parsed) -> Mapping[str, str]:
     """Normal forms of the flags that belong to the executor spec; flags that are not set are left out."""
     chosen: dict[str, str] = dict(parsed.kubelet_extra)
     for flag in flags.flags_of(parsed.command):
         value: Any = parsed[flag.name]
         if flag.name == "api-servers":
-            value = tuple(_server(flag.name, item, "https") for item in value)
+            value = api_servers(parsed)
         if flag.in_spec and value not in (None, ()):
             chosen[flag.name] = values.write(flag.kind, value)
     return MappingProxyType(dict(sorted(chosen.items())))

@@ -89,12 +89,19 @@ def _spoken(text: str | None) -> str:
 
 
 def _command(config: SchedulerConfig) -> Json:
+    """Files named by file:///path lie on the agent; the others are fetched into the sandbox, km as `km`."""
     path = config.km_path.removeprefix("file://")
     is_on_agent = path != config.km_path
     value = path if is_on_agent else FETCHED_COMMAND
-    command: Json = {"shell": False, "value": value, "arguments": [value, "executor", *_arguments(config)]}
+    uris: list[Json] = []
     if not is_on_agent:
-        command["uris"] = [{"value": config.km_path, "executable": True, "extract": False, "output_file": "km"}]
+        uris.append({"value": config.km_path, "executable": True, "extract": False, "output_file": "km"})
+    kubelet = config.spec_flags.get("kubelet-path", "file:")
+    if not kubelet.startswith("file:"):
+        uris.append({"value": kubelet, "executable": True, "extract": False})
+    command: Json = {"shell": False, "value": value, "arguments": [value, "executor", *_arguments(config)]}
+    if uris:
+        command["uris"] = uris
     return command
 
 

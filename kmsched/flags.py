@@ -120,6 +120,13 @@ FLAGS: tuple[Flag, ...] = (
         BOTH,
     ),
     Flag("kubelet-root-dir", Kind.PATH, "/var/lib/kubelet", "kubelet's folder on the agent; never change it.", BOTH),
+    Flag(
+        "kubelet-container-runtime-endpoint",
+        Kind.TEXT,
+        "unix:///run/containerd/containerd.sock",
+        "containerd's socket on the agent.",
+        BOTH,
+    ),
     Flag("cluster-dns", Kind.LIST, None, "Addresses of the cluster's DNS, given to pods.", BOTH),
     Flag("cluster-domain", Kind.TEXT, None, "Domain of the cluster, given to pods.", BOTH),
     Flag("offer-ttl", Kind.DURATION, "5s", "Unused offers are declined after this.", at_least=0.1),

@@ -21,6 +21,7 @@ from kmsched.errors import EXIT_INTERNAL, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE,
 #: subcommand -> where it is
 COMMANDS = {
     "scheduler": "kmsched.cli.processes:scheduler",
+    "executor": "kmsched.cli.processes:executor",
     "status": "kmsched.cli.ask:status",
     "explain": "kmsched.cli.ask:explain",
     "fingerprint": "kmsched.cli.settings:fingerprint",
