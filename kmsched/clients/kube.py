@@ -26,10 +26,10 @@ from kmsched.errors import (
     Invalid,
     KmError,
     NotFound,
-    ProtocolError,
     Unavailable,
 )
 from kmsched.wire.kubeconfig import KubeSettings, check_server, parse_kubeconfig
+from kmsched.wire.typed import UNDECODABLE, decode
 
 Json = dict[str, Any]
 
@@ -40,6 +40,8 @@ CONNECT_S = 5.0
 #: A mounted service account's token is renewed by rename some time before the old one ends.
 TOKEN_REREAD_S = 60.0
 ERROR_TEXT_BYTES = 4000
+
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -246,17 +248,14 @@ def status_words(body: bytes) -> str:
     """The message of a v1.Status, or the start of whatever else came."""
     try:
         status = msgspec.json.decode(body, type=_Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         return excerpt(body)
     return status.message or status.reason or excerpt(body)
 
 
 def decode_object(body: bytes, what: str) -> Json:
     """The JSON object in `body`.  ProtocolError if it is anything else."""
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{what}: the answer is no JSON object ({error}): {excerpt(body, 100)}") from error
+    return decode(_object_decoder, body, f"the answer to {what}")
 
 
 def pod_path(namespace: str, name: str, sub: str = "") -> str:

@@ -16,10 +16,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from kmsched.clients.backoff import Backoff
-from kmsched.clients.http import excerpt
 from kmsched.clients.kube import LIST_DEADLINE_S, KubeClient
 from kmsched.clock import Clock
 from kmsched.errors import Fatal, Gone, KmError, ProtocolError, Unavailable
+from kmsched.wire.typed import UNDECODABLE, decode
 
 PAGE_ITEMS = 500
 #: 5 million objects: an API server that never ends a list is not believed.
@@ -175,7 +175,7 @@ class Reflector(Generic[T]):
         query = {"limit": str(PAGE_ITEMS), **self._selectors}
         for _ in range(MAX_PAGES):
             body = await self._kube.request("GET", self._path, query=query, deadline_s=LIST_DEADLINE_S)
-            page = _parse(_list_decoder, body, "a list")
+            page = decode(_list_decoder, body, "a list")
             for raw in page.items or ():
                 try:
                     items.append(self._decode(bytes(raw)))
@@ -204,14 +204,14 @@ class Reflector(Generic[T]):
                     yield self._change(line)
 
     def _change(self, line: bytes) -> Changed[T] | Undecodable | None:
-        event = _parse(_event_decoder, line, "a watch event")
+        event = decode(_event_decoder, line, "a watch event")
         raw = bytes(event.object)
         if event.type == "ERROR":
-            status = _parse(_status_decoder, raw, "the status of an ERROR event")
+            status = decode(_status_decoder, raw, "the status of an ERROR event")
             if status.code == 410:
                 raise Gone(status.message)
             raise Unavailable(f"the watch was ended with {status.code}: {status.message}")
-        version = _parse(_object_decoder, raw, "an object of a watch event").metadata.resourceVersion
+        version = decode(_object_decoder, raw, "an object of a watch event").metadata.resourceVersion
         if not version:
             raise ProtocolError(f"a watch event of {self._path} has no metadata.resourceVersion")
         self._version = version
@@ -245,16 +245,9 @@ class LineSplitter:
         return [line for line in lines if line.strip()]
 
 
-def _parse(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
-    try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{what} is not what Kubernetes sends: {error}; {excerpt(body, 100)!r}") from error
-
-
 def _undecodable(raw: bytes, error: ProtocolError) -> Undecodable:
     try:
         meta = _object_decoder.decode(raw).metadata
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         return Undecodable(f"an object without a readable name is left out: {error}")
     return Undecodable(f"{meta.namespace}/{meta.name} is left out: {error}")

@@ -7,15 +7,15 @@ Knows the messages' shapes and nothing of what to do about them.  Event types th
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from kmsched.errors import ProtocolError
+from kmsched.wire.typed import decode
 
 Json = dict[str, Any]
-S = TypeVar("S")
 
 
 class Id(Struct, frozen=True):
@@ -192,15 +192,6 @@ def scheduler_event(record: bytes) -> SchedulerEvent:
     if event is None:
         raise missing_body("a Mesos scheduler event", envelope.type, _BODY_OF[envelope.type])
     return event
-
-
-def decode(decoder: msgspec.json.Decoder[S], record: bytes, what: str) -> S:
-    """What `decoder` makes of `record`; ProtocolError says what it was meant to be and where it is not."""
-    try:
-        return decoder.decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        start = record[:100].decode("utf-8", "replace")
-        raise ProtocolError(f"{what} is not what the protocol allows: {error}; it begins {start!r}") from error
 
 
 def missing_body(what: str, type_: str, field: str) -> ProtocolError:

@@ -23,9 +23,9 @@ from kmsched.wire.mesos import (
     Resource,
     TaskStatus,
     UnknownEvent,
-    decode,
     missing_body,
 )
+from kmsched.wire.typed import decode
 
 
 class ExecutorInfo(Struct, frozen=True):
