@@ -1,7 +1,7 @@
 """kubelet's configuration and command line: pure renderings of what is known of the agent and its machine.
 
-Knows the arithmetic that makes Node allocatable what the agent has for pods, and which labels a Node takes.  It
-reads nothing from the machine and starts nothing: `executor.machine` and `executor.kubelet` do.
+Knows the arithmetic that makes Node allocatable what the agent has for pods.  It reads nothing from the machine and
+starts nothing: `executor.machine` and `executor.kubelet` do.
 
 Allocatable is, for kubelet, capacity less systemReserved less the hard eviction threshold, so both are explicit
 here.  ephemeral-storage is left as kubelet counts it: Mesos' disk is about sandboxes, not about kubelet's folder.
@@ -9,13 +9,11 @@ here.  ephemeral-storage is left as kubelet counts it: Mesos' disk is about sand
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX
 from kmsched.core.resources import Resources
 from kmsched.errors import ConfigRefused
 
@@ -24,7 +22,6 @@ MIB = 1024 * 1024
 #: kubelet ends pods when less memory than this is left, if the agent leaves that much to it
 EVICTION_MEMORY_BYTES = 100 * MIB
 STATUS_FREQUENCY = "4s"
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +94,6 @@ def render_config(setup: KubeletSetup) -> dict[str, Any]:
         **({"clusterDNS": list(setup.cluster_dns)} if setup.cluster_dns else {}),
         **({"clusterDomain": setup.cluster_domain} if setup.cluster_domain else {}),
     }
-
-
-def attribute_labels(attributes: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
-    """Labels for the Node, and words for each attribute that cannot be one."""
-    labels: dict[str, str] = {}
-    refused: list[str] = []
-    for name, value in attributes:
-        key = ATTRIBUTE_LABEL_PREFIX + name
-        if not _LABEL.fullmatch(key.rpartition("/")[2]):
-            refused.append(f"attribute {name!r} becomes no label: {key!r} is no label's name")
-        elif value and not _LABEL.fullmatch(value):
-            refused.append(f"attribute {name!r} becomes no label: {value!r} is no label's value")
-        else:
-            labels[key] = value
-    return labels, refused
 
 
 def command(

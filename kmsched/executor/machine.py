@@ -1,4 +1,4 @@
-"""What the executor reads from its machine: capacity as kubelet will count it, a free port, the allocatable of last time.
+"""What the executor reads from its machine: capacity as kubelet counts it, a free port, last time's allocatable.
 
 Knows files of the kernel and one file of its own in kubelet's folder.  It decides nothing.
 """
@@ -25,7 +25,7 @@ def read_machine(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup
     try:
         lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
         memory_bytes = int(lines["MemTotal"].split()[0]) * 1024
-        cores = (proc / "cpuinfo").read_text().count("\nprocessor") + 1
+        cores = sum(line.startswith("processor") for line in (proc / "cpuinfo").read_text().splitlines())
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise ConfigRefused(f"cannot read the machine's memory and cores under {proc}: {error!r}") from error
     return Machine(cpu_cores=cores, memory_bytes=memory_bytes, has_controllers=_has_controllers(cgroup))

@@ -1,0 +1,228 @@
+"""This agent's Node: its pods and its object watched, kubelet prepared and started, pods deleted.
+
+The shell around Kubernetes, with the node's own credential only: it can read what is bound to this node, nothing
+else.  What all this means for tasks is `executor.core`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from kmsched.clients.http import Transport
+from kmsched.clients.kube import KubeAccess, KubeClient
+from kmsched.clients.kube_pods import delete_pod
+from kmsched.clients.reflector import Changed, Interrupted, Listed, Reflector, Undecodable
+from kmsched.clock import Clock
+from kmsched.core.nodelabels import attribute_labels
+from kmsched.core.resources import ZERO, Resources
+from kmsched.errors import ConfigRefused, KmError, ProtocolError
+from kmsched.executor import effects as do
+from kmsched.executor import events as ev
+from kmsched.executor.environment import MesosEnvironment
+from kmsched.executor.kubelet import Command, Kubelet, healthz
+from kmsched.executor.kubelet_config import KubeletSetup, check_fits, command, render_config
+from kmsched.executor.lock import take_lock
+from kmsched.executor.machine import (
+    find_kubelet,
+    free_port,
+    read_machine,
+    remember_allocatable,
+    remembered_allocatable,
+)
+from kmsched.executor.settings import ExecutorSettings
+from kmsched.executor.views import node_seen, pod_seen
+from kmsched.wire.kube import decode_pod
+
+#: how long the pods of this node are asked for before kubelet starts without the answer
+ASK_PODS_S = 20.0
+ASK_PAUSE_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the shell is given; `tell` takes events for the core."""
+
+    settings: ExecutorSettings
+    mesos: MesosEnvironment
+    access: KubeAccess
+    kube: KubeClient
+    transport: Transport  # for kubelet's health check
+    clock: Clock
+    rng: Random
+    tell: Callable[[ev.Event], None]
+
+
+async def prepare_kubelet(around: Surroundings, start: do.StartKubelet) -> Kubelet:
+    """Lock, configuration and command line of a kubelet that is not running yet.
+
+    ConfigRefused: it cannot run here, and why.
+    """
+    settings, sandbox = around.settings, around.mesos.sandbox
+    program = find_kubelet(settings.kubelet_path, sandbox)
+    lock_fd = await take_lock(settings.kubelet_root_dir, around.clock)
+    allocatable = await _allocatable(around, start)
+    machine = read_machine()
+    check_fits(allocatable, machine, start.allocatable)
+    remember_allocatable(settings.kubelet_root_dir, allocatable)
+    port = free_port()
+    setup = KubeletSetup(
+        machine=machine,
+        allocatable=allocatable,
+        client_ca_file=sandbox / "kubelet-client-ca.crt",
+        healthz_port=port,
+        containerd_endpoint=settings.containerd_endpoint,
+        cluster_dns=settings.cluster_dns,
+        cluster_domain=settings.cluster_domain,
+    )
+    config_file = sandbox / "kubelet-config.json"
+    _write(setup.client_ca_file, _authority(around.access))
+    _write(config_file, json.dumps(render_config(setup), indent=2))
+    attributes = dict(start.attributes)
+    labels = attribute_labels(attributes)
+    if len(labels) != len(attributes):
+        log.warning("attributes that are no valid labels were left out: %d labels of %s", len(labels), attributes)
+    argv = command(
+        program,
+        config_file=config_file,
+        kubeconfig=settings.kubelet_kubeconfig,
+        root_dir=settings.kubelet_root_dir,
+        node_name=start.hostname.lower(),
+        node_ip=around.mesos.agent_ip,
+        labels=labels,
+        extra_args=settings.kubelet_extra_args,
+    )
+    log.info("kubelet is to have %dm cpu, %d MiB for pods: %s", allocatable.cpus, allocatable.mem // 1000, argv)
+    return Kubelet(
+        Command(tuple(argv), sandbox / "kubelet.log", lock_fd),
+        clock=around.clock,
+        rng=around.rng,
+        probe=healthz(around.transport, port),
+        tell=around.tell,
+    )
+
+
+async def _allocatable(around: Surroundings, start: do.StartKubelet) -> Resources:
+    """What the agent has for pods, but never less than bound pods request: kubelet would fail those."""
+    bound = await _bound_requests(around, start.hostname.lower())
+    if bound is None:
+        bound = remembered_allocatable(around.settings.kubelet_root_dir) or ZERO
+        log.warning("the API server does not tell this node's pods; allocatable is not below that of last time")
+    return start.allocatable.at_least(Resources(cpus=bound.cpus, mem=bound.mem))
+
+
+async def _bound_requests(around: Surroundings, node_name: str) -> Resources | None:
+    """Sum over the non-terminal pods of this node; None: the API server did not say in time."""
+    deadline_s = around.clock.monotonic() + ASK_PODS_S
+    query = {"fieldSelector": f"spec.nodeName={node_name}"}
+    while True:
+        try:
+            listed = await around.kube.get("/api/v1/pods", query)
+        except ConfigRefused:
+            raise
+        except KmError as error:
+            log.warning("cannot list the pods of this node: %s", error)
+            if around.clock.monotonic() >= deadline_s:
+                return None
+            await around.clock.sleep(ASK_PAUSE_S)
+            continue
+        return requested(listed.get("items") or [])
+
+
+def requested(items: list[object]) -> Resources:
+    """What kubelet will count for these pods at admission."""
+    total = ZERO
+    for item in items:
+        try:
+            pod = decode_pod(msgspec.json.encode(item))
+        except ProtocolError as error:
+            log.warning("a pod is not counted: %s", error)
+            continue
+        if pod.holds_resources:
+            total = total.plus(pod.requests)
+    return total
+
+
+def _authority(access: KubeAccess) -> str:
+    """The CA that signed the API server's certificate: kubelet's callers must be signed by it."""
+    tls = access.tls
+    if tls.ca_data:
+        return tls.ca_data
+    if not tls.ca_file:
+        raise ConfigRefused("the kubeconfig of the node has no certificate-authority: kubelet needs one to be asked")
+    try:
+        return Path(tls.ca_file).read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"cannot read the CA certificate {tls.ca_file}: {error}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise ConfigRefused(f"cannot write {path}: {error.strerror}; is the sandbox full?") from error
+
+
+async def watch_pods(around: Surroundings, node_name: str) -> None:
+    """This node's pods as events, for ever."""
+    reflector = Reflector(
+        around.kube,
+        "/api/v1/pods",
+        decode=pod_seen,
+        clock=around.clock,
+        rng=around.rng,
+        field_selector=f"spec.nodeName={node_name}",
+    )
+    async with aclosing(reflector.changes()) as items:
+        async for item in items:
+            match item:
+                case Listed(pods):
+                    around.tell(ev.PodsListed(pods))
+                case Changed("DELETED", pod):
+                    around.tell(ev.PodGone(pod.uid))
+                case Changed(_, pod):
+                    around.tell(pod)
+                case Interrupted(reason) | Undecodable(reason):
+                    log.warning("pods: %s", reason)
+
+
+async def watch_node(around: Surroundings, node_name: str) -> None:
+    """This node's own object as events, for ever."""
+    reflector = Reflector(
+        around.kube,
+        "/api/v1/nodes",
+        decode=node_seen,
+        clock=around.clock,
+        rng=around.rng,
+        field_selector=f"metadata.name={node_name}",
+    )
+    async with aclosing(reflector.changes()) as items:
+        async for item in items:
+            match item:
+                case Listed(nodes):
+                    around.tell(nodes[0][1] if nodes else ev.NodeVanished())
+                case Changed("DELETED"):
+                    around.tell(ev.NodeVanished())
+                case Changed(_, (_, node)):
+                    around.tell(node)
+                case Interrupted(reason) | Undecodable(reason):
+                    log.warning("node: %s", reason)
+
+
+async def delete(around: Surroundings, effect: do.DeletePod) -> None:
+    """Once: the core asks again while the pod shows no sign of it."""
+    namespace, _, name = effect.key.partition("/")
+    try:
+        await delete_pod(around.kube, namespace, name, uid=effect.uid, grace_s=effect.grace_s)
+        log.info("pod %s is being deleted: %s", effect.key, effect.reason)
+    except KmError as error:
+        log.warning("pod %s could not be deleted: %s", effect.key, error)
