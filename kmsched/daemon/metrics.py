@@ -6,6 +6,8 @@ nothing itself: the runner and those who execute effects tell it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect
@@ -41,9 +43,9 @@ class Metrics:
             ["source", "reason", "state"],
             registry=registry,
         )
-        self.pods = Gauge("kmsched_pods", "Pods known, by state", ["state"], registry=registry)
-        self.agents = Gauge("kmsched_agents", "Agents with offers or tasks of ours", registry=registry)
-        self.offers_held = Gauge("kmsched_offers_held", "Offers held now", registry=registry)
+        self._pods = Gauge("kmsched_pods", "Pods known, by state", ["state"], registry=registry)
+        self._agents = Gauge("kmsched_agents", "Agents with offers or tasks of ours", registry=registry)
+        self._offers_held = Gauge("kmsched_offers_held", "Offers held now", registry=registry)
         self.accepts = Counter("kmsched_accepts", "ACCEPT calls decided", registry=registry)
         self.launches = Counter("kmsched_tasks_launched", "Tasks in those ACCEPT calls", registry=registry)
         self.pods_per_accept = Histogram(
@@ -61,7 +63,7 @@ class Metrics:
         self._step_s = Histogram(
             "kmsched_step_seconds", "Time in the core", ["event"], registry=registry, buckets=STEP_BUCKETS_S
         )
-        self.is_ready = Gauge("kmsched_ready", "1 when /readyz says so", registry=registry)
+        self._is_ready = Gauge("kmsched_ready", "1 when /readyz says so", registry=registry)
         self.subscriptions = Counter("kmsched_subscriptions", "SUBSCRIBED received", registry=registry)
 
     def stepped(self, event: str, duration_s: float) -> None:
@@ -78,6 +80,15 @@ class Metrics:
 
     def updated(self, update: TaskUpdated) -> None:
         self._status_updates.labels(update.source, update.reason, update.state.value).inc()
+
+    def observe_state(self, pods: Mapping[str, int], *, agents: int, offers_held: int, is_ready: bool) -> None:
+        """What is read off the core when somebody asks."""
+        self._pods.clear()
+        for state, count in pods.items():
+            self._pods.labels(state).set(count)
+        self._agents.set(agents)
+        self._offers_held.set(offers_held)
+        self._is_ready.set(is_ready)
 
     def failed(self, effect: Effect, error: Exception) -> None:
         self.calls_failed.labels(type(effect).__name__, type(error).__name__).inc()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from kmsched.clients import kube_pods
 from kmsched.clients.kube import Json, KubeClient
@@ -40,13 +40,14 @@ DecodePod = Callable[[Json], Pod]
 
 
 class ToKube:
-    """`put` never waits; the writes run in tasks of their own until `close`."""
+    """`put` never waits; the writes run in tasks of their own, made by `spawn`."""
 
     def __init__(
         self,
         kube: KubeClient,
         decode: DecodePod,
         *,
+        spawn: Callable[[Coroutine[None, None, None]], object],
         report: Callable[[Event], None],
         metrics: Metrics,
         clock: Clock,
@@ -54,6 +55,7 @@ class ToKube:
     ) -> None:
         self._kube = kube
         self._decode = decode
+        self._spawn = spawn
         self._report = report
         self._metrics = metrics
         self._clock = clock
@@ -61,7 +63,6 @@ class ToKube:
         self._room = asyncio.Semaphore(MAX_CALLS_AT_ONCE)
         self._of_pod: dict[str, deque[PodWrite]] = {}
         self._waiting = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, effect: PodWrite) -> None:
         if self._waiting >= self._max_waiting:
@@ -72,15 +73,7 @@ class ToKube:
             self._of_pod[effect.key].append(effect)
             return
         self._of_pod[effect.key] = deque([effect])
-        task = asyncio.create_task(self._work_off(effect.key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def close(self) -> None:
-        """Cancel what is under way; how that ended is not known."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._spawn(self._work_off(effect.key))
 
     async def _work_off(self, key: str) -> None:
         effects = self._of_pod[key]

@@ -1,0 +1,64 @@
+"""The core with its state, as the daemon holds it: one `step`, and what others may ask of the state.
+
+Knows which questions the daemon has.  Only the runner steps; everybody else reads between two steps, which is safe
+because one thread does both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from kmsched.core.effects import Effect
+from kmsched.core.events import Event
+from kmsched.core.model import Settings
+from kmsched.core.state import Link, State
+from kmsched.core.taskid import parse_task_id
+
+StepState = Callable[[State, Event, float], Sequence[Effect]]
+
+
+class Core:
+    """`step_state` is the fold; tests pass their own."""
+
+    def __init__(self, settings: Settings, term: int, step_state: StepState) -> None:
+        self.state = State(settings, term)
+        self._step_state = step_state
+
+    def step(self, event: Event, now: float) -> Sequence[Effect]:
+        return self._step_state(self.state, event, now)
+
+    @property
+    def is_synced(self) -> bool:
+        """Both complete lists went through the core."""
+        return self.state.has_pods and self.state.has_nodes
+
+    def is_reconciled(self) -> bool:
+        return self.state.link is Link.ACTIVE
+
+    def bound_pods(self) -> list[str]:
+        """Keys of pods that a scheduler of ours bound and that have not ended."""
+        return [
+            record.pod.key
+            for record in self.state.pods.values()
+            if record.pod.is_bound and not record.pod.phase.is_terminal and parse_task_id(record.pod.task_id)
+        ]
+
+    def highest_term(self) -> int:
+        """The highest term in the task ids that pods name; 0 when there is none."""
+        ids = (parse_task_id(record.pod.task_id) for record in self.state.pods.values() if record.pod.task_id)
+        return max((each.term for each in ids if each), default=0)
+
+    def created_s(self, pod_uid: str) -> float | None:
+        """Wall time of the pod's creation, if it is known."""
+        record = self.state.pods.get(pod_uid)
+        return record.pod.created_s if record else None
+
+    def pods_by_state(self) -> Counter[str]:
+        return Counter(record.state.value for record in self.state.pods.values())
+
+    def agents(self) -> int:
+        return len(self.state.offers.agents)
+
+    def offers_held(self) -> int:
+        return len(self.state.offers.agent_of)

@@ -1,0 +1,152 @@
+"""What the Mesos master says, as events of the core; and the gate that every SUBSCRIBE passes.
+
+Knows which of the master's words end the process, and how.  It does not know offers and tasks beyond their decoding.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+
+from kmsched.clients.mesos import Disconnected, Item
+from kmsched.core import events
+from kmsched.core.events import Event
+from kmsched.daemon.identity import FrameworkId
+from kmsched.daemon.inbox import Inbox
+from kmsched.daemon.metrics import Metrics
+from kmsched.daemon.readiness import Readiness
+from kmsched.daemon.repeats import Repeats
+from kmsched.errors import ConfigRefused, Deposed, FrameworkRemoved, ProtocolError
+from kmsched.wire import mesos as wire
+from kmsched.wire import offers as codec
+
+log = logging.getLogger(__name__)
+
+#: words of an ERROR event, in lower case, as Mesos 1.11 puts them
+FAILED_OVER_WORDS = "failed over"
+
+#: reads the events of one subscription after another, until an ERROR
+MakeItems = Callable[[], AsyncGenerator[Item, None]]
+
+
+class FromMesos:
+    """`run` goes on until cancelled. Fatal errors say why no further SUBSCRIBE can help."""
+
+    def __init__(
+        self,
+        make_items: MakeItems,
+        inbox: Inbox,
+        *,
+        framework_id: FrameworkId,
+        readiness: Readiness,
+        metrics: Metrics,
+        repeats: Repeats,
+    ) -> None:
+        self._make_items = make_items
+        self._inbox = inbox
+        self._framework_id = framework_id
+        self._readiness = readiness
+        self._metrics = metrics
+        self._repeats = repeats
+        self._is_subscribed = False
+
+    async def run(self) -> None:
+        while True:
+            await self.run_once()
+
+    async def run_once(self) -> None:
+        """Until the master ends the conversation with an ERROR that allows another SUBSCRIBE."""
+        try:
+            async with aclosing(self._make_items()) as items:
+                async for item in items:
+                    await self._take(item)
+        except FrameworkRemoved as error:
+            raise FrameworkRemoved(runbook_of_removed(str(error), self._framework_id)) from error
+
+    async def _take(self, item: Item) -> None:
+        match item:
+            case Disconnected():
+                await self._lost(item.reason)
+            case wire.ErrorEvent():
+                self._refuse_final(item.message)
+                await self._lost(f"the master says {item.message!r}")
+            case wire.Subscribed():
+                await self._framework_id.subscribed(item.framework_id.value)
+                self._is_subscribed = True
+                self._readiness.unsubscribed = ""
+                self._metrics.subscriptions.inc()
+                log.info("subscribed with Mesos as framework %s", item.framework_id.value)
+                await self._inbox.put(events.Subscribed(item.framework_id.value))
+            case wire.UnknownEvent():
+                if self._repeats.is_first(item.type):
+                    log.warning("Mesos sent an event of the unknown type %s, which is ignored", item.type)
+            case _:
+                for event in self._decoded(item):
+                    if isinstance(event, events.TaskUpdated):
+                        self._metrics.updated(event)
+                        log_update(event)
+                    await self._inbox.put(event)
+
+    def _decoded(self, item: wire.SchedulerEvent) -> Iterator[Event]:
+        # one bad offer must not hide the others that came with it
+        parts = [wire.Offers([offer]) for offer in item.offers] if isinstance(item, wire.Offers) else [item]
+        good: list[Event] = []
+        for part in parts:
+            try:
+                event = codec.core_event(part)
+            except ProtocolError as error:
+                kind = type(part).__name__
+                self._metrics.bad_objects.labels(kind).inc()
+                if self._repeats.is_first(str(error)):
+                    log.error("%s of Mesos is left out: %s", kind, error)
+                continue
+            if event is not None:
+                good.append(event)
+        if isinstance(item, wire.Offers):
+            arrived = tuple(o for event in good if isinstance(event, events.OffersArrived) for o in event.offers)
+            if arrived:
+                yield events.OffersArrived(arrived)
+        else:
+            yield from good
+
+    async def _lost(self, reason: str) -> None:
+        self._readiness.unsubscribed = reason
+        if self._repeats.is_news(reason):
+            log.warning("no subscription with a Mesos master: %s; trying on", reason)
+        if self._is_subscribed:
+            self._is_subscribed = False
+            await self._inbox.put(events.Disconnected(reason))
+
+    def _refuse_final(self, message: str) -> None:
+        if FAILED_OVER_WORDS in message.lower():
+            raise Deposed(
+                f"Mesos says {message!r}: another scheduler subscribed as framework {self._framework_id.value};"
+                " this one ends. If nobody started another on purpose, look for a second one with the same framework id"
+            )
+        if not self._is_subscribed:
+            raise ConfigRefused(
+                f"Mesos refuses to subscribe framework {self._framework_id.framework_name!r}"
+                f" (id {self._framework_id.value or 'none yet'}): {message!r};"
+                " check --mesos-role, --mesos-user and --mesos-authentication-principal"
+            )
+
+
+def log_update(update: events.TaskUpdated) -> None:
+    log.info(
+        "task %s is %s (%s %s) %s",
+        update.task_id,
+        update.state.value,
+        update.source or "no source",
+        update.reason or "no reason",
+        update.message,
+    )
+
+
+def runbook_of_removed(words: str, framework_id: FrameworkId) -> str:
+    """What an operator does when Mesos has completed the framework."""
+    return (
+        f"{words} (framework id {framework_id.value}). Its tasks were ended; running pods stay bound."
+        " Find out who removed it (TEARDOWN, or --failover-timeout passed without a scheduler). To go on"
+        f" under a new id: stop the scheduler, km framework reset, start it again; {framework_id.where} keeps the term"
+    )

@@ -1,0 +1,255 @@
+"""One term of scheduling: clients, core, queue and outlets wired to each other.
+
+Knows who talks to whom and the gate before each SUBSCRIBE.  It does not know files, signals or how terms are made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from kmsched import __version__, fingerprint
+from kmsched.clients.aiohttp_transport import TlsSettings
+from kmsched.clients.kube import Json, KubeClient
+from kmsched.clients.mesos import MesosScheduler
+from kmsched.clients.reflector import Reflector
+from kmsched.clients.store import Store
+from kmsched.config import SchedulerConfig
+from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
+from kmsched.core.model import Pod
+from kmsched.core.views import explain_pod, summary
+from kmsched.daemon import settings
+from kmsched.daemon.core import Core
+from kmsched.daemon.decisions import Decisions
+from kmsched.daemon.from_kube import FromKube
+from kmsched.daemon.from_mesos import FromMesos
+from kmsched.daemon.identity import FrameworkId, next_term
+from kmsched.daemon.inbox import Inbox
+from kmsched.daemon.metrics import MICROSECONDS, Metrics
+from kmsched.daemon.pod_events import PodEvents
+from kmsched.daemon.preflight import await_access
+from kmsched.daemon.readiness import Readiness
+from kmsched.daemon.repeats import Repeats
+from kmsched.daemon.runner import Runner
+from kmsched.daemon.surroundings import Surroundings
+from kmsched.daemon.systemd import Notifier
+from kmsched.daemon.to_kube import ToKube
+from kmsched.daemon.to_mesos import ToMesos
+from kmsched.daemon.web import Views, Web
+from kmsched.wire import mesos_calls
+from kmsched.wire.kube import decode_node, decode_pod
+from kmsched.wire.mesos_calls import Call
+from kmsched.wire.offers import task_info
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 2.0
+#: a consumer that has not turned for so long is not alive
+ALIVE_S = 10.0
+
+
+class Scheduler:
+    """Made for one term; `run` once, then `close`."""
+
+    def __init__(
+        self,
+        config: SchedulerConfig,
+        surroundings: Surroundings,
+        store: Store,
+        framework_id: FrameworkId,
+        term: int,
+        notifier: Notifier,
+    ) -> None:
+        self._config = config
+        self._surroundings = surroundings
+        self._store = store
+        self._framework_id = framework_id
+        self._notifier = notifier
+        clock = self._clock = surroundings.clock
+        self._executor_infos: dict[str, Json] = {}
+        self._fingerprint = fingerprint.fingerprint(fingerprint.executor_spec(config))
+        self._defaults = settings.request_defaults(config)
+        self._fed_at = clock.monotonic()
+        self._synced = asyncio.Event()
+        self._has_checked_term = False
+        self.core = Core(settings.core_settings(config), term, surroundings.step)
+        self.inbox = Inbox()
+        self.readiness = Readiness(self.core.is_reconciled)
+        self.metrics = Metrics()
+        self.decisions = Decisions(clock)
+        self._repeats = Repeats(clock)
+        self._access = settings.kube_access(config)
+        self._kube = KubeClient(self._access, make_transport=surroundings.make_transport, clock=clock)
+        self._mesos_transport = surroundings.make_transport(TlsSettings())
+        self._mesos = MesosScheduler(
+            config.mesos_masters,
+            settings.framework_info(config, surroundings.hostname),
+            self._gate,
+            transport=self._mesos_transport,
+            clock=clock,
+            rng=surroundings.rng,
+            credentials=settings.credentials(config),
+        )
+        self._to_mesos = ToMesos(self._mesos, self._accept, report=self.inbox.put_now, metrics=self.metrics)
+        self._pod_events = PodEvents(self._kube, config.scheduler_name, clock)
+        self._to_kube: ToKube | None = None
+        self.runner = Runner(
+            self.core.step,
+            self._execute,
+            inbox=self.inbox,
+            decisions=self.decisions,
+            metrics=self.metrics,
+            clock=clock,
+            on_turn=self._turned,
+        )
+        self.web = Web(self._views(), config.address, config.port)
+
+    async def run(self) -> None:
+        """Until cancelled; what ends a part ends all, as an ExceptionGroup."""
+        await self.web.start()
+        log.info("listening on %s", self.web.url)
+        self._notifier.ready()
+        async with asyncio.TaskGroup() as group:
+            self._to_kube = ToKube(
+                self._kube,
+                self._decode_pod,
+                spawn=group.create_task,
+                report=self.inbox.put_now,
+                metrics=self.metrics,
+                clock=self._clock,
+            )
+            group.create_task(self.runner.run())
+            group.create_task(self._tell_status())
+            group.create_task(self._to_mesos.run())
+            group.create_task(self._pod_events.run())
+            await await_access(
+                self._kube,
+                origin=f"--kubeconfig {self._config.kubeconfig or '(none)'}",
+                readiness=self.readiness,
+                repeats=self._repeats,
+                clock=self._clock,
+                rng=self._surroundings.rng,
+            )
+            self._start_sources(group)
+
+    async def close(self) -> None:
+        await self.web.stop()
+        await self._kube.close()
+        await self._mesos_transport.close()
+
+    def _start_sources(self, group: asyncio.TaskGroup) -> None:
+        clock, rng = self._clock, self._surroundings.rng
+        pods = Reflector(self._kube, "/api/v1/pods", decode=self._decode_pod, clock=clock, rng=rng)
+        nodes = Reflector(self._kube, "/api/v1/nodes", decode=decode_node, clock=clock, rng=rng)
+        from_kube = FromKube(self.inbox, self.readiness, self.metrics, self._repeats)
+        from_mesos = FromMesos(
+            self._mesos.events,
+            self.inbox,
+            framework_id=self._framework_id,
+            readiness=self.readiness,
+            metrics=self.metrics,
+            repeats=self._repeats,
+        )
+        group.create_task(from_kube.pods(pods.changes()))
+        group.create_task(from_kube.nodes(nodes.changes()))
+        group.create_task(from_mesos.run())
+
+    async def _gate(self) -> str | None:
+        """Before each SUBSCRIBE: the cache is whole, the term is ours alone, and the framework id is not forgotten."""
+        await self._synced.wait()
+        if self._framework_id.value is None:
+            self._framework_id.require_if_bound(self.core.bound_pods())
+        seen = self.core.highest_term()
+        if not self._has_checked_term and seen >= self.core.state.term:
+            self.core.state.term = await next_term(self._store, above=seen)
+            log.warning("pods name tasks of term %d; this is term %d now", seen, self.core.state.term)
+        self._has_checked_term = True
+        return self._framework_id.value
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case BindPod() | AdoptPod():
+                assert self._to_kube is not None
+                self._to_kube.put(effect)
+            case ReportPod():
+                self._pod_events.put(effect)
+            case _:
+                if isinstance(effect, AcceptOffers):
+                    self._measure_waits(effect)
+                self._to_mesos.put(effect)
+
+    def _measure_waits(self, effect: AcceptOffers) -> None:
+        now = self._clock.wall()
+        for launch in effect.launches:
+            created_s = self.core.created_s(launch.pod_uid)
+            if launch.mode == "bind" and created_s is not None:
+                self.metrics.queue_wait.observe(max(0.0, now - created_s) * MICROSECONDS)
+
+    def _accept(self, effect: AcceptOffers, framework_id: str) -> Call:
+        if framework_id not in self._executor_infos:
+            self._executor_infos = {framework_id: fingerprint.executor_info(self._config, framework_id)}
+        executor = self._executor_infos[framework_id]
+        tasks = [task_info(launch, effect.agent_id, executor) for launch in effect.launches]
+        return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)
+
+    def _decode_pod(self, obj: bytes | Mapping[str, Any]) -> Pod:
+        return decode_pod(obj, self._defaults)
+
+    def _turned(self) -> None:
+        if self.core.is_synced:
+            self._synced.set()
+        now = self._clock.monotonic()
+        if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s:
+            self._fed_at = now
+            self._notifier.alive()
+
+    async def _tell_status(self) -> None:
+        told = ""
+        while True:
+            reasons = self.readiness.reasons()
+            words = (
+                f"leader, term {self.core.state.term}, {self.core.agents()} agents, {len(self.core.state.pods)} pods"
+            )
+            words = f"{words}; waiting: {reasons[0]}" if reasons else words
+            if words != told:
+                told = words
+                self._notifier.status(words)
+            await self._clock.sleep(STATUS_S)
+
+    # --- what the pages tell
+
+    def _views(self) -> Views:
+        return Views(
+            is_alive=lambda: self._clock.monotonic() - self.runner.turned_at < ALIVE_S,
+            readiness=self._readiness,
+            metrics=self._rendered_metrics,
+            status=self._status,
+            pod=lambda key: explain_pod(self.core.state, key),
+            decisions=self.decisions.listed,
+        )
+
+    def _readiness(self) -> dict[str, Any]:
+        reasons = self.readiness.reasons()
+        return {
+            "ready": not reasons,
+            "reasons": reasons,
+            "role": "leader",
+            "term": self.core.state.term,
+            "framework_id": self._framework_id.value,
+            "fingerprint": self._fingerprint,
+            "version": __version__,
+        }
+
+    def _status(self) -> dict[str, Any]:
+        return {**self._readiness(), **summary(self.core.state), "events_waiting": len(self.inbox)}
+
+    def _rendered_metrics(self) -> bytes:
+        self.metrics.observe_state(
+            self.core.pods_by_state(),
+            agents=self.core.agents(),
+            offers_held=self.core.offers_held(),
+            is_ready=not self.readiness.reasons(),
+        )
+        return self.metrics.rendered()
