@@ -1,0 +1,409 @@
+"""Every filter says in its own words why a pod cannot go to an agent, and the line for people adds them up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmsched.core.fit import ADOPTION_FILTERS, FILTERS, Place, Veto, explain, veto
+from kmsched.core.model import (
+    HostPort,
+    NodeTerm,
+    Phase,
+    Pod,
+    Requirement,
+    Settings,
+    Taint,
+    Toleration,
+)
+from kmsched.core.resources import Resources
+
+SETTINGS = Settings(executor_id="km-ours", executor_resources=Resources(cpus=100, mem=128000))
+PLENTY = Resources(cpus=4000, mem=8_000_000, disk=10_000_000, gpus=2000, pods=110)
+
+
+def pod(**more: Any) -> Pod:
+    given_: dict[str, Any] = {
+        "key": "ns/web",
+        "uid": "u",
+        "resource_version": "1",
+        "scheduler_name": "default-scheduler",
+        "node_name": "",
+        "phase": Phase.PENDING,
+        "is_terminating": False,
+        "is_static": False,
+        "is_gated": False,
+        "priority": 0,
+        "created_s": 0.0,
+        "requests": Resources(cpus=250, mem=64000, pods=1),
+    }
+    return Pod(**(given_ | more))
+
+
+def place(**more: Any) -> Place:
+    given_: dict[str, Any] = {
+        "agent_id": "S1",
+        "hostname": "Agent-1",
+        "node_name": "agent-1",
+        "offered": PLENTY._replace(pods=0),
+        "room": PLENTY,
+    }
+    return Place(**(given_ | more))
+
+
+def affinity(*rules: Requirement) -> tuple[NodeTerm, ...]:
+    return (NodeTerm(labels=rules),)
+
+
+def found(a_pod: Pod, a_place: Place) -> tuple[str, str, bool]:
+    objection = veto(a_pod, a_place, SETTINGS)
+    assert objection is not None
+    return objection.filter, objection.reason, objection.is_static
+
+
+def test_a_plain_pod_fits() -> None:
+    assert veto(pod(), place(), SETTINGS) is None
+
+
+def test_an_exact_fit_fits() -> None:
+    wanted = Resources(cpus=4000, mem=8_000_000, disk=10_000_000, gpus=2000, pods=1)
+    assert veto(pod(requests=wanted), place(room=wanted), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("pod_has", "place_has", "expected"),
+    [
+        (
+            {"unsupported": "resourceClaims, rbd volumes"},
+            {},
+            ("spec", "the pod asks for what is not supported: resourceClaims, rbd volumes", True),
+        ),
+        ({"node_name": "agent-2"}, {}, ("nodeName", "nodeName is agent-2", True)),
+        ({"node_selector": {"disk": "ssd"}}, {}, ("nodeSelector", "nodeSelector disk=ssd does not match", True)),
+        (
+            {"node_selector": {"a": "1", "disk": "ssd"}},
+            {"labels": {"a": "1", "disk": "hdd"}},
+            ("nodeSelector", "nodeSelector disk=ssd does not match", True),
+        ),
+        (
+            {"node_affinity": affinity(Requirement("a", "Exists"))},
+            {},
+            ("nodeAffinity", "required node affinity does not match", True),
+        ),
+        ({}, {"is_cordoned": True}, ("cordon", "cordoned", True)),
+        (
+            {},
+            {"taints": (Taint("dedicated", "db", "NoSchedule"),)},
+            ("taints", "taint dedicated=db:NoSchedule", True),
+        ),
+        ({}, {"taints": (Taint("broken", "", "NoExecute"),)}, ("taints", "taint broken:NoExecute", True)),
+        ({}, {"executor_id": "km-other"}, ("executor", "executor of another fingerprint", True)),
+        (
+            {"extended": (("example.com/fpga", 2),)},
+            {"extended": {"example.com/fpga": 1}},
+            ("extended", "insufficient example.com/fpga (kubelet, short by 1)", False),
+        ),
+        (
+            {"host_ports": frozenset({HostPort("TCP", "0.0.0.0", 80)})},
+            {"used_ports": frozenset({HostPort("TCP", "10.0.0.1", 80)})},
+            ("hostPorts", "host port 80/TCP in use", False),
+        ),
+        (
+            {},
+            {"offered": PLENTY._replace(cpus=50)},
+            ("offers", "insufficient cpu (offers, short by 200m)", False),
+        ),
+        (
+            {},
+            {"offered": PLENTY._replace(cpus=-50, mem=1)},
+            ("offers", "insufficient cpu and memory (offers, short by 300m and 64MiB)", False),
+        ),
+        (
+            {},
+            {"room": PLENTY._replace(mem=32000)},
+            ("kubelet", "insufficient memory (kubelet, short by 32MiB)", False),
+        ),
+        (
+            {"requests": Resources(disk=5000, pods=1)},
+            {"room": PLENTY._replace(disk=0)},
+            ("kubelet", "insufficient ephemeral-storage (kubelet, short by 5MiB)", False),
+        ),
+        (
+            {"requests": Resources(gpus=1000, pods=1)},
+            {"offered": PLENTY._replace(gpus=0)},
+            ("offers", "insufficient gpus (offers, short by 1)", False),
+        ),
+        ({}, {"room": PLENTY._replace(pods=0)}, ("pods", "too many pods on the node", False)),
+    ],
+)
+def test_the_words_of_each_filter(
+    pod_has: dict[str, Any], place_has: dict[str, Any], expected: tuple[str, str, bool]
+) -> None:
+    assert found(pod(**pod_has), place(**place_has)) == expected
+
+
+def test_each_filter_of_the_table_is_named_by_its_vetoes() -> None:
+    assert [name for name, _ in FILTERS] == [
+        "spec",
+        "nodeName",
+        "nodeSelector",
+        "nodeAffinity",
+        "cordon",
+        "taints",
+        "executor",
+        "extended",
+        "hostPorts",
+        "offers",
+        "kubelet",
+        "pods",
+    ]
+
+
+def test_the_first_objection_counts() -> None:
+    reason = found(pod(node_selector={"a": "b"}), place(is_cordoned=True, room=Resources()))[0]
+    assert reason == "nodeSelector"
+
+
+def test_what_is_not_wanted_is_not_short_even_where_it_is_overdrawn() -> None:
+    overdrawn = PLENTY._replace(disk=-5, gpus=-1)
+    assert veto(pod(), place(room=overdrawn, offered=overdrawn), SETTINGS) is None
+
+
+@pytest.mark.parametrize("executor_id", ["", "km-ours"])
+def test_no_executor_and_our_own_are_both_right(executor_id: str) -> None:
+    assert veto(pod(), place(executor_id=executor_id), SETTINGS) is None
+
+
+# --- a pod that is bound already
+
+
+def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
+    assert [name for name, _ in ADOPTION_FILTERS] == ["nodeName", "executor", "offers"]
+    bound = pod(
+        node_name="agent-1",
+        node_selector={"gone": "label"},
+        unsupported="resourceClaims",
+        host_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
+    )
+    there = place(
+        is_cordoned=True,
+        taints=(Taint("a", "", "NoSchedule"),),
+        room=Resources(),
+        used_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
+    )
+    assert veto(bound, there, SETTINGS) is None
+    assert found(bound, replace(there, node_name="agent-2"))[0] == "nodeName"
+    assert found(bound, replace(there, executor_id="km-other"))[0] == "executor"
+    assert found(bound, replace(there, offered=Resources()))[0] == "offers"
+
+
+# --- taints and cordon
+
+
+def test_lifecycle_taints_and_preferences_are_no_veto() -> None:
+    taints = (
+        Taint("node.kubernetes.io/not-ready", "", "NoSchedule"),
+        Taint("node.kubernetes.io/not-ready", "", "NoExecute"),
+        Taint("node.kubernetes.io/unreachable", "", "NoExecute"),
+        Taint("dedicated", "db", "PreferNoSchedule"),
+    )
+    assert veto(pod(), place(taints=taints), SETTINGS) is None
+
+
+@pytest.mark.parametrize(
+    ("toleration", "is_enough"),
+    [
+        (Toleration("dedicated", "Equal", "db", "NoSchedule"), True),
+        (Toleration("dedicated", "", "db", ""), True),
+        (Toleration("dedicated", "Exists", "", ""), True),
+        (Toleration("", "Exists", "", ""), True),
+        (Toleration("dedicated", "Equal", "web", ""), False),
+        (Toleration("dedicated", "Equal", "db", "NoExecute"), False),
+        (Toleration("other", "Exists", "", ""), False),
+        (Toleration("dedicated", "Gt", "0", ""), False),
+    ],
+)
+def test_tolerations(toleration: Toleration, is_enough: bool) -> None:
+    there = place(taints=(Taint("dedicated", "db", "NoSchedule"),))
+    assert (veto(pod(tolerations=(toleration,)), there, SETTINGS) is None) is is_enough
+
+
+def test_all_taints_must_be_tolerated() -> None:
+    there = place(taints=(Taint("a", "", "NoSchedule"), Taint("b", "", "NoExecute")))
+    assert found(pod(tolerations=(Toleration("a", "Exists", "", ""),)), there)[1] == "taint b:NoExecute"
+
+
+def test_who_tolerates_unschedulable_may_go_to_a_cordoned_node() -> None:
+    daemon = pod(tolerations=(Toleration("node.kubernetes.io/unschedulable", "Exists", "", "NoSchedule"),))
+    there = place(is_cordoned=True, taints=(Taint("node.kubernetes.io/unschedulable", "", "NoSchedule"),))
+    assert veto(daemon, there, SETTINGS) is None
+
+
+# --- node affinity
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        (Requirement("zone", "In", ("a", "b")), True),
+        (Requirement("zone", "In", ("c",)), False),
+        (Requirement("none", "In", ("a",)), False),
+        (Requirement("zone", "NotIn", ("c",)), True),
+        (Requirement("none", "NotIn", ("c",)), True),
+        (Requirement("zone", "NotIn", ("a",)), False),
+        (Requirement("zone", "Exists"), True),
+        (Requirement("none", "Exists"), False),
+        (Requirement("zone", "DoesNotExist"), False),
+        (Requirement("none", "DoesNotExist"), True),
+        (Requirement("slots", "Gt", ("7",)), True),
+        (Requirement("slots", "Gt", ("8",)), False),
+        (Requirement("slots", "Lt", ("9",)), True),
+        (Requirement("slots", "Lt", ("-9",)), False),
+        (Requirement("zone", "Gt", ("0",)), False),
+        (Requirement("slots", "Gt", ("x",)), False),
+        (Requirement("slots", "Gt", ("1", "2")), False),
+        (Requirement("none", "Lt", ("5",)), False),
+        (Requirement("slots", "Lt", ("9" * 19,)), False),  # beyond 64 bits
+        (Requirement("zone", "Resembles", ("a",)), False),
+    ],
+)
+def test_operators(rule: Requirement, holds: bool) -> None:
+    there = place(labels={"zone": "a", "slots": "8"})
+    assert (veto(pod(node_affinity=affinity(rule)), there, SETTINGS) is None) is holds
+
+
+def test_one_term_is_enough_and_all_of_a_term_are_needed() -> None:
+    yes, no = Requirement("zone", "In", ("a",)), Requirement("zone", "In", ("b",))
+    there = place(labels={"zone": "a"})
+    assert veto(pod(node_affinity=(NodeTerm((no,)), NodeTerm((yes,)))), there, SETTINGS) is None
+    assert found(pod(node_affinity=(NodeTerm((yes, no)),)), there)[0] == "nodeAffinity"
+
+
+@pytest.mark.parametrize("terms", [(), (NodeTerm(),)])
+def test_no_term_and_an_empty_term_match_nothing(terms: tuple[NodeTerm, ...]) -> None:
+    assert found(pod(node_affinity=terms), place())[0] == "nodeAffinity"
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        (Requirement("metadata.name", "In", ("agent-1",)), True),
+        (Requirement("metadata.name", "In", ("agent-2",)), False),
+        (Requirement("metadata.name", "NotIn", ("agent-1",)), False),
+        (Requirement("metadata.name", "NotIn", ("agent-2",)), True),
+        (Requirement("metadata.name", "In", ("agent-1", "agent-2")), False),
+        (Requirement("metadata.name", "Exists"), False),
+        (Requirement("metadata.uid", "In", ("agent-1",)), False),
+    ],
+)
+def test_the_pods_of_a_daemon_set_ask_for_their_node_by_name(rule: Requirement, holds: bool) -> None:
+    wanted = pod(node_affinity=(NodeTerm(fields=(rule,)),))
+    assert (veto(wanted, place(), SETTINGS) is None) is holds
+
+
+# --- host ports
+
+
+@pytest.mark.parametrize(
+    ("wanted", "used", "clash"),
+    [
+        (HostPort("TCP", "0.0.0.0", 80), HostPort("TCP", "0.0.0.0", 80), True),
+        (HostPort("TCP", "10.0.0.1", 80), HostPort("TCP", "0.0.0.0", 80), True),
+        (HostPort("TCP", "10.0.0.1", 80), HostPort("TCP", "10.0.0.1", 80), True),
+        (HostPort("TCP", "10.0.0.1", 80), HostPort("TCP", "10.0.0.2", 80), False),
+        (HostPort("UDP", "0.0.0.0", 80), HostPort("TCP", "0.0.0.0", 80), False),
+        (HostPort("TCP", "0.0.0.0", 81), HostPort("TCP", "0.0.0.0", 80), False),
+    ],
+)
+def test_host_ports(wanted: HostPort, used: HostPort, clash: bool) -> None:
+    objection = veto(pod(host_ports=frozenset({wanted})), place(used_ports=frozenset({used})), SETTINGS)
+    assert (objection is not None) is clash
+
+
+# --- resources
+
+
+AMOUNTS = st.builds(
+    Resources,
+    cpus=st.integers(-5, 20),
+    mem=st.integers(-5, 20),
+    disk=st.integers(-5, 20),
+    gpus=st.integers(-5, 20),
+    pods=st.integers(0, 2),
+)
+WANTED = st.builds(
+    Resources,
+    cpus=st.integers(0, 20),
+    mem=st.integers(0, 20),
+    disk=st.integers(0, 20),
+    gpus=st.integers(0, 20),
+    pods=st.just(1),
+)
+
+
+@given(wanted=WANTED, offered=AMOUNTS, room=AMOUNTS)
+def test_a_pod_fits_exactly_if_both_ledgers_hold_it(wanted: Resources, offered: Resources, room: Resources) -> None:
+    in_offers = all(w == 0 or w <= o for w, o in zip(wanted[:4], offered[:4], strict=True))
+    in_room = all(w == 0 or w <= r for w, r in zip(wanted, room, strict=True))
+    objection = veto(pod(requests=wanted), place(offered=offered, room=room), SETTINGS)
+    assert (objection is None) is (in_offers and in_room)
+    if objection is not None and objection.shortfall:
+        ledger = offered if objection.ledger == "offers" else room
+        spoken = {"cpu": "cpus", "memory": "mem", "ephemeral-storage": "disk", "gpus": "gpus"}
+        short = {spoken[name] for name, _, _ in objection.shortfall}
+        assert short == {kind for kind in spoken.values() if getattr(wanted, kind) > max(0, getattr(ledger, kind))}
+
+
+# --- the line for people
+
+
+def judged(*places: Place) -> list[Veto]:
+    objections = [veto(pod(), one, SETTINGS) for one in places]
+    return [one for one in objections if one is not None]
+
+
+def test_causes_are_counted_and_the_best_shortfall_told() -> None:
+    tainted = place(taints=(Taint("dedicated", "db", "NoSchedule"),))
+    vetoes = judged(
+        *[place(offered=PLENTY._replace(cpus=cpus)) for cpus in (0, 10, 240, 5, 0)],
+        *[place(executor_id="km-other")] * 4,
+        *[tainted] * 3,
+    )
+    assert explain(vetoes, 12) == (
+        "0/12 agents: 5 insufficient cpu (offers, short by 10m at best),"
+        " 4 executor of another fingerprint, 3 taint dedicated=db:NoSchedule"
+    )
+
+
+def test_the_two_ledgers_are_told_apart() -> None:
+    vetoes = judged(place(offered=PLENTY._replace(mem=0)), place(room=PLENTY._replace(mem=32000)))
+    assert explain(vetoes, 2) == (
+        "0/2 agents: 1 insufficient memory (kubelet, short by 32MiB at best),"
+        " 1 insufficient memory (offers, short by 64MiB at best)"
+    )
+
+
+def test_several_kinds_that_are_short_on_one_agent_are_one_cause() -> None:
+    vetoes = judged(place(offered=Resources(cpus=200)), place(offered=Resources(mem=63000)))
+    assert explain(vetoes, 2) == ("0/2 agents: 2 insufficient cpu and memory (offers, short by 50m and 1MiB at best)")
+
+
+def test_agents_that_have_offered_nothing_now_are_counted_too() -> None:
+    assert explain(judged(place(is_cordoned=True)), 3) == "0/3 agents: 2 without an offer now, 1 cordoned"
+    assert explain([], 2) == "0/2 agents: 2 without an offer now"
+
+
+def test_no_agents_at_all() -> None:
+    assert explain([], 0) == "0/0 agents: no agent has offered anything yet"
+
+
+def test_equal_counts_are_in_the_order_of_their_words() -> None:
+    vetoes = judged(place(is_cordoned=True), place(room=PLENTY._replace(pods=0)), place(executor_id="km-other"))
+    assert (
+        explain(vetoes, 3) == "0/3 agents: 1 cordoned, 1 executor of another fingerprint, 1 too many pods on the node"
+    )
+    assert explain(vetoes[::-1], 3) == explain(vetoes, 3)
