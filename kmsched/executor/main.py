@@ -52,13 +52,17 @@ def real_parts() -> Parts:
     return Parts(SystemClock(), Random(), AiohttpTransport, os.urandom(SEED_BYTES))
 
 
-async def run_executor(settings: ExecutorSettings, environ: Mapping[str, str], parts: Parts | None = None) -> int:
+def run_executor(settings: ExecutorSettings, environ: Mapping[str, str]) -> int:
+    """`execute` with the real clock and network, in a loop of its own."""
+    return asyncio.run(execute(settings, environ, real_parts()))
+
+
+async def execute(settings: ExecutorSettings, environ: Mapping[str, str], parts: Parts) -> int:
     """Until the agent, idleness or a defect ends it; the exit code.
 
     ConfigRefused: the environment is not that of a Mesos executor.  What is wrong on the host is told to Mesos with
     the tasks that fail by it.
     """
-    parts = parts or real_parts()
     return await _Executor(settings, read_environment(environ), parts).run()
 
 
