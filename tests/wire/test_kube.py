@@ -1,0 +1,464 @@
+"""Pods and Nodes as the API server sends them become the core's values; malformed ones are named."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmsched.core.model import HostPort, Node, NodeTerm, Phase, Pod, Requirement, Taint, Toleration
+from kmsched.core.resources import Resources
+from kmsched.errors import ProtocolError
+from kmsched.wire.kube import Defaults, decode_node, decode_pod
+
+Json = dict[str, Any]
+DEFAULTS = Defaults(cpu_millis=250, mem_milli=64_000)
+
+
+def pod(spec: Json | None = None, status: Json | None = None, **metadata: Any) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "web", "namespace": "ns", "uid": "u1", "resourceVersion": "7", **metadata},
+        "spec": {"containers": [{"name": "c", "image": "i"}], **(spec or {})},
+        "status": status or {},
+    }
+
+
+def decoded(obj: Json, defaults: Defaults | None = None) -> Pod:
+    found = decode_pod(json.dumps(obj).encode(), defaults or Defaults())
+    assert decode_pod(obj, defaults or Defaults()) == found  # parsed JSON gives the same
+    return found
+
+
+def test_a_pod_with_everything() -> None:
+    found = decoded(
+        pod(
+            {
+                "nodeName": "agent-1",
+                "schedulerName": "km",
+                "priority": 1000,
+                "nodeSelector": {"disk": "ssd"},
+                "tolerations": [
+                    {"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+                    {"key": "b", "value": "1"},
+                ],
+                "schedulingGates": [{"name": "g"}],
+                "containers": [
+                    {
+                        "name": "c",
+                        "resources": {
+                            "requests": {
+                                "cpu": "1500m",
+                                "memory": "1Gi",
+                                "ephemeral-storage": "1G",
+                                "example.com/fpga": "2",
+                                "hugepages-2Mi": "4Mi",
+                                "nvidia.com/gpu": "1",
+                            }
+                        },
+                    }
+                ],
+            },
+            {"phase": "Running"},
+            creationTimestamp="2026-11-22T21:00:00Z",
+            deletionTimestamp="2026-11-22T21:00:30Z",
+            annotations={"k8s.mesosphere.io/taskId": "u1.1.0", "other": "x"},
+            ownerReferences=[{"uid": "o1", "kind": "X"}, {"uid": "o2", "controller": True}],
+        )
+    )
+    assert found == Pod(
+        key="ns/web",
+        uid="u1",
+        resource_version="7",
+        scheduler_name="km",
+        node_name="agent-1",
+        phase=Phase.RUNNING,
+        is_terminating=True,
+        is_static=False,
+        is_gated=True,
+        priority=1000,
+        created_s=1795381200.0,
+        requests=Resources(cpus=1500, mem=1024_000, disk=953_675, gpus=1000, pods=1),
+        node_selector={"disk": "ssd"},
+        tolerations=(Toleration("a", "Exists", "", "NoExecute"), Toleration("b", "Equal", "1", "")),
+        extended=(("example.com/fpga", 2), ("hugepages-2Mi", 4 * 2**20), ("nvidia.com/gpu", 1)),
+        task_id="u1.1.0",
+        owner_uid="o2",
+    )
+
+
+def test_a_bare_pod() -> None:
+    found = decoded(pod())
+    assert (found.phase, found.node_name, found.priority, found.created_s) == (Phase.PENDING, "", 0, 0.0)
+    assert found.scheduler_name == "default-scheduler"
+    assert (found.unsupported, found.node_affinity, found.host_ports) == ("", None, frozenset())
+    assert not (found.is_gated or found.is_static or found.is_terminating)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "is_static"),
+    [
+        ({"kubernetes.io/config.mirror": "x"}, True),
+        ({"kubernetes.io/config.source": "file"}, True),
+        ({"kubernetes.io/config.source": "http"}, True),
+        ({"kubernetes.io/config.source": "api"}, False),
+        ({}, False),
+    ],
+)
+def test_static_pods(annotations: dict[str, str], is_static: bool) -> None:
+    assert decoded(pod(annotations=annotations)).is_static is is_static
+
+
+def test_a_phase_that_is_not_known_still_holds_resources() -> None:
+    found = decoded(pod(status={"phase": "Dreaming"}))
+    assert found.phase is Phase.UNKNOWN
+    assert found.holds_resources
+
+
+# --- rules about nodes
+
+
+def test_required_node_affinity_and_the_name_that_a_daemon_set_asks_for() -> None:
+    terms = [
+        {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]},
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["agent-1"]}]},
+        {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]},
+    ]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    found = decoded(pod({"affinity": {"nodeAffinity": required}}))
+    assert found.node_affinity == (
+        NodeTerm(labels=(Requirement("zone", "In", ("a", "b")),)),
+        NodeTerm(fields=(Requirement("metadata.name", "In", ("agent-1",)),)),
+        NodeTerm(labels=(Requirement("gpu", "Exists"),)),
+    )
+
+
+def test_preferences_are_no_rules() -> None:
+    preferred = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {}}]}
+    spread = [{"whenUnsatisfiable": "ScheduleAnyway", "topologyKey": "zone", "maxSkew": 1}]
+    affinity = dict.fromkeys(("nodeAffinity", "podAffinity", "podAntiAffinity"), preferred)
+    found = decoded(pod({"affinity": affinity, "topologySpreadConstraints": spread}))
+    assert (found.node_affinity, found.unsupported) == (None, "")
+
+
+def test_host_ports_of_containers_and_sidecars() -> None:
+    def container(port: int, **more: Any) -> Json:
+        return {"name": f"c{port}", "ports": [{"containerPort": 1, "hostPort": port}, {"containerPort": 2}], **more}
+
+    found = decoded(
+        pod(
+            {
+                "containers": [
+                    container(80),
+                    {"name": "x", "ports": [{"hostPort": 53, "protocol": "UDP", "hostIP": "1.2.3.4"}]},
+                ],
+                "initContainers": [container(81), container(82, restartPolicy="Always")],
+            }
+        )
+    )
+    assert found.host_ports == {
+        HostPort("TCP", "0.0.0.0", 80),
+        HostPort("UDP", "1.2.3.4", 53),
+        HostPort("TCP", "0.0.0.0", 82),
+    }
+
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"affinity": {"podAffinity": {REQUIRED: [{}]}}}, "required podAffinity"),
+        ({"affinity": {"podAntiAffinity": {REQUIRED: [{}]}}}, "required podAntiAffinity"),
+        (
+            {"topologySpreadConstraints": [{"whenUnsatisfiable": "DoNotSchedule"}]},
+            "topologySpreadConstraints with DoNotSchedule",
+        ),
+        ({"volumes": [{"persistentVolumeClaim": {"claimName": "x"}}]}, "persistentVolumeClaim volumes"),
+        ({"volumes": [{"ephemeral": {}}]}, "ephemeral volumes"),
+        ({"volumes": [{"iscsi": {}}, {"rbd": {}}]}, "iscsi volumes, rbd volumes"),
+        ({"volumes": [{"gcePersistentDisk": {}}]}, "gcePersistentDisk volumes"),
+        ({"volumes": [{"awsElasticBlockStore": {}}]}, "awsElasticBlockStore volumes"),
+        ({"resourceClaims": [{"name": "gpu"}]}, "resourceClaims"),
+        ({"schedulingGroup": {"podGroupName": "g"}}, "schedulingGroup"),
+        ({"os": {"name": "windows"}}, "os windows"),
+        ({"os": {"name": "linux"}, "volumes": [{"emptyDir": {}}, {"configMap": {}}, {"projected": {}}]}, ""),
+    ],
+)
+def test_rules_that_are_not_honoured_are_named(spec: Json, words: str) -> None:
+    assert decoded(pod(spec)).unsupported == words
+
+
+# --- requests
+
+
+def container(cpu: str = "", memory: str = "", **more: Any) -> Json:
+    requests = {name: text for name, text in (("cpu", cpu), ("memory", memory)) if text}
+    return {"name": more.pop("name", "c"), "resources": {"requests": requests}, **more}
+
+
+def sidecar(cpu: str = "", memory: str = "", **more: Any) -> Json:
+    return container(cpu, memory, restartPolicy="Always", **more)
+
+
+def cpu_mem(spec: Json, status: Json | None = None, defaults: Defaults | None = None) -> tuple[int, int]:
+    """Thousandths of a core, and MiB."""
+    requests = decoded(pod(spec, status), defaults).requests
+    assert requests.pods == 1
+    return requests.cpus, requests.mem // 1000
+
+
+def test_containers_are_summed() -> None:
+    assert cpu_mem({"containers": [container("100m", "64Mi"), container("0.4", "32Mi")]}) == (500, 96)
+
+
+def test_the_sum_is_rounded_once() -> None:
+    spec = {"containers": [container("100u", "1"), container("100u", "1"), container("100u", "1")]}
+    assert decoded(pod(spec)).requests == Resources(cpus=1, mem=1, pods=1)
+
+
+def test_the_largest_init_container_counts_not_their_sum() -> None:
+    spec = {
+        "initContainers": [container("2", "10Mi"), container("1", "300Mi")],
+        "containers": [container("1", "100Mi"), container("500m", "100Mi")],
+    }
+    assert cpu_mem(spec) == (2000, 300)
+
+
+def test_small_init_containers_change_nothing() -> None:
+    spec = {"initContainers": [container("100m")], "containers": [container("1", "1Mi")]}
+    assert cpu_mem(spec) == (1000, 1)
+
+
+def test_sidecars_are_added_to_the_containers() -> None:
+    assert cpu_mem({"initContainers": [sidecar("200m", "20Mi")], "containers": [container("1", "100Mi")]}) == (
+        1200,
+        120,
+    )
+
+
+def test_an_init_container_runs_beside_the_sidecars_before_it() -> None:
+    before = {"initContainers": [sidecar("1"), container("2")], "containers": [container("500m")]}
+    assert cpu_mem(before)[0] == 3000
+    after = {"initContainers": [container("2"), sidecar("1")], "containers": [container("500m")]}
+    assert cpu_mem(after)[0] == 2000
+    both = {"initContainers": [sidecar("1"), container("2"), sidecar("1")], "containers": [container("2")]}
+    assert cpu_mem(both)[0] == 4000
+
+
+def test_overhead_comes_on_top() -> None:
+    spec = {
+        "overhead": {"cpu": "250m", "memory": "120Mi"},
+        "initContainers": [container("2")],
+        "containers": [container("1", "1Mi")],
+    }
+    assert cpu_mem(spec) == (2250, 121)
+
+
+def test_requests_of_the_whole_pod_take_the_place_of_the_sum() -> None:
+    containers = [container("1", "100Mi")]
+    assert cpu_mem({"resources": {"requests": {"cpu": "3"}}, "containers": containers}) == (3000, 100)
+    assert cpu_mem({"resources": {"requests": {"cpu": "2", "memory": "50Mi"}}, "containers": containers}) == (2000, 50)
+    on_top = {"resources": {"requests": {"cpu": "2"}}, "overhead": {"cpu": "1"}, "containers": containers}
+    assert cpu_mem(on_top) == (3000, 100)
+
+
+def test_only_cpu_memory_and_hugepages_can_be_asked_for_by_the_whole_pod() -> None:
+    requests = {"cpu": "2", "ephemeral-storage": "1Gi", "hugepages-2Mi": "2Mi"}
+    found = decoded(pod({"resources": {"requests": requests}}))
+    assert found.requests == Resources(cpus=2000, pods=1)
+    assert found.extended == (("hugepages-2Mi", 2 * 2**20),)
+
+
+def test_what_a_container_does_not_request_gets_the_default() -> None:
+    one = {"containers": [{"name": "c"}]}
+    assert cpu_mem(one, defaults=DEFAULTS) == (250, 64)
+    assert cpu_mem({"containers": [container("1"), container("", "1Gi")]}, defaults=DEFAULTS) == (1250, 1088)
+    zero = {"containers": [container("0", "0"), container("1m")]}
+    assert cpu_mem(zero, defaults=DEFAULTS) == (1, 64)
+
+
+def test_a_pod_that_asks_for_nothing_at_all_still_takes_a_thousandth_of_a_core() -> None:
+    assert decoded(pod({"containers": [container("0", "0")]})).requests == Resources(cpus=1, pods=1)
+
+
+# --- resized in place
+
+
+def in_status(allocated: Json | None = None, in_force: Json | None = None, **more: Any) -> Json:
+    one: Json = {"name": "c"}
+    if allocated is not None:
+        one["allocatedResources"] = allocated
+    if in_force is not None:
+        one["resources"] = {"requests": in_force}
+    return {"phase": "Running", "containerStatuses": [one], **more}
+
+
+INFEASIBLE = [{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "cpus"),
+    [
+        (in_status(), 1000),
+        (in_status({"cpu": "1"}, {"cpu": "1"}), 1000),
+        (in_status({"cpu": "2"}), 2000),
+        (in_status({"cpu": "500m"}, {"cpu": "3"}), 3000),
+        (in_status({"cpu": "500m"}, {"cpu": "500m"}), 1000),
+        (in_status({"cpu": "500m"}, {"cpu": "600m"}, conditions=INFEASIBLE), 600),
+        (in_status({"cpu": "500m"}, conditions=INFEASIBLE), 500),
+        (in_status({"cpu": "5"}, allocatedResources={"cpu": "2"}, resources={"requests": {"cpu": "1"}}), 2000),
+    ],
+)
+def test_a_resize_counts_the_largest_unless_it_is_infeasible(status: Json, cpus: int) -> None:
+    assert cpu_mem({"containers": [container("1", "1Mi")]}, status)[0] == cpus
+
+
+def test_a_resize_of_the_whole_pod() -> None:
+    spec = {"resources": {"requests": {"cpu": "2"}}, "containers": [container("1", "1Mi")]}
+    status = {"resources": {"requests": {"cpu": "3"}}, "allocatedResources": {"cpu": "4"}}
+    assert cpu_mem(spec, status)[0] == 4000
+    shrinks = {"resources": {"requests": {"cpu": "1"}}, "allocatedResources": {"cpu": "1"}}
+    assert cpu_mem(spec, shrinks)[0] == 2000
+    assert cpu_mem(spec, {**shrinks, "conditions": INFEASIBLE})[0] == 1000
+
+
+def test_a_sidecar_is_resized_too() -> None:
+    spec = {"initContainers": [sidecar("1", name="s")], "containers": [container("1")]}
+    status = {"initContainerStatuses": [{"name": "s", "allocatedResources": {"cpu": "3"}}]}
+    assert cpu_mem(spec, status)[0] == 4000
+
+
+# --- nodes
+
+
+def node(**more: Any) -> Json:
+    return {"metadata": {"name": "agent-1", **more.pop("metadata", {})}, **more}
+
+
+def test_a_node_with_everything() -> None:
+    obj = node(
+        metadata={"labels": {"zone": "a"}},
+        spec={"unschedulable": True, "taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
+        status={
+            "allocatable": {
+                "cpu": "3920999u",
+                "memory": "7950000Ki",
+                "ephemeral-storage": "1000000000",
+                "pods": "110",
+                "example.com/fpga": "2",
+                "hugepages-2Mi": "0",
+                "nvidia.com/gpu": "1",
+            },
+            "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
+            "nodeInfo": {"bootID": "b1"},
+        },
+    )
+    expected = Node(
+        name="agent-1",
+        allocatable=Resources(cpus=3920, mem=7763671, disk=953674, gpus=1000, pods=110),
+        labels={"zone": "a"},
+        taints=(Taint("k", "v", "NoSchedule"),),
+        is_unschedulable=True,
+        is_ready=True,
+        boot_id="b1",
+        extended={"example.com/fpga": 2, "hugepages-2Mi": 0, "nvidia.com/gpu": 1},
+    )
+    assert decode_node(json.dumps(obj).encode()) == expected
+    assert decode_node(obj) == expected
+
+
+@pytest.mark.parametrize("status", ["False", "Unknown", ""])
+def test_a_node_that_is_not_ready(status: str) -> None:
+    obj = node(status={"conditions": [{"type": "Ready", "status": status}]})
+    assert decode_node(obj) == Node(name="agent-1", allocatable=Resources())
+
+
+@given(st.integers(0, 2**60))
+def test_a_pod_that_asks_for_all_of_a_node_never_asks_for_less_than_it_has(amount: int) -> None:
+    wanted = decode_pod(pod({"containers": [container(f"{amount}n", str(amount))]})).requests
+    there = decode_node(node(status={"allocatable": {"cpu": f"{amount}n", "memory": str(amount)}})).allocatable
+    assert there.cpus <= wanted.cpus <= there.cpus + 1
+    assert there.mem <= wanted.mem <= there.mem + 1
+
+
+# --- what is not as promised
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("spec.nodeName", 3, "Pod ns/web is not what the Kubernetes API promises: Expected `str`, got `int`"),
+        ("spec.nodeName", 3, r"\$\.spec\.nodeName"),
+        ("spec.containers", {}, r"\$\.spec\.containers"),
+        ("spec.priority", "high", r"\$\.spec\.priority"),
+        ("spec", None, r"Pod ns/web .*\$\.spec"),
+        ("metadata.creationTimestamp", "yesterday", r"\$\.metadata\.creationTimestamp"),
+        ("metadata.name", None, r"Pod \(nameless\) .*\$\.metadata\.name"),
+        ("spec.overhead", {"cpu": "lots"}, r"Pod ns/web: \$\.spec\.overhead\.cpu: 'lots' is not a quantity"),
+        ("spec.overhead", {"cpu": "-1"}, r"Pod ns/web: .*'-1' is negative"),
+        ("spec.overhead", {"cpu": []}, r"\$\.spec\.overhead"),
+    ],
+)
+def test_a_malformed_pod_is_named_with_field_and_value(path: str, value: Any, words: str) -> None:
+    obj = copy.deepcopy(pod())
+    *parents, last = path.split(".")
+    inner = obj
+    for name in parents:
+        inner = inner[name]
+    inner[last] = value
+    for given_ in (obj, json.dumps(obj).encode()):
+        with pytest.raises(ProtocolError, match=words):
+            decode_pod(given_)
+
+
+def test_a_bad_request_names_its_container() -> None:
+    with pytest.raises(
+        ProtocolError, match=r"Pod ns/web: container c: resources.requests.memory: '1gb' is not a quantity"
+    ):
+        decode_pod(pod({"containers": [container("1", "1gb")]}))
+
+
+def test_a_malformed_node_is_named() -> None:
+    with pytest.raises(ProtocolError, match=r"Node agent-1: \$\.status\.allocatable\.cpu: 'x' is not a quantity"):
+        decode_node(node(status={"allocatable": {"cpu": "x"}}))
+    with pytest.raises(ProtocolError, match=r"Node agent-1 is not .*\$\.spec\.taints"):
+        decode_node(node(spec={"taints": "all"}))
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"xx", b"[]", b"null", b'{"metadata":[]}', b'{"metadata":{"name":"\xff"}}', b"[" * 100_000]
+)
+def test_what_is_no_object_is_refused(record: bytes) -> None:
+    with pytest.raises(ProtocolError, match=r"Pod .* is not what the Kubernetes API promises"):
+        decode_pod(record)
+    with pytest.raises(ProtocolError, match=r"Node .* is not what the Kubernetes API promises"):
+        decode_node(record)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "cpu", "requests"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    where=st.sampled_from(
+        ["containers", "initContainers", "affinity", "tolerations", "volumes", "overhead", "resources"]
+    ),
+    what=JSON,
+)
+def test_whatever_stands_in_a_field_it_is_read_or_refused(where: str, what: Any) -> None:
+    try:
+        assert decode_pod(json.dumps(pod({where: what})).encode()).key == "ns/web"
+    except ProtocolError as error:
+        assert "ns/web" in str(error)
