@@ -1,0 +1,157 @@
+"""Mesos calls: order, what a failure means for an ACCEPT, and what may be sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+
+import pytest
+
+from kmsched.clients.mesos import Subscription
+from kmsched.core.effects import (
+    AcceptOffers,
+    AcknowledgeUpdate,
+    DeclineOffers,
+    KillTask,
+    ReconcileTasks,
+    ReviveOffers,
+    SuppressOffers,
+)
+from kmsched.core.events import AcceptRefused, Event
+from kmsched.daemon.metrics import Metrics
+from kmsched.daemon.to_mesos import MAX_SENDS, ToMesos
+from kmsched.errors import Invalid, KmError, NotSubscribed, Unavailable
+from kmsched.wire import mesos_calls
+from kmsched.wire.mesos_calls import Call
+from tests.daemon.values import WHY, accept
+
+
+class FakeMesos:
+    """Takes calls, or raises what `failures` holds, one for each call."""
+
+    def __init__(self, *failures: KmError) -> None:
+        self.subscription: Subscription | None = Subscription("http://m:5050", "stream-1", "framework-1")
+        self.failures = list(failures)
+        self.calls: list[Call] = []
+
+    async def call(self, call: Call) -> None:
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+def make_accept(effect: AcceptOffers, framework_id: str) -> Call:
+    return mesos_calls.accept(effect.offer_ids, [{"id": framework_id}], refuse_s=effect.refuse_s)
+
+
+def outlet(mesos: FakeMesos, reported: list[Event], max_waiting: int = 100) -> ToMesos:
+    return ToMesos(mesos, make_accept, report=reported.append, metrics=Metrics(), max_waiting=max_waiting)
+
+
+def test_every_effect_is_sent_in_order_as_its_call() -> None:
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(), list[Event]()
+        to_mesos = outlet(mesos, reported)
+        update_id = base64.b64encode(b"0123456789abcdef").decode()
+        for effect in (
+            ReviveOffers(**WHY),
+            accept("web"),
+            DeclineOffers(("o2",), 3.0, **WHY),
+            AcknowledgeUpdate("agent-1", "t1", update_id, **WHY),
+            KillTask("t1", "", **WHY),
+            ReconcileTasks((("t1", "agent-1"), ("t2", "")), **WHY),
+            ReconcileTasks((), **WHY),
+            SuppressOffers(**WHY),
+        ):
+            to_mesos.put(effect)
+        for _ in range(8):
+            await to_mesos.send_next()
+        assert mesos.calls == [
+            mesos_calls.revive(),
+            mesos_calls.accept(["offer-1"], [{"id": "framework-1"}], refuse_s=5.0),
+            mesos_calls.decline(["o2"], refuse_s=3.0),
+            mesos_calls.acknowledge("agent-1", "t1", b"0123456789abcdef"),
+            mesos_calls.kill("t1"),
+            mesos_calls.reconcile([("t1", "agent-1"), ("t2", None)]),
+            mesos_calls.reconcile(),
+            mesos_calls.suppress(),
+        ]
+        assert reported == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("error", [NotSubscribed("stream ended"), Invalid("no such offer")])
+def test_an_accept_that_was_surely_not_taken_is_refused(error: KmError) -> None:
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(error), list[Event]()
+        to_mesos = outlet(mesos, reported)
+        to_mesos.put(accept("web", "db"))
+        await to_mesos.send_next()
+        assert reported == [AcceptRefused(("uid-web.1.1", "uid-db.1.1"), str(error))]
+        assert len(mesos.calls) == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_accept_whose_outcome_is_not_known_is_neither_refused_nor_sent_again() -> None:
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(Unavailable("no answer within 5 s")), list[Event]()
+        to_mesos = outlet(mesos, reported)
+        to_mesos.put(accept("web"))
+        await to_mesos.send_next()
+        assert reported == []
+        assert len(mesos.calls) == 1
+
+    asyncio.run(scenario())
+
+
+def test_without_a_subscription_nothing_is_sent_and_an_accept_is_refused_at_once() -> None:
+    mesos, reported = FakeMesos(), list[Event]()
+    mesos.subscription = None
+    to_mesos = outlet(mesos, reported)
+    to_mesos.put(accept("web"))
+    to_mesos.put(KillTask("t1", "agent-1", **WHY))
+    assert reported == [AcceptRefused(("uid-web.1.1",), "no subscription with a Mesos master stands")]
+    assert mesos.calls == []
+
+
+def test_an_accept_of_an_ended_subscription_is_not_sent_over_the_next_one() -> None:
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(), list[Event]()
+        to_mesos = outlet(mesos, reported)
+        to_mesos.put(accept("web"))
+        mesos.subscription = Subscription("http://m:5050", "stream-2", "framework-1")
+        await to_mesos.send_next()
+        assert mesos.calls == []
+        assert reported == [AcceptRefused(("uid-web.1.1",), "its subscription ended before its turn")]
+
+    asyncio.run(scenario())
+
+
+def test_what_may_happen_twice_is_sent_again_a_bounded_number_of_times() -> None:
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(*[Unavailable("slow")] * 10), list[Event]()
+        to_mesos = outlet(mesos, reported)
+        to_mesos.put(ReviveOffers(**WHY))
+        await to_mesos.send_next()
+        assert len(mesos.calls) == MAX_SENDS
+        mesos.failures = [Unavailable("slow")]
+        to_mesos.put(KillTask("t1", "agent-1", **WHY))
+        await to_mesos.send_next()
+        assert len(mesos.calls) == MAX_SENDS + 2
+        assert reported == []
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_refuses_instead_of_waiting() -> None:
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(), list[Event]()
+        to_mesos = outlet(mesos, reported, max_waiting=1)
+        to_mesos.put(accept("web"))
+        to_mesos.put(accept("db"))
+        assert reported == [AcceptRefused(("uid-db.1.1",), "1 calls to Mesos wait already")]
+
+    asyncio.run(scenario())
