@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kmsched.core.resources import Resources
+from kmsched.core.resources import ZERO, Resources
 
 ANNOTATION_PREFIX = "k8s.mesosphere.io/"
 ATTRIBUTE_LABEL_PREFIX = "k8s.mesosphere.io/attribute-"
@@ -99,6 +99,7 @@ class Pod:
     extended: tuple[tuple[str, int], ...] = ()  # requested resources of other names
     unsupported: str = ""  # words for a rule in the spec that is not understood, and so cannot be obeyed
     task_id: str = ""  # annotation: the task that is current for this pod
+    agent_id: str = ""  # annotation slaveId: the agent of that task
     owner_uid: str = ""
     node_affinity: tuple[NodeTerm, ...] | None = None  # required: one of these; None asks for nothing
     host_ports: frozenset[HostPort] = frozenset()
@@ -124,6 +125,7 @@ class Node:
     is_unschedulable: bool = False  # cordoned
     is_ready: bool = False
     boot_id: str = ""
+    agent_id: str = ""  # annotation slaveId, written by the executor
     extended: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -148,17 +150,12 @@ class Settings:
     """What the core must know of the configuration. Durations in seconds."""
 
     executor_id: str
-    executor_resources: Resources
+    executor_resources: Resources = ZERO  # charged once per agent, with its first task
     scheduler_name: str = "default-scheduler"
     offer_ttl_s: float = 5.0
     refuse_s: float = 5.0
     launch_timeout_s: float = 120.0
     backoff_first_s: float = 1.0
     backoff_max_s: float = 60.0
-    adoption_retry_s: float = 1.0
-    kill_retry_s: float = 5.0
-    reconcile_retry_first_s: float = 1.0
-    reconcile_retry_max_s: float = 30.0
     reconcile_interval_s: float = 300.0
-    settle_timeout_s: float = 20.0
     pods_per_node: int = 110

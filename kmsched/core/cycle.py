@@ -1,0 +1,181 @@
+"""A scheduling cycle: every pod that waits × every offer that is held; several pods per ACCEPT.
+
+Orphaned pods first: they run already, on an agent that only they can go to.  Fit is `core.fit`'s, order `core.queue`'s
+and `core.rank`'s; here is only who gets what, and what people are told about those that get nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from kmsched.core.effects import AcceptOffers, Launch, ReportPod
+from kmsched.core.fit import Place, Veto, explain, veto
+from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX, HostPort
+from kmsched.core.offers import AgentOffers
+from kmsched.core.pods import apply, give_task
+from kmsched.core.rank import score
+from kmsched.core.resources import ZERO
+from kmsched.core.state import PodRecord, State
+from kmsched.core.tasks import Trigger
+
+#: a pod that waits is not talked about before this: offers need a moment to come
+REPORT_AFTER_S = 2.0
+HOSTNAME_LABEL = "kubernetes.io/hostname"
+
+
+@dataclass(slots=True)
+class Plan:
+    """One agent in this cycle: what is left of it, and what is launched there."""
+
+    place: Place
+    launches: list[Launch] = field(default_factory=list)
+
+
+def run_cycle(state: State, now: float) -> None:
+    state.wants_cycle = False
+    plans = {a.agent_id: Plan(place_of(state, a)) for a in state.offers.held() if not a.ended_executor}
+    if plans:
+        for uid in sorted(state.orphans):
+            _adopt(state, state.pods[uid], plans, now)
+    for pod in state.queue.active():
+        _place(state, state.pods[pod.uid], plans, now)
+    for agent_id, plan in plans.items():
+        if plan.launches:
+            _accept(state, agent_id, plan)
+
+
+def place_of(state: State, agent: AgentOffers) -> Place:
+    """The agent as a pod would find it; one without a Node is judged by the Node that it would get."""
+    settings, name = state.settings, agent.node_name
+    offered = agent.total
+    if not agent.executor_id:
+        offered = offered.minus(settings.executor_resources)
+    node = state.nodes.get(name)
+    used = state.usage.get(name, ZERO)
+    records = [state.pods[uid] for uid in state.on_node.get(name, ())]
+    ports: frozenset[HostPort] = frozenset().union(*(r.pod.host_ports for r in records))
+    if node is not None:
+        extended = dict(node.extended)
+        for record in records:
+            for kind, amount in record.pod.extended:
+                extended[kind] = extended.get(kind, 0) - amount
+        return Place(
+            agent_id=agent.agent_id,
+            hostname=agent.hostname,
+            node_name=name,
+            offered=offered,
+            room=node.allocatable._replace(gpus=offered.gpus + used.gpus).minus(used),
+            labels=node.labels,
+            taints=node.taints,
+            is_cordoned=node.is_unschedulable,
+            extended=extended,
+            executor_id=agent.executor_id,
+            used_ports=ports,
+        )
+    held = ZERO  # by our own tasks: it is out of the offers already
+    for record in records:
+        if record.task_id:
+            held = held.plus(record.promised)
+    labels = {ATTRIBUTE_LABEL_PREFIX + key: value for key, value in agent.attributes.items()}
+    labels[HOSTNAME_LABEL] = name
+    return Place(
+        agent_id=agent.agent_id,
+        hostname=agent.hostname,
+        node_name=name,
+        offered=offered,
+        room=offered.plus(held).minus(used)._replace(pods=settings.pods_per_node - used.pods),
+        labels=labels,
+        executor_id=agent.executor_id,
+        used_ports=ports,
+    )
+
+
+def _adopt(state: State, record: PodRecord, plans: dict[str, Plan], now: float) -> None:
+    plan = plans.get(state.offers.by_node.get(record.pod.node_name, ""))
+    if plan is None:
+        return
+    objection = veto(record.pod, plan.place, state.settings)
+    if objection is None:
+        _take(state, record, plan, "adopt", now)
+    else:
+        record.vetoes = {plan.place.agent_id: objection}
+
+
+def _place(state: State, record: PodRecord, plans: dict[str, Plan], now: float) -> None:
+    pod, settings = record.pod, state.settings
+    best: Plan | None = None
+    best_score: tuple[int, bool, str] | None = None
+    vetoes: dict[str, Veto] = {}
+    for agent_id, plan in plans.items():
+        objection = veto(pod, plan.place, settings)
+        if objection is not None:
+            vetoes[agent_id] = objection
+            continue
+        points = score(pod, plan.place, state.usage.get(plan.place.node_name, ZERO))
+        if best_score is None or points > best_score:
+            best, best_score = plan, points
+    if best is not None:
+        _take(state, record, best, "bind", now)
+        return
+    record.vetoes = {a: v for a, v in record.vetoes.items() if a in state.offers.agents} | vetoes
+    state.queue.park(pod.uid)
+    _report(state, record, now)
+
+
+def _take(state: State, record: PodRecord, plan: Plan, mode: str, now: float) -> None:
+    pod, place = record.pod, plan.place
+    task_id = state.new_task_id(pod.uid)
+    give_task(state, record, task_id, place.agent_id, place.node_name)
+    record.promised = pod.requests
+    record.vetoes = {}
+    record.told = frozenset()
+    apply(state, record, Trigger.LAUNCHED, now, f"{mode} on {place.hostname} as {task_id}")
+    plan.launches.append(Launch(task_id, pod.key, pod.uid, mode, pod.requests))
+    offered = place.offered.minus(pod.requests)
+    if mode == "bind":
+        extended = dict(place.extended)
+        for kind, amount in pod.extended:
+            extended[kind] = extended.get(kind, 0) - amount
+        plan.place = replace(
+            place,
+            offered=offered,
+            room=place.room.minus(pod.requests),
+            extended=extended,
+            used_ports=place.used_ports | pod.host_ports,
+        )
+    else:
+        plan.place = replace(place, offered=offered)
+
+
+def _accept(state: State, agent_id: str, plan: Plan) -> None:
+    pods = ", ".join(launch.pod_key for launch in plan.launches)
+    state.emit(
+        AcceptOffers(
+            agent_id=agent_id,
+            offer_ids=state.offers.take(agent_id),
+            launches=tuple(plan.launches),
+            refuse_s=0.0,
+            cause="cycle",
+            reason=f"{plan.place.hostname} takes {len(plan.launches)}: {pods}",
+        )
+    )
+
+
+def _report(state: State, record: PodRecord, now: float) -> None:
+    """Tell people why the pod waits: once per cause, not per try."""
+    if now - record.waiting_since < REPORT_AFTER_S:
+        return
+    causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in record.vetoes.values())
+    if causes == record.told:
+        return
+    record.told = causes
+    words = why_waiting(state, record)
+    state.emit(
+        ReportPod(record.pod.key, record.pod.uid, "Warning", "FailedScheduling", words, cause="cycle", reason=words)
+    )
+
+
+def why_waiting(state: State, record: PodRecord) -> str:
+    """ "0/3 agents: 2 insufficient cpu (...), 1 taint ..." """
+    known = {agent.node_name for agent in state.offers.agents.values()} | set(state.nodes)
+    return explain(list(record.vetoes.values()), max(len(known), len(record.vetoes)))

@@ -1,0 +1,36 @@
+"""When to have offers: held for their time to live, suppressed while nothing waits, revived when something does."""
+
+from __future__ import annotations
+
+from kmsched.core.effects import DeclineOffers, ReviveOffers, SuppressOffers
+from kmsched.core.state import Link, State
+
+#: pause between two REVIVEs for new work, and while orphaned pods wait for their agent's offer
+REVIVE_PAUSE_S = 0.25
+ORPHAN_REVIVE_PAUSE_S = 1.0
+
+
+def tick(state: State, now: float) -> None:
+    if state.link is not Link.ACTIVE:
+        return
+    wants = bool(state.orphans) or state.queue.wants_offers()
+    for agent in state.offers.expired(now):
+        ids = state.offers.take(agent.agent_id)
+        state.emit(DeclineOffers(ids, state.settings.refuse_s, cause="ttl", reason=f"{agent.hostname}: not needed"))
+    if not wants:
+        if not state.is_suppressed and not state.offers.agent_of:
+            state.is_suppressed = True
+            state.emit(SuppressOffers(cause="idle", reason="no pod waits"))
+        state.has_fresh_work = False
+        return
+    pause_s = REVIVE_PAUSE_S if state.has_fresh_work else ORPHAN_REVIVE_PAUSE_S
+    needed = state.is_suppressed or state.has_fresh_work or bool(state.orphans)
+    if needed and now - state.revived_at >= pause_s and (state.is_suppressed or _lacks_offers(state)):
+        state.revived_at = now
+        state.is_suppressed = state.has_fresh_work = False
+        state.emit(ReviveOffers(cause="work", reason="pods wait for offers"))
+
+
+def _lacks_offers(state: State) -> bool:
+    agents = state.offers.agents.values()
+    return not agents or any(not agent.offers for agent in agents)

@@ -1,0 +1,111 @@
+"""The offers that are held, per agent, and what is known of agents from them.
+
+Knows time to live, rescinding (also of an offer that has not arrived yet) and which executor runs where.  What an
+offer is good for is decided in `core.fit`; when to have offers at all, in `core.demand`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kmsched.core.model import EXECUTOR_PREFIX, NOTHING, Offer
+from kmsched.core.resources import ZERO, Resources
+
+#: rescinds that overtook their offer are remembered up to this many
+EARLY_RESCINDS = 1000
+
+
+@dataclass(slots=True)
+class AgentOffers:
+    """One agent and the offers of it that are held."""
+
+    agent_id: str
+    hostname: str
+    attributes: Mapping[str, str] = NOTHING
+    executor_id: str = ""  # ours, as the newest offer tells; "" none
+    offers: dict[str, Offer] = field(default_factory=dict)
+    expires_at: float = 0.0
+    #: an executor that has ended but may still be listed by the agent: no launch until an offer lacks it (rule 3)
+    ended_executor: str = ""
+
+    @property
+    def node_name(self) -> str:
+        return self.hostname.lower()
+
+    @property
+    def total(self) -> Resources:
+        amount = ZERO
+        for offer in self.offers.values():
+            amount = amount.plus(offer.resources)
+        return amount
+
+
+@dataclass(slots=True)
+class OfferLedger:
+    agents: dict[str, AgentOffers] = field(default_factory=dict)
+    agent_of: dict[str, str] = field(default_factory=dict)  # offer id -> agent id
+    by_node: dict[str, str] = field(default_factory=dict)  # node name -> agent id, the newest
+    early: OrderedDict[str, None] = field(default_factory=OrderedDict)
+
+    def add(self, offer: Offer, expires_at: float) -> bool:
+        """Hold the offer. False: it was rescinded before it came."""
+        if offer.offer_id in self.early:
+            del self.early[offer.offer_id]
+            return False
+        agent = self.agents.get(offer.agent_id)
+        if agent is None or agent.hostname != offer.hostname:
+            agent = self.agents[offer.agent_id] = AgentOffers(offer.agent_id, offer.hostname)
+        self.by_node[agent.node_name] = offer.agent_id
+        agent.attributes = offer.attributes
+        ours = sorted(e for e in offer.executor_ids if e.startswith(EXECUTOR_PREFIX))
+        agent.executor_id = ours[0] if ours else ""
+        if agent.ended_executor not in offer.executor_ids:
+            agent.ended_executor = ""
+        agent.expires_at = expires_at if not agent.offers else min(agent.expires_at, expires_at)
+        agent.offers[offer.offer_id] = offer
+        self.agent_of[offer.offer_id] = offer.agent_id
+        return True
+
+    def rescind(self, offer_id: str) -> None:
+        agent_id = self.agent_of.pop(offer_id, None)
+        if agent_id is None:
+            self.early[offer_id] = None
+            while len(self.early) > EARLY_RESCINDS:
+                self.early.popitem(last=False)
+            return
+        del self.agents[agent_id].offers[offer_id]
+
+    def take(self, agent_id: str) -> tuple[str, ...]:
+        """Give up all offers of an agent, to accept or decline them together; returns their ids."""
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            return ()
+        ids = tuple(agent.offers)
+        for offer_id in ids:
+            del self.agent_of[offer_id]
+        agent.offers.clear()
+        return ids
+
+    def drop_agent(self, agent_id: str) -> tuple[str, ...]:
+        """The agent was removed by Mesos: forget it."""
+        ids = self.take(agent_id)
+        agent = self.agents.pop(agent_id, None)
+        if agent is not None and self.by_node.get(agent.node_name) == agent_id:
+            del self.by_node[agent.node_name]
+        return ids
+
+    def void(self) -> None:
+        """The subscription ended: every offer is void, without being declined."""
+        for agent in self.agents.values():
+            agent.offers.clear()
+        self.agent_of.clear()
+        self.early.clear()
+
+    def expired(self, now: float) -> Iterable[AgentOffers]:
+        return [a for a in self.agents.values() if a.offers and a.expires_at <= now]
+
+    def held(self) -> Iterable[AgentOffers]:
+        """Agents of which at least one offer is held."""
+        return [a for a in self.agents.values() if a.offers]

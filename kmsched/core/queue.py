@@ -1,0 +1,106 @@
+"""Pods that wait for a place: active, backoff, gated, unschedulable.  Priority first, then age.
+
+Knows who may be tried now.  Whether a pod fits anywhere is not known here.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kmsched.core.model import Pod
+
+
+class Waiting(Enum):
+    ACTIVE = "active"  # is tried in the next cycle
+    BACKOFF = "backoff"  # its last launch failed; is tried again after a pause
+    GATED = "gated"  # has schedulingGates, or is being deleted
+    UNSCHEDULABLE = "unschedulable"  # fits nowhere; waits for something that can help
+
+
+@dataclass(slots=True)
+class Queue:
+    """Pods by uid; a pod is in one class at a time."""
+
+    classes: dict[str, Waiting] = field(default_factory=dict)
+    pods: dict[str, Pod] = field(default_factory=dict)
+    timers: list[tuple[float, str]] = field(default_factory=list)  # heap of (ready at, uid)
+    ready_at: dict[str, float] = field(default_factory=dict)
+
+    def put(self, pod: Pod, now: float, pause_s: float = 0.0) -> None:
+        """Let the pod wait for a place, at first for `pause_s`."""
+        self.pods[pod.uid] = pod
+        if pod.is_gated or pod.is_terminating:
+            self._set(pod.uid, Waiting.GATED)
+        elif pause_s > 0:
+            self._set(pod.uid, Waiting.BACKOFF)
+            self.ready_at[pod.uid] = now + pause_s
+            heapq.heappush(self.timers, (now + pause_s, pod.uid))
+        else:
+            self._set(pod.uid, Waiting.ACTIVE)
+
+    def update(self, pod: Pod, now: float) -> None:
+        """The pod has changed; a change of its spec may help it, but does not shorten its backoff."""
+        before = self.pods.get(pod.uid)
+        if before is None or self.classes[pod.uid] is Waiting.BACKOFF:
+            self.pods[pod.uid] = pod
+            return
+        same = (before.requests, before.node_selector, before.tolerations, before.is_gated, before.is_terminating) == (
+            pod.requests,
+            pod.node_selector,
+            pod.tolerations,
+            pod.is_gated,
+            pod.is_terminating,
+        )
+        if same:
+            self.pods[pod.uid] = pod
+        else:
+            self.put(pod, now)
+
+    def remove(self, uid: str) -> None:
+        self.classes.pop(uid, None)
+        self.pods.pop(uid, None)
+        self.ready_at.pop(uid, None)
+
+    def park(self, uid: str) -> None:
+        """It fits nowhere now."""
+        if uid in self.classes:
+            self._set(uid, Waiting.UNSCHEDULABLE)
+
+    def wake(self) -> bool:
+        """Something happened that can help pods that fit nowhere. True: there are such pods."""
+        woken = [uid for uid, waiting in self.classes.items() if waiting is Waiting.UNSCHEDULABLE]
+        for uid in woken:
+            self._set(uid, Waiting.ACTIVE)
+        return bool(woken)
+
+    def ripen(self, now: float) -> bool:
+        """Ends the pauses that are over. True: there were any."""
+        any_ripe = False
+        while self.timers and self.timers[0][0] <= now:
+            at, uid = heapq.heappop(self.timers)
+            if self.classes.get(uid) is Waiting.BACKOFF and self.ready_at.get(uid) == at:
+                self._set(uid, Waiting.ACTIVE)
+                any_ripe = True
+        return any_ripe
+
+    def active(self) -> list[Pod]:
+        """Those to try now, first things first."""
+        pods = [self.pods[uid] for uid, waiting in self.classes.items() if waiting is Waiting.ACTIVE]
+        return sorted(pods, key=lambda p: (-p.priority, p.created_s, p.key))
+
+    def wants_offers(self) -> bool:
+        """Is there a pod that an offer may help?"""
+        return any(waiting is not Waiting.GATED for waiting in self.classes.values())
+
+    def counts(self) -> dict[str, int]:
+        found = {waiting.value: 0 for waiting in Waiting}
+        for waiting in self.classes.values():
+            found[waiting.value] += 1
+        return found
+
+    def _set(self, uid: str, waiting: Waiting) -> None:
+        self.classes[uid] = waiting
+        if waiting is not Waiting.BACKOFF:
+            self.ready_at.pop(uid, None)

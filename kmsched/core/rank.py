@@ -1,0 +1,24 @@
+"""Which of the agents that a pod fits is the best: the emptiest after it, as kube-scheduler's default has it.
+
+Ties go to an agent whose executor runs already, then by id, so that equal input gives equal placement.
+"""
+
+from __future__ import annotations
+
+from kmsched.core.fit import Place
+from kmsched.core.model import Pod
+from kmsched.core.resources import Resources
+
+SCALE = 1000
+
+
+def score(pod: Pod, place: Place, used: Resources) -> tuple[int, bool, str]:
+    """Larger is better. `used` is what the pods on the agent's node request."""
+    shares = 0
+    for free, taken, wanted in (
+        (place.room.cpus, used.cpus, pod.requests.cpus),
+        (place.room.mem, used.mem, pod.requests.mem),
+    ):
+        size = free + taken
+        shares += SCALE * (free - wanted) // size if size > 0 else 0
+    return shares, bool(place.executor_id), place.agent_id

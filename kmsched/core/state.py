@@ -1,0 +1,148 @@
+"""What the scheduler remembers between two events.
+
+Pods with their state and task, nodes, held offers, the queue, and how far the subscription has come.  Only
+`core.step` and the modules that it calls change it; everything in it can be rebuilt from Kubernetes and Mesos.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kmsched.core.asking import Asking
+from kmsched.core.effects import Effect
+from kmsched.core.fit import Veto
+from kmsched.core.killing import Killing
+from kmsched.core.model import Node, Pod, Settings
+from kmsched.core.offers import OfferLedger
+from kmsched.core.queue import Queue
+from kmsched.core.resources import ZERO, Resources
+from kmsched.core.taskid import TaskId
+from kmsched.core.tasks import PodState
+
+#: transitions of a pod that are remembered for people
+HISTORY = 20
+
+
+class Link(Enum):
+    """How far the subscription to the Mesos master has come."""
+
+    DISCONNECTED = "disconnected"
+    RECONCILING = "reconciling"
+    ACTIVE = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUpdate:
+    """A status update that is acknowledged only when the effects of its transition have ended."""
+
+    agent_id: str
+    task_id: str
+    update_id: str
+
+
+@dataclass(slots=True)
+class PodRecord:
+    """One pod, by uid."""
+
+    pod: Pod
+    state: PodState
+    task_id: str = ""  # its current task; "" none that lives
+    agent_id: str = ""
+    node_name: str = ""  # where the pod is bound or its task was launched
+    promised: Resources = ZERO  # what its task holds
+    has_started: bool = False  # the executor of the current task is ready
+    is_running: bool = False  # the newest news of the current task
+    held: list[HeldUpdate] = field(default_factory=list)
+    due_at: float | None = None  # Trigger.DUE
+    silent_at: float | None = None  # Trigger.SILENT
+    backoff_s: float = 0.0
+    attempts: int = 0  # Bindings or patches sent for the current task
+    vetoes: dict[str, Veto] = field(default_factory=dict)  # by agent id, of the last try
+    waiting_since: float = 0.0
+    told: frozenset[str] = frozenset()  # the causes that its last FailedScheduling named
+    history: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    counted: tuple[str, Resources] | None = None  # node and amount, as `State.usage` has it
+
+
+@dataclass(slots=True)
+class Reconciliation:
+    """One implicit reconciliation: its snapshot has ended when the sentinel is answered (protocol rule 16)."""
+
+    sentinel: str = ""
+    began_at: float = 0.0
+    again_at: float = 0.0
+    pause_s: float = 0.0
+    next_implicit_at: float = 0.0
+
+
+@dataclass(slots=True)
+class State:
+    settings: Settings
+    term: int
+    counter: int = 0
+    link: Link = Link.DISCONNECTED
+    pods: dict[str, PodRecord] = field(default_factory=dict)
+    uid_of: dict[str, str] = field(default_factory=dict)  # pod key -> uid
+    nodes: dict[str, Node] = field(default_factory=dict)
+    usage: dict[str, Resources] = field(default_factory=dict)  # node -> what its pods request, assumed ones included
+    on_node: dict[str, set[str]] = field(default_factory=dict)  # node -> uids of the pods that are counted there
+    orphans: set[str] = field(default_factory=set)
+    offers: OfferLedger = field(default_factory=OfferLedger)
+    queue: Queue = field(default_factory=Queue)
+    killing: Killing = field(default_factory=Killing)
+    asking: Asking = field(default_factory=Asking)
+    reconciliation: Reconciliation = field(default_factory=Reconciliation)
+    timers: list[tuple[float, str]] = field(default_factory=list)  # heap of (at, uid)
+    is_suppressed: bool = False
+    has_pods: bool = False  # the first complete list has come
+    has_nodes: bool = False
+    wants_cycle: bool = False
+    has_fresh_work: bool = False  # pods that no offer has been asked for yet
+    revived_at: float = float("-inf")
+    effects: list[Effect] = field(default_factory=list)  # of the step that is under way
+
+    def emit(self, effect: Effect) -> None:
+        self.effects.append(effect)
+
+    def new_task_id(self, pod_uid: str) -> str:
+        self.counter += 1
+        return str(TaskId(pod_uid, self.term, self.counter))
+
+    def set_due(self, record: PodRecord, at: float) -> None:
+        record.due_at = at
+        heapq.heappush(self.timers, (at, record.pod.uid))
+
+    def set_silent(self, record: PodRecord, at: float) -> None:
+        record.silent_at = at
+        heapq.heappush(self.timers, (at, record.pod.uid))
+
+    def node_of_agent(self, agent_id: str) -> str:
+        """The node name of an agent; "" while neither an offer nor a Node has told it."""
+        agent = self.offers.agents.get(agent_id)
+        if agent is not None:
+            return agent.node_name
+        return next((node.name for node in self.nodes.values() if node.agent_id == agent_id), "")
+
+    def recount(self, record: PodRecord) -> None:
+        """Bring the usage of nodes up to date with this record (protocol rule 9)."""
+        wanted = None
+        if record.state is not PodState.GONE and record.node_name and record.pod.holds_resources:
+            wanted = (record.node_name, record.pod.requests.at_least(record.promised))
+        if wanted == record.counted:
+            return
+        uid = record.pod.uid
+        if record.counted is not None:
+            node, amount = record.counted
+            self.usage[node] = self.usage[node].minus(amount)
+            self.on_node[node].discard(uid)
+            if not self.on_node[node]:
+                del self.on_node[node], self.usage[node]
+            self.wants_cycle = self.queue.wake() or self.wants_cycle
+        if wanted is not None:
+            node, amount = wanted
+            self.usage[node] = self.usage.get(node, ZERO).plus(amount)
+            self.on_node.setdefault(node, set()).add(uid)
+        record.counted = wanted

@@ -1,0 +1,252 @@
+"""The core is a fold: `step(state, event, now) -> [Effect]`.
+
+Here each event finds the pod that it is about and becomes a trigger for it; the table in `core.tasks` says what
+follows.  No I/O, clock, randomness or logging; `now` is monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from kmsched.core import demand, reconcile
+from kmsched.core.cycle import run_cycle
+from kmsched.core.effects import DeclineOffers, Effect
+from kmsched.core.events import (
+    AcceptRefused,
+    AdoptFailed,
+    AdoptRefused,
+    AgentFailed,
+    BindFailed,
+    BindRefused,
+    Disconnected,
+    Event,
+    ExecutorFailed,
+    NodeChanged,
+    NodeDeleted,
+    NodesListed,
+    OfferRescinded,
+    OffersArrived,
+    PodAdopted,
+    PodBound,
+    PodChanged,
+    PodDeleted,
+    PodsListed,
+    Subscribed,
+    TaskUpdated,
+    Ticked,
+)
+from kmsched.core.intake import node_changed, node_deleted, pod_changed, pod_gone
+from kmsched.core.pods import apply
+from kmsched.core.state import Link, PodRecord, State
+from kmsched.core.tasks import PodState, Trigger
+from kmsched.core.updates import executor_ended, task_updated
+
+#: Bindings or patches that a changed pod may cost one task
+ATTEMPTS = 5
+
+
+def step(state: State, event: Event, now: float) -> list[Effect]:
+    """Take one event. Raises `UnknownTransition` on a pair that the pod table does not know."""
+    state.effects = []
+    _HANDLERS[type(event)](state, event, now)
+    effects, state.effects = state.effects, []
+    return effects
+
+
+# --- Kubernetes
+
+
+def _pods_listed(state: State, event: PodsListed, now: float) -> None:
+    present = {pod.uid for pod in event.pods}
+    for uid in [uid for uid in state.pods if uid not in present]:
+        pod_gone(state, state.pods[uid], now)
+    for pod in event.pods:
+        pod_changed(state, pod, now)
+    state.has_pods = True
+
+
+def _pod_changed(state: State, event: PodChanged, now: float) -> None:
+    pod_changed(state, event.pod, now)
+
+
+def _pod_deleted(state: State, event: PodDeleted, now: float) -> None:
+    record = state.pods.get(event.uid)
+    if record is not None:
+        pod_gone(state, record, now)
+
+
+def _nodes_listed(state: State, event: NodesListed, now: float) -> None:
+    present = {node.name for node in event.nodes}
+    for name in [name for name in state.nodes if name not in present]:
+        node_deleted(state, name)
+    for node in event.nodes:
+        node_changed(state, node)
+    state.has_nodes = True
+
+
+def _node_changed(state: State, event: NodeChanged, now: float) -> None:
+    node_changed(state, event.node)
+
+
+def _node_deleted(state: State, event: NodeDeleted, now: float) -> None:
+    node_deleted(state, event.name)
+
+
+# --- Mesos
+
+
+def _subscribed(state: State, event: Subscribed, now: float) -> None:
+    state.offers.void()
+    state.is_suppressed = False
+    reconcile.begin(state, now)
+
+
+def _disconnected(state: State, event: Disconnected, now: float) -> None:
+    state.link = Link.DISCONNECTED
+    state.offers.void()
+
+
+def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
+    for offer in event.offers:
+        state.offers.add(offer, now + state.settings.offer_ttl_s)
+    state.queue.wake()
+    state.wants_cycle = True
+
+
+def _offer_rescinded(state: State, event: OfferRescinded, now: float) -> None:
+    state.offers.rescind(event.offer_id)
+
+
+def _executor_failed(state: State, event: ExecutorFailed, now: float) -> None:
+    executor_ended(state, event.agent_id, event.executor_id)
+
+
+def _agent_failed(state: State, event: AgentFailed, now: float) -> None:
+    ids = state.offers.drop_agent(event.agent_id)
+    if ids:
+        state.emit(DeclineOffers(ids, 0.0, cause="agent failed", reason=f"agent {event.agent_id} was removed"))
+
+
+def _accept_refused(state: State, event: AcceptRefused, now: float) -> None:
+    for task_id in event.task_ids:
+        record = _holder(state, task_id)
+        if record is not None:
+            apply(state, record, Trigger.LOST, now, f"the ACCEPT was refused: {event.reason}")
+
+
+# --- how Kubernetes effects ended
+
+
+def _pod_bound(state: State, event: PodBound, now: float) -> None:
+    record = _current(state, event.uid, event.task_id)
+    if record is not None:
+        apply(state, record, Trigger.BOUND, now, f"bound to {record.node_name}")
+
+
+def _bind_refused(state: State, event: BindRefused, now: float) -> None:
+    record = _current(state, event.uid, event.task_id)
+    if record is None:
+        return
+    pod = record.pod
+    waits = not (pod.is_bound or pod.is_terminating or pod.is_gated or pod.phase.is_terminal)
+    still_fits = pod.requests.at_most(record.promised) == pod.requests
+    again = waits and still_fits and record.attempts < ATTEMPTS and record.node_name != ""
+    trigger = Trigger.BIND_STALE if again else Trigger.BIND_REFUSED
+    apply(state, record, trigger, now, f"the Binding was refused: {event.reason}")
+
+
+def _bind_failed(state: State, event: BindFailed, now: float) -> None:
+    record = _current(state, event.uid, event.task_id)
+    if record is not None:
+        apply(state, record, Trigger.BIND_FAILED, now, f"the Binding failed: {event.reason}")
+
+
+def _pod_adopted(state: State, event: PodAdopted, now: float) -> None:
+    record = _current(state, event.uid, event.task_id)
+    if record is not None:
+        apply(state, record, Trigger.PATCHED, now, f"adopted by {event.task_id}")
+
+
+def _adopt_refused(state: State, event: AdoptRefused, now: float) -> None:
+    record = _current(state, event.uid, event.task_id)
+    if record is not None:
+        trigger = Trigger.PATCH_STALE if record.attempts < ATTEMPTS else Trigger.PATCH_FAILED
+        apply(state, record, trigger, now, f"the patch was refused: {event.reason}")
+
+
+def _adopt_failed(state: State, event: AdoptFailed, now: float) -> None:
+    record = _current(state, event.uid, event.task_id)
+    if record is not None:
+        apply(state, record, Trigger.PATCH_FAILED, now, f"the patch failed: {event.reason}")
+
+
+def _current(state: State, uid: str, task_id: str) -> PodRecord | None:
+    record = state.pods.get(uid)
+    return record if record is not None and record.task_id == task_id else None
+
+
+def _holder(state: State, task_id: str) -> PodRecord | None:
+    return _current(state, task_id.partition(".")[0], task_id)
+
+
+# --- time
+
+
+def _ticked(state: State, event: Ticked, now: float) -> None:
+    if state.link is not Link.DISCONNECTED:
+        _run_timers(state, now)
+        for effect in [*state.killing.due(now), *state.asking.due(now)]:
+            state.emit(effect)
+        reconcile.tick(state, now)
+    if state.queue.ripen(now):
+        state.wants_cycle = state.has_fresh_work = True
+    if state.wants_cycle and state.link is Link.ACTIVE:
+        run_cycle(state, now)
+    demand.tick(state, now)
+
+
+def _run_timers(state: State, now: float) -> None:
+    while state.timers and state.timers[0][0] <= now:
+        _, uid = heapq.heappop(state.timers)
+        record = state.pods.get(uid)
+        if record is None:
+            continue
+        if record.due_at is not None and record.due_at <= now:
+            record.due_at = None
+            apply(state, record, Trigger.DUE, now, _why_due(record))
+        if record.silent_at is not None and record.silent_at <= now:
+            record.silent_at = None
+            apply(state, record, Trigger.SILENT, now, f"nothing was heard of task {record.task_id}")
+
+
+def _why_due(record: PodRecord) -> str:
+    if record.state is PodState.ENDED:
+        return "its executor reported the end, the pod goes on"
+    return "what was put off is tried again"
+
+
+_HANDLERS: dict[type[Any], Callable[[State, Any, float], None]] = {
+    PodsListed: _pods_listed,
+    PodChanged: _pod_changed,
+    PodDeleted: _pod_deleted,
+    NodesListed: _nodes_listed,
+    NodeChanged: _node_changed,
+    NodeDeleted: _node_deleted,
+    Subscribed: _subscribed,
+    Disconnected: _disconnected,
+    OffersArrived: _offers_arrived,
+    OfferRescinded: _offer_rescinded,
+    TaskUpdated: task_updated,
+    ExecutorFailed: _executor_failed,
+    AgentFailed: _agent_failed,
+    AcceptRefused: _accept_refused,
+    PodBound: _pod_bound,
+    BindRefused: _bind_refused,
+    BindFailed: _bind_failed,
+    PodAdopted: _pod_adopted,
+    AdoptRefused: _adopt_refused,
+    AdoptFailed: _adopt_failed,
+    Ticked: _ticked,
+}

@@ -1,0 +1,119 @@
+"""What a status update of Mesos means: which pod it is about, what trigger it is, and when it is acknowledged.
+
+No state of a task proves that containers are dead (protocol rule 1): only the executor's own word ends a pod's task
+as an end; everything else that is terminal is a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kmsched.core.effects import AcknowledgeUpdate, DeclineOffers, ReportPod
+from kmsched.core.events import TaskState, TaskUpdated
+from kmsched.core.pods import apply, give_task
+from kmsched.core.reconcile import SENTINEL_UID, settle
+from kmsched.core.state import HeldUpdate, PodRecord, State
+from kmsched.core.taskid import parse_task_id
+from kmsched.core.tasks import PodState, Trigger
+
+TRIGGERS: Mapping[TaskState, Trigger | None] = MappingProxyType(
+    {
+        TaskState.STAGING: Trigger.STAGING,
+        TaskState.STARTING: Trigger.STARTING,
+        TaskState.RUNNING: Trigger.RUNNING,
+        TaskState.KILLING: None,
+        TaskState.FINISHED: Trigger.ENDED,
+        TaskState.KILLED: Trigger.ENDED,
+        TaskState.FAILED: Trigger.LOST,  # but for the executor's own word
+        TaskState.ERROR: Trigger.LOST,
+        TaskState.LOST: Trigger.LOST,
+        TaskState.DROPPED: Trigger.LOST,
+        TaskState.GONE: Trigger.LOST,
+        TaskState.GONE_BY_OPERATOR: Trigger.LOST,
+        TaskState.UNKNOWN: Trigger.LOST,
+        TaskState.UNREACHABLE: Trigger.UNREACHABLE,
+    }
+)
+TERMINAL = frozenset(s for s, t in TRIGGERS.items() if t in (Trigger.ENDED, Trigger.LOST))
+EXECUTOR_ENDED = frozenset({"REASON_EXECUTOR_TERMINATED", "REASON_EXECUTOR_UNREGISTERED"})
+#: updates that wait: the Binding or the patch that they cause must have been decided first
+_WAITS = frozenset({PodState.BINDING, PodState.ADOPTING})
+_NEWS = frozenset({Trigger.STARTING, Trigger.RUNNING})
+
+
+def task_updated(state: State, event: TaskUpdated, now: float) -> None:
+    task = parse_task_id(event.task_id)
+    if task is not None and task.pod_uid == SENTINEL_UID:
+        if event.task_id == state.reconciliation.sentinel:
+            settle(state, now)
+        return
+    state.asking.answered(event.task_id)
+    if event.state in TERMINAL:
+        state.killing.ended(event.task_id)
+    if event.reason in EXECUTOR_ENDED:
+        executor_ended(state, event.agent_id, event.executor_id)
+    record = state.pods.get(task.pod_uid) if task is not None else None
+    if record is not None and _claims(state, record, event):
+        give_task(state, record, event.task_id, event.agent_id, state.node_of_agent(event.agent_id))
+        record.promised = record.pod.requests
+    if record is not None and record.task_id == event.task_id:
+        _current_task(state, record, event, now)
+        return
+    if event.state not in TERMINAL and event.task_id not in state.killing.victims:
+        whose = "no pod" if record is None else f"no task that {record.pod.key} needs"
+        state.killing.add(event.task_id, event.agent_id, f"{event.task_id} is the task of {whose}", now)
+    _acknowledge(state, event, f"{event.state.value} of a task that is not current")
+
+
+def _claims(state: State, record: PodRecord, event: TaskUpdated) -> bool:
+    """A task of this pod that a predecessor launched, or that came back: taken, if the pod has no other."""
+    if event.state in TERMINAL or event.state in (TaskState.UNREACHABLE, TaskState.KILLING):
+        return False
+    if record.task_id or event.task_id in state.killing.victims:
+        return False
+    if record.state is PodState.PENDING:
+        return not (record.pod.is_gated or record.pod.is_terminating) and bool(state.node_of_agent(event.agent_id))
+    return record.state is PodState.ORPHANED
+
+
+def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: float) -> None:
+    trigger = TRIGGERS[event.state]
+    if event.state is TaskState.FAILED and event.source == "SOURCE_EXECUTOR":
+        trigger = Trigger.ENDED
+    why = " ".join(w for w in (event.state.value, event.source, event.reason, event.message) if w)
+    if trigger in _NEWS:
+        if event.agent_id:
+            record.agent_id = event.agent_id
+        record.is_running = event.state is TaskState.RUNNING
+        if record.has_started and record.state is PodState.ADOPTING:
+            trigger = Trigger.STAGING  # its patch is under way already
+        record.has_started = True
+    if trigger in (Trigger.ENDED, Trigger.LOST) and record.state is PodState.LAUNCHING:
+        message = f"the launch on {record.node_name} failed: {why}"
+        pod = record.pod
+        state.emit(ReportPod(pod.key, pod.uid, "Warning", "FailedLaunch", message, cause="update", reason=why))
+    if trigger is not None:
+        apply(state, record, trigger, now, why)
+    if trigger in (Trigger.STARTING, Trigger.RUNNING, Trigger.STAGING) and record.state in _WAITS:
+        held = HeldUpdate(event.agent_id, event.task_id, event.update_id)
+        if event.update_id and held not in record.held:
+            record.held.append(held)
+    else:
+        _acknowledge(state, event, why)
+
+
+def executor_ended(state: State, agent_id: str, executor_id: str) -> None:
+    """No launch for that executor until an offer lacks it: so its held offers, which name it, are given back."""
+    agent = state.offers.agents.get(agent_id)
+    if agent is None or not executor_id:
+        return
+    agent.ended_executor = executor_id
+    ids = state.offers.take(agent_id)
+    if ids:
+        state.emit(DeclineOffers(ids, 0.0, cause="executor ended", reason=f"{executor_id} on {agent.hostname} ended"))
+
+
+def _acknowledge(state: State, event: TaskUpdated, why: str) -> None:
+    if event.update_id:
+        state.emit(AcknowledgeUpdate(event.agent_id, event.task_id, event.update_id, cause="update", reason=why))
