@@ -98,6 +98,8 @@ class Transport(Protocol):
 def excerpt(body: bytes, limit: int = 500) -> str:
     """The start of a body as one line of text, for messages."""
     text = " ".join(body[: limit + 1].decode("utf-8", "replace").split())
+    if not text:
+        return "(nothing)"
     return text if len(text) <= limit else text[:limit] + "…"
 
 

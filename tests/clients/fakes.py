@@ -67,11 +67,25 @@ class HandlerTransport:
         self._handler = handler
         self.requests: list[Request] = []
         self.open_streams = 0
+        self.calls_under_way = 0
+        self.most_calls_under_way = 0
+        #: clear it, and calls wait for their answers until it is set again
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def call(self, request: Request, *, deadline_s: float) -> Response:
         assert deadline_s > 0
         self.requests.append(request)
-        await asyncio.sleep(0)
+        self.calls_under_way += 1
+        self.most_calls_under_way = max(self.most_calls_under_way, self.calls_under_way)
+        try:
+            await self.may_answer.wait()
+            await asyncio.sleep(0)
+            return await self._answer(request)
+        finally:
+            self.calls_under_way -= 1
+
+    async def _answer(self, request: Request) -> Response:
         reply = self._handler(request)
         body = b"".join([piece async for piece in _pieces(reply.body)])
         return Response(reply.status, reply.headers, body)
