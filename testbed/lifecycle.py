@@ -1,0 +1,290 @@
+"""up, down and status of a whole testbed.
+
+`up` makes what is missing and leaves the rest as it is, so it may be called at any time and after any interruption.
+`down` ends and removes everything that bears the testbed's name, whether or not an `up` ever ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from testbed import (
+    apt,
+    cache,
+    cgroups,
+    controlplane,
+    hosts,
+    image,
+    inventory,
+    kubernetes,
+    mesos,
+    network,
+    peers,
+    pki,
+    probe,
+    processes,
+    rootfs,
+)
+from testbed.errors import LabError, UsageError
+from testbed.probe import Machine
+from testbed.settings import DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS, Settings, names
+
+AGENTS_S = 90.0
+GUESTS_S = 10.0
+STATE_MIB = 500
+SCHEDULER_USER, MASTERS_GROUP = "kmsched", "system:masters"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a testbed consists of; kept in STATE/plan.json from its first `up` to its `down`."""
+
+    agents: int
+    masters: int
+    schedulers: int
+    net: str
+    products: dict[str, str]
+
+    @property
+    def hosts(self) -> inventory.Hosts:
+        return inventory.Hosts(names("s", self.schedulers), names("m", self.masters), names("h", self.agents))
+
+
+def build(settings: Settings) -> dict[str, str]:
+    """Everything that is cached; product -> path."""
+    apt.install()
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    return {
+        "image": str(image.build(settings.cache)),
+        "mesos": str(mesos.build(settings.cache)),
+        **{f"rootfs-{kind}": str(rootfs.build(settings.cache, kind)) for kind in rootfs.KINDS},
+        "kubernetes": str(kubernetes.build(settings)),
+    }
+
+
+def plan_of(settings: Settings) -> Plan | None:
+    """The plan of the testbed, if `up` has begun."""
+    try:
+        return Plan(**json.loads((settings.state / "plan.json").read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def must_plan(settings: Settings) -> Plan:
+    """The plan of the testbed.
+
+    Raises:
+        LabError: it is down.
+    """
+    if (plan := plan_of(settings)) is None:
+        raise LabError(f"testbed {settings.name!r} is down; run: python3 -m testbed up")
+    return plan
+
+
+def up(settings: Settings, agents: int | None, masters: int | None, schedulers: int | None) -> None:
+    """Brings the testbed up; a count of None means: as it is, or the default."""
+    started = time.monotonic()
+    plan = _decide(settings, plan_of(settings), agents, masters, schedulers)
+    machine = probe.machine()
+    if plan == plan_of(settings) and not missing(settings, plan):
+        print(f"testbed {settings.name!r} is up: {_summary(settings, plan)}", flush=True)
+        return
+    cache.require_free_disk([(settings.root, STATE_MIB, "the hosts' disks")])
+    _make_state(settings, plan)
+    network.make_lab(settings)
+    _say(started, "network is there")
+    _make_hosts(settings, machine, plan)
+    for name in plan.hosts:
+        hosts.start(settings, machine, name)
+    programs = Path(plan.products["kubernetes"])
+    for part in controlplane.PARTS[:2]:
+        controlplane.start(settings, machine, programs, part)
+    _say(started, "API server is ready")
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(lambda name: hosts.wait_booted(settings, machine, name), plan.hosts))
+    _say(started, "hosts are booted")
+    for part in controlplane.PARTS[2:]:
+        controlplane.start(settings, machine, programs, part)
+    _say(started, "controller manager is ready")
+    _write_inventory(settings, machine, plan)
+    _wait_for_agents(settings, plan)
+    _say(started, f"up: {_summary(settings, plan)}")
+
+
+def _say(started: float, what: str) -> None:
+    print(f"{time.monotonic() - started:5.1f} s  {what}", flush=True)
+
+
+def _decide(
+    settings: Settings, old: Plan | None, agents: int | None, masters: int | None, schedulers: int | None
+) -> Plan:
+    """The plan to follow: the old one, grown where more is asked for; or a new one, with what it needs built."""
+    if old is None:
+        counts = (agents or DEFAULT_HOSTS, masters or DEFAULT_MASTERS, schedulers or DEFAULT_SCHEDULERS)
+        for kind, count in zip("hms", counts, strict=True):
+            names(kind, count)
+        return Plan(*counts, settings.net, build(settings))
+    if old.net != settings.net:
+        raise UsageError(
+            f"testbed {settings.name!r} is up on {old.net}, not on KM_TESTBED_NET={settings.net}; down first"
+        )
+    if masters is not None and masters != old.masters:
+        raise UsageError(f"testbed {settings.name!r} has {old.masters} Mesos masters, not {masters}; down first")
+    for asked, have, what in ((agents, old.agents, "agents"), (schedulers, old.schedulers, "scheduler hosts")):
+        if asked is not None and asked < have:
+            print(f"testbed {settings.name!r} keeps its {have} {what} ({asked} asked for; down first to have fewer)")
+    grown = (max(agents or 0, old.agents), old.masters, max(schedulers or 0, old.schedulers))
+    for kind, count in zip("hms", grown, strict=True):
+        names(kind, count)
+    return Plan(*grown, old.net, old.products)
+
+
+def _make_state(settings: Settings, plan: Plan) -> None:
+    """Folders, ssh keys, certificates; the plan first, so that `down` and the next `up` know what was begun."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    scratch = settings.state / "plan.new"
+    scratch.write_text(json.dumps(asdict(plan)))
+    scratch.replace(settings.state / "plan.json")
+    folder = settings.key.parent
+    for name in ("key", "host"):
+        if not (folder / f"{name}.pub").exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            processes.output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "testbed", "-f", str(folder / name)])
+    public = " ".join((folder / "host.pub").read_text().split()[:2])
+    settings.known_hosts.write_text("".join(f"{settings.address(name)} {public}\n" for name in plan.hosts))
+    settings.kube.mkdir(exist_ok=True)
+    controlplane.make_certificates(settings)
+    _make_wrappers(settings, plan)
+
+
+def _make_wrappers(settings: Settings, plan: Plan) -> None:
+    """STATE/bin: kubectl that works from the machine's own network."""
+    folder = settings.state / "bin"
+    folder.mkdir(exist_ok=True)
+    enter = f"nsenter --net={network.NETNS / network.lab(settings)}"
+    kubectl = Path(plan.products["kubernetes"]) / "kubectl"
+    script = folder / "kubectl"
+    script.write_text(
+        f'#!/bin/sh\nexec {enter} {kubectl} --kubeconfig="${{KUBECONFIG:-{controlplane.admin(settings)}}}" "$@"\n'
+    )
+    script.chmod(0o755)
+
+
+def _make_hosts(settings: Settings, machine: Machine, plan: Plan) -> None:
+    wanted = plan.hosts
+    disk, software = Path(plan.products["rootfs-mesos"]), Path(plan.products["mesos"])
+    for name in wanted.schedulers:
+        hosts.make(settings, peers.scheduler_host(name, Path(plan.products["rootfs-bare"])))
+    for name in wanted.masters:
+        hosts.make(settings, peers.master_host(settings, name, wanted.masters, disk, software))
+    for name in wanted.agents:
+        hosts.make(settings, peers.agent_host(settings, machine, name, wanted.masters, disk, software))
+
+
+def _write_inventory(settings: Settings, machine: Machine, plan: Plan) -> None:
+    server = controlplane.server(settings)
+    files = inventory.Files(
+        scheduler_kubeconfig=pki.user(settings.kube, server, SCHEDULER_USER, [MASTERS_GROUP]),
+        agents={
+            name: pki.user(settings.kube, server, f"system:node:{name}", ["system:nodes"]) for name in plan.hosts.agents
+        },
+        kubelet=Path(plan.products["kubernetes"]) / "kubelet",
+        image=Path(plan.products["image"]),
+    )
+    text = inventory.render(inventory.build(settings, machine, plan.hosts, files))
+    scratch = inventory.path(settings).with_suffix(".new")
+    scratch.write_text(text)
+    scratch.replace(inventory.path(settings))
+
+
+def _wait_for_agents(settings: Settings, plan: Plan) -> None:
+    wanted = set(plan.hosts.agents)
+    if not processes.wait_until(
+        lambda: wanted <= set(peers.active_agents(settings, plan.hosts.masters)), AGENTS_S, 0.2
+    ):
+        absent = sorted(wanted - set(peers.active_agents(settings, plan.hosts.masters)))
+        raise LabError(
+            f"Mesos agents {', '.join(absent)} are not registered after {AGENTS_S:.0f} s; "
+            f"look at: python3 -m testbed run {absent[0] if absent else 'm1'} journalctl -u mesos-agent"
+        )
+
+
+def missing(settings: Settings, plan: Plan) -> list[str]:
+    """What of the plan is not there now."""
+    absent = [name for name in plan.hosts if not hosts.is_on(settings, name)]
+    absent += [part for part in controlplane.PARTS if not controlplane.is_on(settings, part)]
+    if not inventory.path(settings).exists():
+        absent.append("inventory")
+    if not absent:
+        active = peers.active_agents(settings, plan.hosts.masters)
+        absent += [f"Mesos agent {name}" for name in plan.hosts.agents if name not in active]
+    return absent
+
+
+def _summary(settings: Settings, plan: Plan) -> str:
+    return (
+        f"{plan.agents} agents, {plan.masters} Mesos masters at {peers.master_urls(settings, plan.hosts.masters)}, "
+        f"{plan.schedulers} scheduler hosts, Kubernetes at {controlplane.server(settings)}"
+    )
+
+
+def down(settings: Settings) -> None:
+    """Ends every process, removes every namespace, group and file of the testbed. Nothing is there: nothing happens."""
+    machine = probe.machine()
+    group = cgroups.top(machine, settings)
+    there = settings.state.exists() or group.exists() or network.namespaces(settings)
+    cgroups.end(group)
+    _end_guests(settings)
+    network.remove(settings)
+    if settings.state.exists():
+        cache.remove_tree(settings.state)
+    print(f"testbed {settings.name!r} is {'now' if there else 'already'} down", flush=True)
+
+
+def _end_guests(settings: Settings) -> None:
+    """Ends what others run on the lab's networks (with `lab`), this process and those it was started by excepted."""
+    spared = _ancestors(os.getpid())
+
+    def guests() -> set[int]:
+        return {pid for name in network.namespaces(settings) for pid in network.members(name)} - spared
+
+    for pid in guests():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if not processes.wait_until(lambda: not guests(), GUESTS_S):
+        raise LabError(f"pids {sorted(guests())} on the lab's networks survive SIGKILL")
+
+
+def _ancestors(pid: int) -> set[int]:
+    found = set()
+    while pid > 0:
+        found.add(pid)
+        status = (processes.PROC / str(pid) / "status").read_text()
+        pid = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("PPid:"))
+    return found
+
+
+def status(settings: Settings) -> bool:
+    """Prints a line for each host and part; whether all is there."""
+    plan = must_plan(settings)
+    machine = probe.machine()
+    active = peers.active_agents(settings, plan.hosts.masters)
+    leader = peers.leading_master(settings, plan.hosts.masters)
+    for name in plan.hosts:
+        first = cgroups.first_process(cgroups.of(machine, settings, name))
+        role = "leading" if name == leader else "registered" if name in active else ""
+        print(f"{name:<4} {settings.address(name):<15} {f'on  pid={first}' if first else 'off'}  {role}".rstrip())
+    for part in controlplane.PARTS:
+        found = processes.noted(controlplane.pid_file(settings, part))
+        print(f"{part:<24} {f'on  pid={found.pid}' if found else 'off'}")
+    absent = missing(settings, plan)
+    print(f"missing: {', '.join(absent)}" if absent else "all is there")
+    return not absent
