@@ -70,9 +70,9 @@ def _containers_amounts(pod: PodObject, defaults: Amounts) -> Amounts:
     specified = _aggregate(pod, lambda container: container.resources.requests, defaults)
     statuses = _statuses(pod)
     whole = pod.status
-    if not statuses and whole.allocated_resources is None:
-        return specified
     is_infeasible = _is_resize_infeasible(pod)
+    if not statuses and whole.allocated_resources is None and not is_infeasible:
+        return specified
     total = {} if is_infeasible else specified
     if whole.allocated_resources is not None and whole.resources is not None and whole.resources.requests is not None:
         _raise_to(total, amounts_of(whole.allocated_resources, "$.status.allocatedResources"))
