@@ -23,7 +23,7 @@ class AgentOffers:
 
     agent_id: str
     hostname: str
-    attributes: Mapping[str, str] = NOTHING
+    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     executor_id: str = ""  # ours, as the newest offer tells; "" none
     offers: dict[str, Offer] = field(default_factory=dict)
     expires_at: float = 0.0
