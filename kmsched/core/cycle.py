@@ -149,10 +149,13 @@ def _take(state: State, record: PodRecord, plan: Plan, mode: str, now: float) ->
 
 def _accept(state: State, agent_id: str, plan: Plan) -> None:
     pods = ", ".join(launch.pod_key for launch in plan.launches)
+    offer_ids = state.offers.take(agent_id)
+    for launch in plan.launches:
+        state.pods[launch.pod_uid].offer_ids = offer_ids
     state.emit(
         AcceptOffers(
             agent_id=agent_id,
-            offer_ids=state.offers.take(agent_id),
+            offer_ids=offer_ids,
             launches=tuple(plan.launches),
             refuse_s=0.0,
             cause="cycle",

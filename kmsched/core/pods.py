@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from kmsched.core.annotations import binding_annotations
 from kmsched.core.effects import AcknowledgeUpdate, AdoptPod, BindPod
-from kmsched.core.model import ANNOTATION_PREFIX
 from kmsched.core.resources import ZERO
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import Action, PodState, Trigger, follow
@@ -70,6 +70,7 @@ def _drop_task(state: State, record: PodRecord) -> None:
     record.task_id = record.agent_id = ""
     record.has_started = record.is_running = False
     record.attempts = 0
+    record.offer_ids = ()
     record.promised = ZERO
 
 
@@ -132,13 +133,13 @@ def _patch(state: State, record: PodRecord, now: float, why: str) -> None:
 
 
 def _annotations(state: State, record: PodRecord) -> tuple[tuple[str, str], ...]:
-    values = {
-        "bindingHost": record.node_name,
-        "executorId": state.settings.executor_id,
-        "slaveId": record.agent_id,
-        "taskId": record.task_id,
-    }
-    return tuple((ANNOTATION_PREFIX + name, value) for name, value in values.items())
+    return binding_annotations(
+        hostname=record.node_name,
+        task_id=record.task_id,
+        agent_id=record.agent_id,
+        offer_ids=record.offer_ids,
+        executor_id=state.settings.executor_id,
+    )
 
 
 def _acknowledge(state: State, record: PodRecord, now: float, why: str) -> None:

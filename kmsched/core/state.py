@@ -53,6 +53,7 @@ class PodRecord:
     agent_id: str = ""
     node_name: str = ""  # where the pod is bound or its task was launched
     promised: Resources = ZERO  # what its task holds
+    offer_ids: tuple[str, ...] = ()  # that its task was launched on, as far as this process knows
     has_started: bool = False  # the executor of the current task is ready
     is_running: bool = False  # the newest news of the current task
     held: list[HeldUpdate] = field(default_factory=list)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from kmsched.core.annotations import AGENT_ID
 from kmsched.core.model import (
     NOTHING,
     TASK_ID_ANNOTATION,
@@ -101,6 +102,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
         ),
         unsupported=_unsupported(spec),
         task_id=annotations.get(TASK_ID_ANNOTATION, ""),
+        agent_id=annotations.get(AGENT_ID, ""),
         owner_uid=next((one.uid for one in meta.owner_references or () if one.controller), ""),
         node_affinity=_node_affinity(spec),
         host_ports=_host_ports(spec),
@@ -129,6 +131,7 @@ def decode_node(obj: Object) -> Node:
         is_unschedulable=spec.unschedulable,
         is_ready=any(one.type == "Ready" and one.status == "True" for one in status.conditions or ()),
         boot_id=status.node_info.boot_id,
+        agent_id=(meta.annotations or NOTHING).get(AGENT_ID, ""),
         extended=MappingProxyType({name: count_down(amount) for name, amount in amounts.items() if _is_extended(name)}),
     )
 
