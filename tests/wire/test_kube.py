@@ -67,7 +67,7 @@ def test_a_pod_with_everything() -> None:
             {"phase": "Running"},
             creationTimestamp="2026-11-22T21:00:00Z",
             deletionTimestamp="2026-11-22T21:00:30Z",
-            annotations={"k8s.mesosphere.io/taskId": "u1.1.0", "other": "x"},
+            annotations={"k8s.mesosphere.io/taskId": "u1.1.0", "k8s.mesosphere.io/slaveId": "S1", "other": "x"},
             ownerReferences=[{"uid": "o1", "kind": "X"}, {"uid": "o2", "controller": True}],
         )
     )
@@ -88,6 +88,7 @@ def test_a_pod_with_everything() -> None:
         tolerations=(Toleration("a", "Exists", "", "NoExecute"), Toleration("b", "Equal", "1", "")),
         extended=(("example.com/fpga", 2), ("hugepages-2Mi", 4 * 2**20), ("nvidia.com/gpu", 1)),
         task_id="u1.1.0",
+        agent_id="S1",
         owner_uid="o2",
     )
 
@@ -344,7 +345,7 @@ def node(**more: Any) -> Json:
 
 def test_a_node_with_everything() -> None:
     obj = node(
-        metadata={"labels": {"zone": "a"}},
+        metadata={"labels": {"zone": "a"}, "annotations": {"k8s.mesosphere.io/slaveId": "S1"}},
         spec={"unschedulable": True, "taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
         status={
             "allocatable": {
@@ -368,6 +369,7 @@ def test_a_node_with_everything() -> None:
         is_unschedulable=True,
         is_ready=True,
         boot_id="b1",
+        agent_id="S1",
         extended={"example.com/fpga": 2, "hugepages-2Mi": 0, "nvidia.com/gpu": 1},
     )
     assert decode_node(json.dumps(obj).encode()) == expected
