@@ -53,7 +53,7 @@ def pod_amounts(pod: PodObject, defaults: Amounts) -> Amounts:
     """Billionths by resource name; `defaults` fill what a container does not request."""
     total = _containers_amounts(pod, defaults)
     asked = pod.spec.resources.requests if pod.spec.resources else None
-    if asked:
+    if asked and any(_is_for_pods(name) for name in asked):
         whole = amounts_of(asked, "$.spec.resources.requests")
         status = pod.status
         if status.resources is not None:
