@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from testbed import apt, controlplane, hosts, inventory, lifecycle, network, peers, pki, probe, processes
 from testbed.errors import LabError, UsageError
@@ -116,10 +117,11 @@ def _user(settings: Settings, arguments: Arguments) -> int:
     return 0
 
 
-HOST = {"host": {"help": "s1.. (scheduler), m1.. (Mesos master), h1.. (agent)"}}
-COMMAND = {"command": {"nargs": argparse.REMAINDER, "help": "the program and its arguments"}}
+Options = dict[str, dict[str, Any]]
+HOST: Options = {"host": {"help": "s1.. (scheduler), m1.. (Mesos master), h1.. (agent)"}}
+COMMAND: Options = {"command": {"nargs": argparse.REMAINDER, "help": "the program and its arguments"}}
 #: command -> (what does it, whether it changes the testbed and so takes its lock, help, arguments)
-COMMANDS: dict[str, tuple[Callable[[Settings, Arguments], int], bool, str, dict[str, dict[str, object]]]] = {
+COMMANDS: dict[str, tuple[Callable[[Settings, Arguments], int], bool, str, Options]] = {
     "install": (_install, False, "add the apt packages that this machine lacks", {}),
     "build": (_build, False, "make everything that is cached", {}),
     "up": (
@@ -159,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, (_, _, text, arguments) in COMMANDS.items():
         sub = commands.add_parser(name, help=text, description=text)
         for argument, options in arguments.items():
-            sub.add_argument(argument, **options)  # type: ignore[arg-type]
+            sub.add_argument(argument, **options)
     return parser
 
 

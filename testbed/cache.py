@@ -79,9 +79,8 @@ def require_free_disk(needs: Iterable[tuple[Path, int, str]]) -> None:
     """
     by_device: dict[int, list[tuple[Path, int, str]]] = {}
     for path, mib, what in needs:
-        while not path.exists():
-            path = path.parent
-        by_device.setdefault(path.stat().st_dev, []).append((path, mib, what))
+        there = next(folder for folder in (path, *path.parents) if folder.exists())
+        by_device.setdefault(there.stat().st_dev, []).append((there, mib, what))
     for wants in by_device.values():
         path, needed = wants[0][0], sum(mib for _, mib, _ in wants)
         free = shutil.disk_usage(path).free // MIB

@@ -14,6 +14,7 @@ import socket
 import subprocess
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from testbed import cgroups, network, processes
 from testbed.errors import LabError
@@ -141,9 +142,9 @@ def start(settings: Settings, machine: Machine, name: str) -> None:
     processes.note(supervisor(settings, name), pid)
 
 
-def _record(settings: Settings, name: str) -> dict[str, list[str]]:
+def _record(settings: Settings, name: str) -> dict[str, Any]:
     try:
-        record: dict[str, list[str]] = json.loads((folder(settings, name) / "host.json").read_text())
+        record: dict[str, Any] = json.loads((folder(settings, name) / "host.json").read_text())
     except FileNotFoundError:
         have = ", ".join(known(settings)) or "none"
         raise LabError(f"{name}: no such host in testbed {settings.name!r} (there are: {have})") from None

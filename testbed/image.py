@@ -13,7 +13,7 @@ from pathlib import Path
 
 from testbed import cache
 
-BUSYBOX = Path("/bin/busybox")
+BUSYBOX = Path("/usr/bin/busybox")
 FILE = "tiny.tar"
 APPLETS = ("sh", "ls", "echo", "sleep", "cat", "ps", "id", "hostname", "httpd", "wget", "true", "false", "date", "nc")
 FOLDERS = ("bin", "dev", "etc", "proc", "sys", "tmp", "www")
@@ -25,7 +25,11 @@ NEEDS_MIB = 20
 
 def build(root: Path) -> Path:
     """Path of the archive in the build cache."""
-    inputs = {"busybox": BUSYBOX.read_bytes(), "shape": json.dumps([APPLETS, FOLDERS, TAGS]), "recipe": RECIPE}
+    inputs: dict[str, str | bytes] = {
+        "busybox": BUSYBOX.read_bytes(),
+        "shape": json.dumps([APPLETS, FOLDERS, TAGS]),
+        "recipe": RECIPE,
+    }
     return cache.produce(root, "image", inputs, lambda part: write(part / FILE, BUSYBOX.read_bytes()), NEEDS_MIB) / FILE
 
 

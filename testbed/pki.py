@@ -28,11 +28,9 @@ def make_authority(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     if not (folder / "ca.crt").exists():
-        command = ["openssl", "req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=testbed", "-keyout"]
-        output(
-            [*command, str(folder / "ca.key"), "-addext", "keyUsage=critical,keyCertSign,digitalSignature"]
-            + ["-out", str(folder / "ca.new")]
-        )
+        files = ["-keyout", str(folder / "ca.key"), "-out", str(folder / "ca.new")]
+        usage = ["-addext", "keyUsage=critical,keyCertSign,digitalSignature"]
+        output(["openssl", "req", "-x509", *CURVE, "-days", DAYS, "-subj", "/CN=testbed", *usage, *files])
         (folder / "ca.new").replace(folder / "ca.crt")
     if not (folder / "sa.key").exists():
         output(["openssl", "genrsa", "-out", str(folder / "sa.new"), "2048"])

@@ -99,20 +99,15 @@ def wait_until(holds: Callable[[], bool], limit_s: float, poll_s: float = POLL_S
     return True
 
 
-def output(command: Sequence[str], *, timeout_s: float = COMMAND_TIMEOUT_S, text: str | None = None) -> str:
-    """Standard output of a command that must succeed; `text` is its standard input.
+def output(command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> str:
+    """Standard output of a command that must succeed; it gets no standard input.
 
     Raises:
         LabError: it cannot be started, fails, or takes longer than `timeout_s`; with the last lines it wrote.
     """
     try:
         done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            **({"input": text} if text is not None else {"stdin": subprocess.DEVNULL}),  # type: ignore[call-overload]
+            command, check=False, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError:
         raise LabError(f"{command[0]}: no such program; run: python3 -m testbed install") from None
@@ -120,13 +115,13 @@ def output(command: Sequence[str], *, timeout_s: float = COMMAND_TIMEOUT_S, text
         raise LabError(f"{' '.join(command)}: not done after {timeout_s:.0f} s") from None
     if done.returncode != 0:
         raise LabError(f"{' '.join(command)}: exit code {done.returncode}\n{tail(done.stderr or done.stdout)}")
-    return str(done.stdout)
+    return done.stdout
 
 
 def succeeds(command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> bool:
     """Whether the command ends with 0; its output is dropped."""
     try:
-        output(command, timeout_s=timeout_s)
+        output(command, timeout_s)
     except LabError:
         return False
     return True
@@ -134,10 +129,19 @@ def succeeds(command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> bo
 
 def spawn(command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> int:
     """Starts a process in a session of its own that outlives this one; returns its pid."""
-    with log.open("ab") as sink:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True, env=environ
-        ).pid
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawnp(
+        command[0],
+        list(command),
+        dict(os.environ if environ is None else environ),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=[signal.SIGPIPE],  # Python ignores it, programs do not expect that
+    )
 
 
 def tail(text: str, lines: int = ERROR_TAIL_LINES) -> str:

@@ -17,11 +17,18 @@ from testbed.errors import LabError
 
 SUITE = "bookworm"
 SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
-BARE = ["systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "iproute2", "iputils-ping", "procps", "ca-certificates"]
-MESOS = [*BARE, *["zookeeper", "default-jre-headless", "libsvn1", "libapr1", "libsasl2-2", "libsasl2-modules", "libcurl4"]]
+BARE = """
+    systemd systemd-sysv dbus openssh-server python3 python3-apt iproute2 iputils-ping procps ca-certificates
+""".split()  # noqa: SIM905
+MESOS = """
+    zookeeper default-jre-headless libsvn1 libapr1 libsasl2-2 libsasl2-modules libcurl4
+""".split()  # noqa: SIM905
 #: lie ready in the hosts' own mirror, not installed
-MIRRORED = ["containerd", "runc", "containernetworking-plugins", "etcd-server", "etcd-client", "iptables", "conntrack", "ebtables", "nftables", "socat", "curl", "jq", "rsync"]
-KINDS = {"bare": BARE, "mesos": MESOS}
+MIRRORED = """
+    containerd runc containernetworking-plugins etcd-server etcd-client iptables conntrack ebtables nftables socat
+    curl jq rsync
+""".split()  # noqa: SIM905
+KINDS = {"bare": BARE, "mesos": [*BARE, *MESOS]}
 MIRROR = "srv/apt"
 #: no background apt, no console login, nothing that sets the shared clock
 MASKED = (
@@ -41,7 +48,11 @@ NEEDS_MIB = {"bare": 900, "mesos": 2200}
 def build(root: Path, kind: str) -> Path:
     """Folder of the disk `kind`; 20 to 90 seconds."""
     sources = _sources()
-    inputs = {"packages": " ".join(KINDS[kind]), "module": Path(__file__).read_bytes(), "sources": sources.read_bytes()}
+    inputs: dict[str, str | bytes] = {
+        "packages": " ".join(KINDS[kind]),
+        "module": Path(__file__).read_bytes(),
+        "sources": sources.read_bytes(),
+    }
     return cache.produce(root, f"rootfs-{kind}", inputs, lambda part: _make(part, kind, sources), NEEDS_MIB[kind])
 
 
@@ -56,6 +67,7 @@ def _make(part: Path, kind: str, sources: Path) -> None:
     print(f"rootfs-{kind}: installing {len(KINDS[kind])} packages and what they need", flush=True)
     command = [*MMDEBSTRAP, f"--include={','.join(KINDS[kind])}"]
     command += [f"--aptopt={option}" for option in APT_OPTIONS]
+    command += ['--customize-hook=chroot "$1" apt-get clean']  # or the mirror would hold what is installed, too
     command += [f'--customize-hook=chroot "$1" apt-get install -y --download-only {" ".join(MIRRORED)}']
     processes.output([*command, SUITE, str(part), str(sources)], timeout_s=TIMEOUT_S)
     _own_mirror(part)

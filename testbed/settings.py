@@ -131,7 +131,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     name = environ.get("KM_TESTBED_NAME") or "km"
     if not re.fullmatch(rf"[a-z][a-z0-9]{{0,{MAX_NAME_LENGTH - 1}}}", name):
         raise UsageError(
-            f"KM_TESTBED_NAME={name!r}: wanted are a lower-case letter and up to {MAX_NAME_LENGTH - 1} letters or digits"
+            f"KM_TESTBED_NAME={name!r}: want a lower-case letter and up to {MAX_NAME_LENGTH - 1} letters or digits"
         )
     return Settings(
         name=name,

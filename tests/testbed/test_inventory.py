@@ -1,0 +1,71 @@
+"""The inventory as Ansible reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testbed import inventory
+from testbed.probe import Machine
+from testbed.settings import from_environment, names
+
+POOR = Machine(Path("/sys/fs/cgroup/unified"), frozenset({"hugetlb"}))
+RICH = Machine(Path("/sys/fs/cgroup"), frozenset({"cpu", "memory", "pids"}))
+HOSTS = inventory.Hosts(names("s", 1), names("m", 3), names("h", 3))
+FILES = inventory.Files(
+    Path("/k/kmsched"), {name: Path(f"/k/{name}") for name in HOSTS.agents}, Path("/b/kubelet"), Path("/b/tiny.tar")
+)
+
+
+def read(machine: Machine) -> dict[str, Any]:
+    text = inventory.render(inventory.build(from_environment({}), machine, HOSTS, FILES))
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found["all"]  # type: ignore[no-any-return]
+
+
+def test_text_reads_back_as_the_values() -> None:
+    values = inventory.build(from_environment({}), POOR, HOSTS, FILES)
+    assert yaml.safe_load(inventory.render(values)) == values
+
+
+def test_groups_and_addresses() -> None:
+    children = read(POOR)["children"]
+    assert {group: list(found["hosts"]) for group, found in children.items()} == {
+        "km_schedulers": ["s1"],
+        "km_agents": ["h1", "h2", "h3"],
+        "mesos_masters": ["m1", "m2", "m3"],
+    }
+    assert children["km_agents"]["hosts"]["h2"]["ansible_host"] == "10.88.0.32"
+
+
+def test_the_scheduler_is_told_masters_and_api_server() -> None:
+    found = read(POOR)["children"]["km_schedulers"]["vars"]
+    assert found["km_scheduler_mesos_master"] == "http://10.88.0.21:5050,http://10.88.0.22:5050,http://10.88.0.23:5050"
+    assert found["km_scheduler_api_servers"] == "https://10.88.0.1:6443"
+    assert found["km_scheduler_kubeconfig_src"] == "/k/kmsched"
+
+
+def test_each_agent_has_its_credential_its_pods_and_routes_to_the_others() -> None:
+    agent = read(POOR)["children"]["km_agents"]["hosts"]["h1"]
+    assert agent["km_agent_kubeconfig_src"] == "/k/h1"
+    assert agent["km_agent_pod_cidr"] == "10.88.101.0/24"
+    assert agent["km_agent_pod_routes"] == [
+        {"cidr": "10.88.102.0/24", "via": "10.88.0.32"},
+        {"cidr": "10.88.103.0/24", "via": "10.88.0.33"},
+    ]
+
+
+@pytest.mark.parametrize(("machine", "flags", "runc"), [(POOR, 2, "/usr/local/sbin/runc-nolimits"), (RICH, 0, None)])
+def test_wrappers_are_named_only_where_they_are_needed(machine: Machine, flags: int, runc: str | None) -> None:
+    children = read(machine)["children"]
+    assert len(children["km_schedulers"]["vars"]["km_scheduler_extra_flags"]) == flags
+    assert children["km_agents"]["vars"].get("km_agent_runc_binary") == runc
+
+
+def test_a_ssh_that_starts_outside_finds_the_lab() -> None:
+    arguments = read(POOR)["vars"]["ansible_ssh_common_args"]
+    assert "ProxyCommand='nsenter --net=/run/netns/km busybox nc %h %p'" in arguments
+    assert "StrictHostKeyChecking=yes" in arguments
