@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 
 from kmsched.core.effects import AcceptOffers, Launch, ReportPod
 from kmsched.core.fit import Place, Veto, explain, veto
-from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX, HostPort
+from kmsched.core.model import HostPort
+from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
 from kmsched.core.pods import apply, give_task
 from kmsched.core.rank import score
@@ -20,7 +21,6 @@ from kmsched.core.tasks import Trigger
 
 #: a pod that waits is not talked about before this: offers need a moment to come
 REPORT_AFTER_S = 2.0
-HOSTNAME_LABEL = "kubernetes.io/hostname"
 
 
 @dataclass(slots=True)
@@ -76,15 +76,13 @@ def place_of(state: State, agent: AgentOffers) -> Place:
     for record in records:
         if record.task_id:
             held = held.plus(record.promised)
-    labels = {ATTRIBUTE_LABEL_PREFIX + key: value for key, value in agent.attributes.items()}
-    labels[HOSTNAME_LABEL] = name
     return Place(
         agent_id=agent.agent_id,
         hostname=agent.hostname,
         node_name=name,
         offered=offered,
         room=offered.plus(held).minus(used)._replace(pods=settings.pods_per_node - used.pods),
-        labels=labels,
+        labels=node_labels(agent.hostname, agent.attributes),
         executor_id=agent.executor_id,
         used_ports=ports,
     )
