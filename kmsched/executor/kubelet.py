@@ -108,6 +108,10 @@ class Kubelet:
         self._is_stopping = True
         await self._end()
 
+    def release(self) -> None:
+        """Give up this process's hold on the lock, once, after `stop`; a kubelet that still ran would keep its own."""
+        os.close(self._command.lock_fd)
+
     async def _one_life(self) -> bool:
         """False: there is no point in another one."""
         try:

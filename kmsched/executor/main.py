@@ -203,3 +203,5 @@ class _Executor:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
+        if self._kubelet is not None:
+            self._kubelet.release()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -63,13 +64,21 @@ class Surroundings:
 
 
 async def prepare_kubelet(around: Surroundings, start: do.StartKubelet) -> Kubelet:
-    """Lock, configuration and command line of a kubelet that is not running yet.
+    """Lock, configuration and command line of a kubelet that is not running yet; `release` it at the end.
 
     ConfigRefused: it cannot run here, and why.
     """
+    program = find_kubelet(around.settings.kubelet_path, around.mesos.sandbox)
+    lock_fd = await take_lock(around.settings.kubelet_root_dir, around.clock)
+    try:
+        return await _under_lock(around, start, program, lock_fd)
+    except BaseException:
+        os.close(lock_fd)
+        raise
+
+
+async def _under_lock(around: Surroundings, start: do.StartKubelet, program: Path, lock_fd: int) -> Kubelet:
     settings, sandbox = around.settings, around.mesos.sandbox
-    program = find_kubelet(settings.kubelet_path, sandbox)
-    lock_fd = await take_lock(settings.kubelet_root_dir, around.clock)
     allocatable = await _allocatable(around, start)
     machine = read_machine()
     check_fits(allocatable, machine, start.allocatable)

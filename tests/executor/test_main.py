@@ -1,0 +1,303 @@
+"""The executor as a whole: its agent and the API server are a fake behind the transport, kubelet is a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from kmsched.clock import SystemClock
+from kmsched.errors import EXIT_CONFIG, EXIT_OK, ConfigRefused
+from kmsched.executor.lock import take_lock
+from kmsched.executor.main import Parts, execute
+from kmsched.executor.settings import ExecutorSettings
+from tests.executor.world import AGENT, FastClock, World, until
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: k, user: u}}]
+clusters: [{name: k, cluster: {server: "https://api:6443", certificate-authority: ca.crt}}]
+users: [{name: u, user: {token: secret}}]
+"""
+
+
+@dataclass
+class Run:
+    """One executor in `folder`, with `world` around it."""
+
+    world: World
+    folder: Path
+    settings: ExecutorSettings
+    environ: dict[str, str]
+
+    async def execute(self) -> int:
+        parts = Parts(FastClock(), Random(1), lambda _: self.world, b"seed")
+        return await execute(self.settings, self.environ, parts)
+
+    def starts(self) -> list[str]:
+        log = self.folder / "kubelet.log"
+        return log.read_text().splitlines() if log.exists() else []
+
+    async def lock_is_free(self) -> bool:
+        try:
+            os.close(await take_lock(self.settings.kubelet_root_dir, SystemClock(), wait_s=0))
+        except ConfigRefused:
+            return False
+        return True
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    kubelet = tmp_path / "kubelet"
+    kubelet.write_text("#!/bin/sh\necho start $$ $*\nexec sleep 1000\n")
+    kubelet.chmod(0o755)
+    (tmp_path / "kubeconfig").write_text(KUBECONFIG)
+    (tmp_path / "ca.crt").write_text("CERTIFICATE")
+    settings = ExecutorSettings(
+        kubelet_path=str(kubelet), kubelet_kubeconfig=tmp_path / "kubeconfig", kubelet_root_dir=tmp_path / "root"
+    )
+    environ = {
+        "MESOS_FRAMEWORK_ID": "f",
+        "MESOS_EXECUTOR_ID": "km-1",
+        "MESOS_SLAVE_PID": AGENT.removeprefix("http://").split("/")[1] + "@10.0.0.7:5051",
+        "MESOS_SANDBOX": str(tmp_path),
+        "MESOS_CHECKPOINT": "1",
+        "MESOS_RECOVERY_TIMEOUT": "60secs",
+    }
+    return Run(World(), tmp_path, settings, environ)
+
+
+def play(run: Run, story: Callable[[], Awaitable[None]]) -> int:
+    """Run the executor while the story goes on; the executor's exit code."""
+
+    async def both() -> int:
+        running = asyncio.create_task(run.execute())
+        telling = asyncio.ensure_future(story())
+        await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
+        if not telling.done() and running.exception() is None:
+            await telling
+        telling.result()
+        code = await running
+        assert await run.lock_is_free()
+        return code
+
+    return asyncio.run(both())
+
+
+async def one_running(run: Run) -> None:
+    """A task whose pod runs."""
+    world = run.world
+    await until(lambda: world.agent)
+    world.launch("t1", "ns/p", "uid-p")
+    await until(run.starts)
+    world.set_node()
+    await until(lambda: world.states("t1") == ["STARTING"])
+    await until(lambda: world.watches["pods"])
+    world.set_pod("p", "Pending", "t1")
+    world.set_pod("p", "Running", "t1")
+    await until(lambda: world.states("t1") == ["STARTING", "RUNNING"])
+
+
+def test_a_pods_way_to_its_end_and_the_executors(run: Run) -> None:
+    world = run.world
+
+    async def story() -> None:
+        await one_running(run)
+        config = json.loads((run.folder / "kubelet-config.json").read_text())
+        assert config["systemReserved"]["cpu"].endswith("m")
+        assert (run.folder / "kubelet-client-ca.crt").read_text() == "CERTIFICATE"
+        words = run.starts()[0]
+        assert "--hostname-override=h1" in words
+        assert "--node-labels=k8s.mesosphere.io/attribute-rack=b" in words
+        assert "--node-ip=10.0.0.7" in words
+        world.event("KILL", kill={"task_id": {"value": "t1"}})
+        await until(lambda: world.deletions)
+        assert world.deletions[0]["path"] == "/api/v1/namespaces/ns/pods/p"
+        assert world.deletions[0]["preconditions"] == {"uid": "uid-p"}
+        assert "gracePeriodSeconds" not in world.deletions[0]
+        world.remove_pod("p")
+        await until(lambda: world.states("t1") == ["STARTING", "RUNNING", "KILLING", "KILLED"])
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_after_a_cut_the_next_subscription_carries_what_was_not_acknowledged(run: Run) -> None:
+    world = run.world
+    world.acknowledges = False
+
+    async def story() -> None:
+        await one_running(run)
+        sent = [call["update"]["status"] for call in world.calls if call["type"] == "UPDATE"]
+        world.agent_answer = (503, b"Agent has not finished recovery")
+        world.cut()
+        await until(lambda: len(world.subscriptions()) >= 3)
+        world.set_pod("p", "Succeeded", "t1")
+        world.agent_answer = (200, b"")
+        await until(lambda: world.agent)
+        again = world.subscriptions()[-1]
+        updates = [update["status"] for update in again["unacknowledged_updates"]]
+        assert [(u["uuid"], u["state"]) for u in updates[:2]] == [(u["uuid"], u["state"]) for u in sent]
+        task = again["unacknowledged_tasks"][0]
+        assert (task["task_id"]["value"], task["later"]) == ("t1", {"field": 1})
+
+        def told() -> list[str]:
+            return [*(u["state"] for u in updates), *(f"TASK_{s}" for s in world.states("t1")[2:])]
+
+        await until(lambda: told()[-1] == "TASK_FINISHED")
+        assert told() == ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"]
+        assert len(run.starts()) == 1
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_acknowledged_tasks_are_not_sent_back(run: Run) -> None:
+    world = run.world
+
+    async def story() -> None:
+        await one_running(run)
+        world.cut()
+        await until(lambda: world.agent)
+        assert world.subscriptions()[-1] == {"unacknowledged_tasks": [], "unacknowledged_updates": []}
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+@pytest.mark.parametrize(
+    "answer", [(503, b"recovering"), (400, b"Framework 'f' cannot be found"), (400, b"Executor cannot be found")]
+)
+def test_an_agent_that_stays_away_or_does_not_know_us_is_the_end(run: Run, answer: tuple[int, bytes]) -> None:
+    async def story() -> None:
+        await one_running(run)
+        run.world.agent_answer = answer
+        run.world.cut()
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_without_checkpointing_the_end_of_the_stream_is_the_end(run: Run) -> None:
+    run.environ["MESOS_CHECKPOINT"] = "0"
+
+    async def story() -> None:
+        await one_running(run)
+        run.world.cut()
+
+    assert play(run, story) == EXIT_OK
+    assert len(run.world.subscriptions()) == 1
+
+
+def test_kubelet_comes_back_after_a_crash_and_after_its_node_vanished(run: Run) -> None:
+    world = run.world
+
+    async def story() -> None:
+        await one_running(run)
+        os.kill(int(run.starts()[0].split()[1]), signal.SIGKILL)
+        await until(lambda: len(run.starts()) == 2)
+        world.remove_node()
+        await until(lambda: len(run.starts()) == 3)
+        world.set_node()
+        world.launch("t2", "ns/q", "uid-q")
+        await until(lambda: world.states("t2") == ["STARTING"])
+        assert world.states("t1") == ["STARTING", "RUNNING"]
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_allocatable_is_never_below_what_bound_pods_request(run: Run) -> None:
+    world = run.world
+    for name in ("a", "b", "c"):  # 192 MiB, and the agent has 112 for pods
+        world.set_pod(name, "Running", "old")
+    world.set_pod("d", "Succeeded", "old")
+
+    async def story() -> None:
+        await until(run.starts)
+        remembered = json.loads((run.folder / "root" / "kmsched-allocatable.json").read_text())
+        assert (remembered["cpus_milli"], remembered["mem_milli_mib"]) == (800, 192_000)
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+@pytest.mark.parametrize(
+    ("breakage", "words"),
+    [
+        (lambda run: (run.folder / "kubeconfig").unlink(), "cannot read the kubeconfig"),
+        (lambda run: (run.folder / "kubelet").unlink(), "--kubelet-path: there is no program at"),
+        (lambda run: (run.folder / "kubelet").write_text("#!/none/sh\n"), "cannot run"),
+        (lambda run: (run.folder / "root").write_text("a file"), "cannot open"),
+    ],
+)
+def test_a_host_that_cannot_run_kubelet_fails_the_tasks_with_the_reason(
+    run: Run, breakage: Callable[[Run], object], words: str
+) -> None:
+    breakage(run)
+
+    async def story() -> None:
+        await until(lambda: run.world.agent)
+        run.world.launch("t1", "ns/p", "uid-p")
+        await until(lambda: run.world.states("t1") == ["FAILED"])
+        assert words in run.world.last()["message"]
+
+    async def ends() -> int:
+        running = asyncio.create_task(run.execute())
+        await story()
+        return await running
+
+    assert asyncio.run(ends()) == EXIT_CONFIG
+
+
+def test_a_task_that_is_not_ours_fails_and_a_group_of_tasks_too(run: Run) -> None:
+    world = run.world
+
+    async def story() -> None:
+        await until(lambda: world.agent)
+        task = {"name": "x", "task_id": {"value": "x"}, "agent_id": {"value": "a"}, "data": "e30="}
+        world.event("LAUNCH", launch={"task": task})
+        await until(lambda: world.states("x") == ["FAILED"])
+        assert "not a task of kmsched" in world.last()["message"]
+        world.event("LAUNCH_GROUP", launch_group={"task_group": {"tasks": [{"task_id": {"value": "y"}}]}})
+        await until(lambda: world.states("y") == ["FAILED"])
+        world.event("MESSAGE", message={"data": "aGk="})
+        world.event("SOMETHING_NEW")
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_sigterm_ends_it_like_shutdown(run: Run) -> None:
+    async def story() -> None:
+        await one_running(run)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_idle_executors_leave(run: Run) -> None:
+    async def story() -> None:
+        await until(lambda: run.world.agent)
+
+    run.settings = ExecutorSettings(
+        kubelet_path=run.settings.kubelet_path,
+        kubelet_kubeconfig=run.settings.kubelet_kubeconfig,
+        kubelet_root_dir=run.settings.kubelet_root_dir,
+        idle_timeout_s=20.0,
+    )
+    assert play(run, story) == EXIT_OK
+
+
+def test_an_environment_that_is_not_mesos_is_refused(run: Run) -> None:
+    run.environ.pop("MESOS_SLAVE_PID")
+    with pytest.raises(ConfigRefused, match="MESOS_SLAVE_PID is not set"):
+        asyncio.run(run.execute())
