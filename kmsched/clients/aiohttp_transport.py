@@ -232,4 +232,6 @@ def in_words(error: Exception) -> str:
             return "closed the connection without an answer"
         case aiohttp.ClientPayloadError():
             return "the connection broke in the middle of the answer"
+        case aiohttp.ClientResponseError():
+            return f"the answer is no HTTP: {' '.join(error.message.split())}"
     return f"the connection broke: {str(error) or type(error).__name__}"
