@@ -26,6 +26,7 @@ COMMANDS = {
     "explain": "kmsched.cli.ask:explain",
     "fingerprint": "kmsched.cli.settings:fingerprint",
     "flags": "kmsched.cli.settings:flags",
+    "framework": "kmsched.cli.framework:framework",
     "version": "kmsched.cli.settings:version",
 }
 
