@@ -98,10 +98,9 @@ async def one_running(run: Run) -> None:
     world = run.world
     await until(lambda: world.agent)
     world.launch("t1", "ns/p", "uid-p")
-    await until(run.starts)
+    await until(lambda: run.starts() and all(world.watches.values()))
     world.set_node()
     await until(lambda: world.states("t1") == ["STARTING"])
-    await until(lambda: world.watches["pods"])
     world.set_pod("p", "Pending", "t1")
     world.set_pod("p", "Running", "t1")
     await until(lambda: world.states("t1") == ["STARTING", "RUNNING"])

@@ -161,8 +161,11 @@ class World:
         if request.method == "DELETE":
             self.deletions.append({"path": url.path, **json.loads(request.body or b"{}")})
             return Response(200, {}, b"{}")
-        items = list(self.pods.values()) if url.path == "/api/v1/pods" else [self.node] if self.node else []
-        return Response(200, {}, json.dumps({"metadata": {"resourceVersion": "1"}, "items": items}).encode())
+        listed = {"metadata": {"resourceVersion": "1"}, "items": self._objects(url.path.rpartition("/")[2])}
+        return Response(200, {}, json.dumps(listed).encode())
+
+    def _objects(self, kind: str) -> list[Json]:
+        return list(self.pods.values()) if kind == "pods" else [self.node] if self.node else []
 
     def _agent_call(self, call: Json) -> Response:
         if self.agent is None:
@@ -182,7 +185,11 @@ class World:
         if not request.url.startswith(AGENT):
             assert parse_qs(url.query)["fieldSelector"][0] in ("spec.nodeName=h1", "metadata.name=h1")
             watch = QueueStream()
-            self.watches[url.path.rpartition("/")[2]].append(watch)
+            kind = url.path.rpartition("/")[2]
+            self.watches[kind].append(watch)
+            # whatever changed since the list was answered
+            for obj in self._objects(kind):
+                watch.queue.put_nowait(json.dumps({"type": "MODIFIED", "object": obj}).encode() + b"\n")
             yield watch
             return
         status, body = self.agent_answer
