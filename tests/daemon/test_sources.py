@@ -1,0 +1,222 @@
+"""What Kubernetes and Mesos say becomes events of the core; what ends the process says why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from kmsched.clients.mesos import Disconnected, Item
+from kmsched.clients.reflector import Changed, Interrupted, Listed, Undecodable
+from kmsched.clients.store import FolderStore
+from kmsched.core import events
+from kmsched.core.events import Event
+from kmsched.core.model import Node, Pod
+from kmsched.core.resources import ZERO
+from kmsched.daemon.from_kube import FromKube
+from kmsched.daemon.from_mesos import FromMesos
+from kmsched.daemon.identity import FrameworkId
+from kmsched.daemon.inbox import Inbox
+from kmsched.daemon.metrics import Metrics
+from kmsched.daemon.readiness import Readiness
+from kmsched.daemon.repeats import AGAIN_S, Repeats
+from kmsched.errors import ConfigRefused, Deposed, FrameworkRemoved
+from kmsched.wire import mesos as wire
+from kmsched.wire.kube import decode_pod
+from tests.clients.fakes import FakeClock
+from tests.daemon.values import pod_json
+
+T = TypeVar("T")
+NODE = Node("node-1", ZERO)
+
+
+async def said(items: Sequence[T], error: Exception | None = None) -> AsyncGenerator[T, None]:
+    for item in items:
+        yield item
+    if error is not None:
+        raise error
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.inbox = Inbox()
+        self.readiness = Readiness()
+        self.metrics = Metrics()
+        self.repeats = Repeats(self.clock)
+
+    async def events(self) -> list[Event]:
+        self.inbox.put_now(events.Ticked())
+        return (await self.inbox.drain(100))[:-1]
+
+    def from_kube(self) -> FromKube:
+        return FromKube(self.inbox, self.readiness, self.metrics, self.repeats)
+
+
+def test_lists_and_changes_become_events_and_the_first_list_makes_a_kind_known() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        pod = decode_pod(pod_json())
+        pods: list[Listed[Pod] | Changed[Pod] | Interrupted | Undecodable] = [
+            Interrupted("/api/v1/pods: no connection"),
+            Listed((pod,), "10"),
+            Changed("ADDED", pod),
+            Changed("MODIFIED", pod),
+            Changed("DELETED", pod),
+            Interrupted("/api/v1/pods: the watch broke"),
+        ]
+        await scene.from_kube().pods(said(pods))
+        assert await scene.events() == [
+            events.PodsListed((pod,)),
+            events.PodChanged(pod),
+            events.PodChanged(pod),
+            events.PodDeleted("default/web", "uid-web"),
+        ]
+        assert list(scene.readiness.unlisted) == ["nodes"]
+        nodes: list[Listed[Node] | Changed[Node] | Interrupted | Undecodable] = [
+            Listed((NODE,), "11"),
+            Changed("MODIFIED", NODE),
+            Changed("DELETED", NODE),
+        ]
+        await scene.from_kube().nodes(said(nodes))
+        assert await scene.events() == [
+            events.NodesListed((NODE,)),
+            events.NodeChanged(NODE),
+            events.NodeDeleted("node-1"),
+        ]
+        assert scene.readiness.is_synced
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_object_is_told_once_and_an_absent_server_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        bad = Undecodable("default/bad is left out: cpu is 'x'")
+        away = Interrupted("/api/v1/pods: no connection")
+        items: list[Listed[Pod] | Changed[Pod] | Interrupted | Undecodable] = [bad, bad, away, away]
+        await scene.from_kube().pods(said(items))
+        scene.clock.now_s += AGAIN_S
+        await scene.from_kube().pods(said(items))
+        assert await scene.events() == []
+        assert scene.readiness.unlisted["pods"] == away.reason
+        assert 'kmsched_bad_objects_total{kind="pods"} 4.0' in scene.metrics.rendered().decode()
+
+    asyncio.run(scenario())
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines.count("pods: default/bad is left out: cpu is 'x'") == 1
+    assert lines.count("pods: /api/v1/pods: no connection") == 2
+
+
+SUBSCRIBED = wire.Subscribed(wire.Id("f-1"))
+
+
+def offer(number: int, cpus: float = 1.0) -> wire.Offer:
+    return wire.Offer(
+        id=wire.Id(f"o{number}"),
+        framework_id=wire.Id("f-1"),
+        agent_id=wire.Id(f"a{number}"),
+        hostname=f"h{number}",
+        resources=[wire.Resource(name="cpus", type="SCALAR", scalar=wire.Scalar(cpus))],
+    )
+
+
+def update(state: str) -> wire.Update:
+    return wire.Update(wire.TaskStatus(wire.Id("t1"), state, source="SOURCE_MASTER", reason="REASON_RECONCILIATION"))
+
+
+def hear(tmp_path: Path, items: list[Item], error: Exception | None = None) -> tuple[Scene, list[Event]]:
+    """The events of one conversation with the master; the store is read again afterwards by the test."""
+    scene = Scene()
+
+    async def scenario() -> list[Event]:
+        store = FolderStore(tmp_path)
+        try:
+            framework_id = FrameworkId(store, "Kubernetes", str(tmp_path))
+            await framework_id.load()
+            source = FromMesos(
+                lambda: said(items, error),
+                scene.inbox,
+                framework_id=framework_id,
+                readiness=scene.readiness,
+                metrics=scene.metrics,
+                repeats=scene.repeats,
+            )
+            await source.run_once()
+        finally:
+            store.close()
+        return await scene.events()
+
+    return scene, asyncio.run(scenario())
+
+
+def test_the_framework_id_is_stored_and_everything_becomes_events(tmp_path: Path) -> None:
+    scene, heard = hear(
+        tmp_path,
+        [
+            SUBSCRIBED,
+            wire.Heartbeat(),
+            wire.UnknownEvent("NEWS"),
+            wire.Offers([offer(1), offer(2)]),
+            wire.Rescind(wire.Id("o1")),
+            update("TASK_UNKNOWN"),
+            wire.Failure(agent_id=wire.Id("a1")),
+            Disconnected("the stream ended", was_subscribed=True),
+        ],
+    )
+    kinds = [type(each) for each in heard]
+    assert kinds == [
+        events.Subscribed,
+        events.OffersArrived,
+        events.OfferRescinded,
+        events.TaskUpdated,
+        events.AgentFailed,
+        events.Disconnected,
+    ]
+    assert b'"f-1"' in (tmp_path / "framework-id").read_bytes()
+    assert scene.readiness.unsubscribed == "the stream ended"
+    text = scene.metrics.rendered().decode()
+    assert (
+        'mesos_scheduler_status_updates{reason="REASON_RECONCILIATION",source="SOURCE_MASTER",state="TASK_UNKNOWN"} 1.0'
+        in text
+    )
+
+
+def test_an_attempt_that_failed_is_no_event(tmp_path: Path) -> None:
+    scene, heard = hear(tmp_path, [Disconnected("connection refused", was_subscribed=False)])
+    assert heard == []
+    assert scene.readiness.unsubscribed == "connection refused"
+
+
+def test_one_bad_offer_or_update_does_not_hide_the_others(tmp_path: Path) -> None:
+    _, heard = hear(
+        tmp_path,
+        [SUBSCRIBED, wire.Offers([offer(1, cpus=-1.0), offer(2)]), update("TASK_DREAMING"), update("TASK_LOST")],
+    )
+    assert isinstance(heard[1], events.OffersArrived)
+    assert [each.offer_id for each in heard[1].offers] == ["o2"]
+    assert [type(each) for each in heard[2:]] == [events.TaskUpdated]
+
+
+def test_failed_over_ends_the_process_as_deposed(tmp_path: Path) -> None:
+    with pytest.raises(Deposed, match="another scheduler subscribed as framework f-1"):
+        hear(tmp_path, [SUBSCRIBED, wire.ErrorEvent("Framework failed over")])
+
+
+def test_an_error_instead_of_subscribed_is_a_refused_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match="check --mesos-role"):
+        hear(tmp_path, [wire.ErrorEvent("'FrameworkInfo.roles' contains invalid role")])
+
+
+def test_an_error_on_a_stream_that_stood_only_ends_the_stream(tmp_path: Path) -> None:
+    scene, heard = hear(tmp_path, [SUBSCRIBED, wire.ErrorEvent("something new")])
+    assert [type(each) for each in heard] == [events.Subscribed, events.Disconnected]
+    assert "something new" in scene.readiness.unsubscribed
+
+
+def test_a_removed_framework_ends_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(FrameworkRemoved, match=r"framework id f-1.*km framework reset"):
+        hear(tmp_path, [SUBSCRIBED], FrameworkRemoved("Mesos says 'Framework has been removed'"))

@@ -1,0 +1,104 @@
+"""The pages, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from kmsched.daemon.web import Views, Web
+from kmsched.errors import EXIT_CONFIG, ConfigRefused
+
+POD = {"pod": "default/web", "state": "pending"}
+
+
+def views(ready: bool = True, alive: bool = True) -> Views:
+    return Views(
+        is_alive=lambda: alive,
+        readiness=lambda: {"ready": ready, "reasons": [] if ready else ["nodes are not listed yet"], "role": "leader"},
+        metrics=lambda: b"kmsched_ready 1.0\n",
+        status=lambda: {"link": "active"},
+        pod=lambda key: POD if key == "default/web" else None,
+        decisions=lambda: [{"effect": "ReviveOffers"}],
+    )
+
+
+def with_web(given: Views, check: Callable[[aiohttp.ClientSession, str], Awaitable[None]]) -> None:
+    async def scenario() -> None:
+        web = Web(given, "127.0.0.1", 0)
+        await web.start()
+        try:
+            async with aiohttp.ClientSession() as session:
+                await check(session, web.url)
+        finally:
+            await web.stop()
+
+    asyncio.run(scenario())
+
+
+async def get(session: aiohttp.ClientSession, url: str, method: str = "GET") -> tuple[int, Any]:
+    async with session.request(method, url) as reply:
+        content: Any = await (reply.json() if reply.content_type == "application/json" else reply.text())
+        return reply.status, content
+
+
+def test_every_page_answers() -> None:
+    async def check(session: aiohttp.ClientSession, url: str) -> None:
+        assert await get(session, f"{url}/healthz") == (200, "ok\n")
+        assert await get(session, f"{url}/readyz") == (200, {"ready": True, "reasons": [], "role": "leader"})
+        assert await get(session, f"{url}/metrics") == (200, "kmsched_ready 1.0\n")
+        assert await get(session, f"{url}/api/v1/status") == (200, {"link": "active"})
+        assert await get(session, f"{url}/api/v1/pods/default/web") == (200, POD)
+        assert await get(session, f"{url}/api/v1/decisions") == (200, {"decisions": [{"effect": "ReviveOffers"}]})
+
+    with_web(views(), check)
+
+
+def test_what_is_not_ready_or_not_alive_says_so_with_503() -> None:
+    async def check(session: aiohttp.ClientSession, url: str) -> None:
+        status, answer = await get(session, f"{url}/readyz")
+        assert (status, answer["reasons"]) == (503, ["nodes are not listed yet"])
+        assert await get(session, f"{url}/healthz") == (503, "the loop does not turn\n")
+
+    with_web(views(ready=False, alive=False), check)
+
+
+def test_what_is_not_there_and_what_is_not_allowed_is_told_as_json() -> None:
+    async def check(session: aiohttp.ClientSession, url: str) -> None:
+        status, answer = await get(session, f"{url}/api/v1/pods/default/other")
+        assert status == 404
+        assert "no pod default/other is known" in answer["error"]
+        assert await get(session, f"{url}/nowhere") == (404, {"error": "GET /nowhere: Not Found"})
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            assert (await get(session, f"{url}/api/v1/status", method))[0] == 405
+
+    with_web(views(), check)
+
+
+def test_a_port_in_use_is_refused_by_name() -> None:
+    async def scenario() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            web = Web(views(), "127.0.0.1", port)
+            with pytest.raises(ConfigRefused, match=f"cannot listen on 127.0.0.1:{port}: Address already") as refusal:
+                await web.start()
+            assert refusal.value.exit_code == EXIT_CONFIG
+            await web.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_address_that_is_not_ours_is_refused_by_name() -> None:
+    async def scenario() -> None:
+        web = Web(views(), "192.0.2.1", 0)
+        with pytest.raises(ConfigRefused, match=r"--address=192\.0\.2\.1"):
+            await web.start()
+        await web.stop()
+
+    asyncio.run(scenario())
