@@ -1,0 +1,293 @@
+"""The whole process against fake upstreams: the order of starting, recovery of the term, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+import pytest
+
+from kmsched import config, flags
+from kmsched.clients.http import Request
+from kmsched.clients.store import FolderStore
+from kmsched.config import SchedulerConfig
+from kmsched.core.effects import Effect
+from kmsched.core.events import Event, PodsListed, Subscribed
+from kmsched.core.state import State
+from kmsched.core.step import step
+from kmsched.daemon.core import StepState
+from kmsched.daemon.main import Daemon, cause_of
+from kmsched.daemon.settings import core_settings
+from kmsched.daemon.surroundings import Surroundings
+from kmsched.errors import ConfigRefused, Deposed, FrameworkIdMissing, InternalError
+from kmsched.wire.recordio import encode
+from tests.clients.fakes import FakeClock, HandlerTransport, Piece, Reply, Silence
+from tests.daemon.values import pod_json
+
+ROOT = Path(__file__).parents[2]
+
+
+def settings(folder: Path, *more: str) -> SchedulerConfig:
+    return config.build(
+        flags.parse(
+            [
+                "--mesos-master=m:5050",
+                "--api-servers=http://api:8080",
+                f"--state-dir={folder}",
+                "--km-path=/opt/km",
+                "--allow-mutable-km-path",
+                "--port=0",
+                *more,
+            ],
+            flags.SCHEDULER,
+        )
+    )
+
+
+def record(type_: str, **body: object) -> bytes:
+    return encode(json.dumps({"type": type_, **body}).encode())
+
+
+class World:
+    """An API server with `pods`, and a Mesos master that answers SUBSCRIBE with `stream`."""
+
+    def __init__(self, *pods: dict[str, Any], stream: Sequence[Piece] | None = None) -> None:
+        self.pods = pods
+        subscribed = record(
+            "SUBSCRIBED", subscribed={"framework_id": {"value": "f-1"}, "heartbeat_interval_seconds": 15}
+        )
+        self.stream = (subscribed, Silence()) if stream is None else stream
+        self.order: list[str] = []
+        self.calls: list[dict[str, Any]] = []
+        self.transport = HandlerTransport(self.answer)
+
+    def answer(self, request: Request) -> Reply:
+        if "/api/v1/scheduler" in request.url:
+            call = json.loads(request.body or b"")
+            self.calls.append(call)
+            self.order.append(call["type"])
+            if call["type"] == "SUBSCRIBE":
+                return Reply(200, self.stream, {"mesos-stream-id": "s-1"})
+            return Reply(202)
+        kind = "pods" if "/pods" in request.url else "nodes"
+        if "watch=1" in request.url:
+            return Reply(200, [Silence()])
+        self.order.append(f"list {kind}")
+        items = self.pods if kind == "pods" else ()
+        return Reply(200, [json.dumps({"metadata": {"resourceVersion": "9"}, "items": items}).encode()])
+
+
+class Process:
+    """A daemon in `world`; `until` runs it until `step` has seen such an event."""
+
+    def __init__(self, folder: Path, world: World, step_state: StepState = step, *more: str) -> None:
+        self.clock = FakeClock()
+        self.seen: list[Event] = []
+        self._step = step_state
+        self._heard = asyncio.Event()
+        self._awaited: Callable[[Event], bool] = lambda _: False
+        self.daemon = Daemon(
+            settings(folder, *more),
+            Surroundings(
+                clock=self.clock,
+                rng=Random(1),
+                make_transport=lambda _: world.transport,
+                environment={},
+                hostname="s1",
+                step=self._watched,
+            ),
+        )
+
+    def _watched(self, state: State, event: Event, now: float) -> Sequence[Effect]:
+        self.seen.append(event)
+        following = self._step(state, event, now)
+        if self._awaited(event):
+            self._heard.set()
+        return following
+
+    async def until(self, awaited: Callable[[Event], bool], then: Callable[[], Any] | None = None) -> None:
+        self._awaited = awaited
+        running = asyncio.create_task(self.daemon.run())
+        hearing = asyncio.create_task(self._heard.wait())
+        await asyncio.wait({running, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            if not running.done() and then is not None:
+                await then()
+        finally:
+            hearing.cancel()
+            running.cancel()
+            (ended, _) = await asyncio.gather(running, hearing, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
+
+
+def is_subscribed(event: Event) -> bool:
+    return isinstance(event, Subscribed)
+
+
+def test_it_subscribes_only_when_pods_and_nodes_are_known(tmp_path: Path) -> None:
+    world = World(pod_json())
+
+    async def scenario() -> None:
+        process = Process(tmp_path, world)
+        await process.until(is_subscribed)
+        kinds = [type(event).__name__ for event in process.seen if type(event).__name__ != "Ticked"]
+        assert kinds.index("Subscribed") > max(kinds.index("PodsListed"), kinds.index("NodesListed"))
+
+    asyncio.run(scenario())
+    assert world.order.index("SUBSCRIBE") > max(world.order.index("list pods"), world.order.index("list nodes"))
+    subscribe = world.calls[0]["subscribe"]["framework_info"]
+    assert "id" not in subscribe
+    assert subscribe["hostname"] == "s1"
+    assert b'"f-1"' in (tmp_path / "framework-id").read_bytes()
+
+
+def test_the_second_start_keeps_the_framework_id_and_takes_a_new_term(tmp_path: Path) -> None:
+    async def scenario() -> list[int]:
+        terms = []
+        for _ in range(2):
+            process = Process(tmp_path, World())
+            await process.until(is_subscribed)
+            assert process.daemon.scheduler is not None
+            terms.append(process.daemon.scheduler.core.state.term)
+        return terms
+
+    assert asyncio.run(scenario()) == [1, 2]
+    world = World()
+    asyncio.run(Process(tmp_path, world).until(is_subscribed))
+    assert world.calls[0]["framework_id"] == {"value": "f-1"}
+
+
+def test_a_term_that_pods_name_is_never_used_again(tmp_path: Path) -> None:
+    pod = pod_json(node="node-1", task_id="uid-web.zz.4")
+
+    async def scenario() -> int:
+        store = FolderStore(tmp_path)
+        await store.create("framework-id", "f-1")
+        store.close()
+        process = Process(tmp_path, World(pod))
+        await process.until(is_subscribed)
+        assert process.daemon.scheduler is not None
+        return process.daemon.scheduler.core.state.term
+
+    assert asyncio.run(scenario()) == int("zz", 36) + 1
+    assert json.loads((tmp_path / "term").read_bytes())["value"] == str(int("zz", 36) + 1)
+
+
+def test_bound_pods_without_a_framework_id_end_the_process_before_any_subscribe(tmp_path: Path) -> None:
+    world = World(pod_json(node="node-1", task_id="uid-web.1.1"))
+    with pytest.raises(FrameworkIdMissing, match="default/web"):
+        asyncio.run(Process(tmp_path, world).until(is_subscribed))
+    assert "SUBSCRIBE" not in world.order
+
+
+def test_pages_tell_readiness_and_pods(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        process = Process(tmp_path, World(pod_json()))
+
+        async def ask() -> None:
+            assert process.daemon.scheduler is not None
+            url = process.daemon.scheduler.web.url
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"{url}/readyz") as reply:
+                    ready = await reply.json()
+                    assert reply.status == 503
+                async with session.get(f"{url}/api/v1/pods/default/web") as reply:
+                    pod = await reply.json()
+                async with session.get(f"{url}/api/v1/status") as reply:
+                    status = await reply.json()
+                async with session.get(f"{url}/metrics") as reply:
+                    text = await reply.text()
+            assert ready["reasons"] == ["the state of all tasks is not reconciled with Mesos yet"]
+            assert (ready["role"], ready["framework_id"]) == ("leader", "f-1")
+            assert pod["state"] == "pending"
+            assert status["link"] == "reconciling"
+            assert 'kmsched_pods{state="pending"} 1.0' in text
+
+        await process.until(is_subscribed, ask)
+
+    asyncio.run(scenario())
+
+
+def test_a_core_that_raises_ends_everything_with_an_internal_error(tmp_path: Path) -> None:
+    def broken(state: State, event: Event, now: float) -> Sequence[Effect]:
+        if isinstance(event, PodsListed):
+            raise KeyError("defect")
+        return step(state, event, now)
+
+    with pytest.raises(InternalError, match="the core cannot take PodsListed"):
+        asyncio.run(Process(tmp_path, World(), broken).until(is_subscribed))
+    FolderStore(tmp_path).close()
+
+
+def test_failed_over_ends_everything_as_deposed(tmp_path: Path) -> None:
+    stream = [
+        record("SUBSCRIBED", subscribed={"framework_id": {"value": "f-1"}}),
+        record("ERROR", error={"message": "Framework failed over"}),
+    ]
+    with pytest.raises(Deposed):
+        asyncio.run(Process(tmp_path, World(stream=stream)).until(lambda _: False))
+
+
+def test_a_folder_in_use_ends_before_anything_is_asked(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    world = World()
+    with pytest.raises(ConfigRefused, match="in use by another scheduler"):
+        asyncio.run(Process(tmp_path, world).until(is_subscribed))
+    assert world.order == []
+    store.close()
+
+
+def test_the_fatal_error_is_found_among_several() -> None:
+    fatal = Deposed("over")
+    assert cause_of(BaseExceptionGroup("", [OSError("x"), BaseExceptionGroup("", [fatal])])) is fatal
+    defect = cause_of(ExceptionGroup("", [ValueError("odd")]))
+    assert isinstance(defect, InternalError)
+    assert "ValueError: odd" in str(defect)
+
+
+def test_sigterm_ends_the_real_process_with_0_while_its_upstreams_are_away(tmp_path: Path) -> None:
+    arguments = [
+        "--mesos-master=127.0.0.1:1",
+        "--api-servers=http://127.0.0.1:1",
+        f"--state-dir={tmp_path}",
+        "--km-path=/opt/km",
+        "--allow-mutable-km-path",
+        "--port=0",
+    ]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("NOTIFY")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "kmsched.cli.km", "scheduler", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "cannot be used yet" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait() == 0
+    assert "ended by SIGTERM; tasks and pods run on" in rest
+
+
+def test_settings_reach_the_core(tmp_path: Path) -> None:
+    made = settings(tmp_path, "--scheduler-name=mine", "--offer-ttl=7s")
+    daemon_settings = replace(made, refuse_s=3.0)
+    core = core_settings(daemon_settings)
+    assert (core.scheduler_name, core.offer_ttl_s, core.refuse_s) == ("mine", 7.0, 3.0)
+    assert core.executor_resources.cpus == 250
+    assert core.executor_resources.mem == 256_000
+    assert core.executor_id.startswith("km-")
