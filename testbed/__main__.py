@@ -72,14 +72,20 @@ def _heal(settings: Settings, arguments: Arguments) -> int:
     return 0
 
 
+def _command(arguments: Arguments) -> list[str]:
+    """What to run; a shell if nothing was said."""
+    given: list[str] = arguments.command
+    return (given[1:] if given[:1] == ["--"] else given) or ["bash"]
+
+
 def _run(settings: Settings, arguments: Arguments) -> int:
-    command = hosts.enter(settings, probe.machine(), check_host_name(arguments.host), arguments.command)
+    command = hosts.enter(settings, probe.machine(), check_host_name(arguments.host), _command(arguments))
     os.execvp(command[0], command)
 
 
 def _lab(settings: Settings, arguments: Arguments) -> int:
     lifecycle.must_plan(settings)
-    os.execvp("nsenter", ["nsenter", f"--net={network.NETNS / network.lab(settings)}", *arguments.command])
+    os.execvp("nsenter", ["nsenter", f"--net={network.NETNS / network.lab(settings)}", *_command(arguments)])
 
 
 def _inventory(settings: Settings, _: Arguments) -> int:
@@ -119,7 +125,9 @@ def _user(settings: Settings, arguments: Arguments) -> int:
 
 Options = dict[str, dict[str, Any]]
 HOST: Options = {"host": {"help": "s1.. (scheduler), m1.. (Mesos master), h1.. (agent)"}}
-COMMAND: Options = {"command": {"nargs": argparse.REMAINDER, "help": "the program and its arguments"}}
+COMMAND: Options = {
+    "command": {"nargs": argparse.REMAINDER, "help": "the program and its arguments (default: a shell)"}
+}
 #: command -> (what does it, whether it changes the testbed and so takes its lock, help, arguments)
 COMMANDS: dict[str, tuple[Callable[[Settings, Arguments], int], bool, str, Options]] = {
     "install": (_install, False, "add the apt packages that this machine lacks", {}),

@@ -95,7 +95,7 @@ def _compile(part: Path, go: golang.Go, settings: Settings) -> None:
     started = time.monotonic()
     for number, name in enumerate(PROGRAMS, 1):
         label = f"{PRODUCT} {release}: {name} ({number} of {len(PROGRAMS)})"
-        command = [str(go.program), "build", "-trimpath", "-ldflags", linker_flags(name, release)]
+        command = [*processes.TIED, str(go.program), "build", "-trimpath", "-ldflags", linker_flags(name, release)]
         _run(
             [*command, "-o", str(part / name), PROGRAMS[name]],
             environ,

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,8 +106,8 @@ def up(settings: Settings, agents: int | None, masters: int | None, schedulers: 
     for part in controlplane.PARTS[:2]:
         controlplane.start(settings, machine, programs, part)
     _say(started, "API server is ready")
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        list(pool.map(lambda name: hosts.wait_booted(settings, machine, name), plan.hosts))
+    for name in plan.hosts:
+        hosts.wait_booted(settings, machine, name)
     _say(started, "hosts are booted")
     for part in controlplane.PARTS[2:]:
         controlplane.start(settings, machine, programs, part)

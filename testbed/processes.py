@@ -23,6 +23,8 @@ POLL_S = 0.05
 LOCK_WAIT_S = 120.0
 COMMAND_TIMEOUT_S = 600.0
 ERROR_TAIL_LINES = 12
+#: in front of a command: it is killed when this process ends, however that comes
+TIED = ("setpriv", "--pdeathsig", "KILL")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,11 @@ MASKED = (
     "systemd-timesyncd.service",
 )
 MMDEBSTRAP = ("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--skip=cleanup/apt")
+#: its mounts and processes end with it, and it ends with us: nothing is left in a folder that is going to be removed
+CONTAINED = (
+    *processes.TIED,
+    *("unshare", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child"),
+)
 APT_OPTIONS = ('Acquire::Check-Valid-Until "false"', 'APT::Install-Recommends "false"')
 TIMEOUT_S = 1200.0
 NEEDS_MIB = {"bare": 900, "mesos": 2200}
@@ -65,7 +70,7 @@ def _sources() -> Path:
 
 def _make(part: Path, kind: str, sources: Path) -> None:
     print(f"rootfs-{kind}: installing {len(KINDS[kind])} packages and what they need", flush=True)
-    command = [*MMDEBSTRAP, f"--include={','.join(KINDS[kind])}"]
+    command = [*CONTAINED, *MMDEBSTRAP, f"--include={','.join(KINDS[kind])}"]
     command += [f"--aptopt={option}" for option in APT_OPTIONS]
     command += ['--customize-hook=chroot "$1" apt-get clean']  # or the mirror would hold what is installed, too
     command += [f'--customize-hook=chroot "$1" apt-get install -y --download-only {" ".join(MIRRORED)}']
