@@ -7,6 +7,7 @@ Unavailable, since they may be rotated; unreadable or invalid local files are Co
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import tempfile
@@ -225,7 +226,9 @@ def in_words(error: Exception) -> str:
         case aiohttp.ClientConnectorSSLError():
             return f"TLS failed: {error.os_error}"
         case aiohttp.ClientConnectorError():
-            return f"no connection: {error.os_error.strerror or error.os_error}"
+            # asyncio's own text for it is the address, which is in the message already.
+            number = error.os_error.errno
+            return f"no connection: {os.strerror(number) if number else error.os_error}"
         case aiohttp.InvalidURL():
             return "not a usable URL"
         case aiohttp.ServerDisconnectedError():

@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from kmsched.clients.kube import JSON_PATCH, MERGE_PATCH, Json, KubeClient, pod_path
+from kmsched.errors import Conflict, Invalid
+
+#: How Kubernetes 1.37 words a JSON patch whose test failed, and a merge patch with another uid.
+UNMET_WORDS = ("the server rejected our request due to an error in our request", "metadata.uid")
 
 
 async def read_pod(kube: KubeClient, namespace: str, name: str) -> Json:
@@ -74,10 +78,29 @@ async def patch_pod_annotations(
 ) -> Json:
     """Set annotations (None removes one) of this very pod; the answer is the pod.
 
-    With `test_annotation` (key, value) the write happens only while that annotation has that value: Invalid
-    if it has not.  Conflict: another uid or version.
+    With `test_annotation` (key, value) the write happens only while that annotation has that value.
+    Conflict: it has not, or the pod has another uid or version by now.
     """
     path = pod_path(namespace, name)
+    try:
+        return await _patch_annotations(kube, path, uid, resource_version, annotations, test_annotation)
+    except Invalid as error:
+        # The API server calls an unmet precondition of a patch invalid, and does not even say which one.
+        if any(words in str(error) for words in UNMET_WORDS):
+            tested = f", {test_annotation[0]}={test_annotation[1]!r}" if test_annotation else ""
+            expected = f"uid {uid}, version {resource_version}{tested}"
+            raise Conflict(f"{error}; the pod is not (any more) what was expected: {expected}") from error
+        raise
+
+
+async def _patch_annotations(
+    kube: KubeClient,
+    path: str,
+    uid: str,
+    resource_version: str | None,
+    annotations: Mapping[str, str | None],
+    test_annotation: tuple[str, str] | None,
+) -> Json:
     if test_annotation is None:
         metadata: Json = {"uid": uid, "annotations": dict(annotations)}
         if resource_version is not None:

@@ -102,7 +102,7 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        (f"http://127.0.0.1:{closed_port()}", "no connection: "),
+        (f"http://127.0.0.1:{closed_port()}", "no connection: Connection refused"),
         ("http://no-such-host.invalid:1", "no-such-host.invalid:1: the name does not resolve"),
         ("http://", "not a usable URL"),
         ("mesos", "not a usable URL"),

@@ -234,6 +234,30 @@ def test_annotations_can_be_changed_only_from_a_known_value() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "tested", "kind"),
+    [
+        ("the server rejected our request due to an error in our request", ("k", "old"), Conflict),
+        ('Pod "p" is invalid: metadata.uid: Invalid value: "u": field is immutable', None, Conflict),
+        ('Pod "p" is invalid: metadata.annotations: too long', None, Invalid),
+    ],
+)
+def test_an_unmet_precondition_of_a_patch_is_a_conflict(
+    said: str, tested: tuple[str, str] | None, kind: type[KmError]
+) -> None:
+    kube, _ = rig(lambda request: Reply(422, (json.dumps({"message": said}).encode(),)))
+    with pytest.raises(KmError) as caught:
+        asyncio.run(
+            kube_pods.patch_pod_annotations(
+                kube, "ns", "p", uid="u", resource_version="7", annotations={"a": "1"}, test_annotation=tested
+            )
+        )
+    assert type(caught.value) is kind
+    assert said in str(caught.value)
+    if tested:
+        assert str(caught.value).endswith("what was expected: uid u, version 7, k='old'")
+
+
 def test_events_are_created_and_repeated() -> None:
     kube, transport = rig(ok({}))
     involved = kube_pods.pod_reference("ns", "p", "u")
