@@ -45,7 +45,7 @@ class FromKube:
             async for item in items:
                 match item:
                     case Interrupted():
-                        self._readiness.not_listed(kind, item.reason)
+                        self._readiness.interrupted(kind, item.reason)
                         if self._repeats.is_news(item.reason):
                             log.warning("%s: %s", kind, item.reason)
                     case Undecodable():
@@ -54,9 +54,9 @@ class FromKube:
                             log.error("%s: %s", kind, item.reason)
                     case _:
                         await self._inbox.put(event_of(item))
+                        self._readiness.heard(kind)
                         if isinstance(item, Listed):
                             log.info("%s listed: %d", kind, len(item.items))
-                            self._readiness.listed(kind)
 
 
 def pod_event(item: Listed[Pod] | Changed[Pod]) -> Event:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from random import Random
 
-from kmsched.clients.mesos import Disconnected, Item
+from kmsched.clients.backoff import Backoff
+from kmsched.clients.mesos import HEALTHY_STREAM_S, Disconnected, Item
+from kmsched.clock import Clock
 from kmsched.core import events
 from kmsched.core.events import Event
 from kmsched.daemon.identity import FrameworkId
@@ -23,8 +26,15 @@ from kmsched.wire import offers as codec
 
 log = logging.getLogger(__name__)
 
+#: pause before the next SUBSCRIBE after an ERROR
+RETRY_BASE_S = 0.2
+RETRY_CAP_S = 5.0
+#: a master whose authorizer is away refuses for a moment what it will allow
+REFUSAL_PATIENCE_S = 15.0
+
 #: words of an ERROR event, in lower case, as Mesos 1.11 puts them
 FAILED_OVER_WORDS = "failed over"
+REASON_RECONCILIATION = "REASON_RECONCILIATION"
 
 #: reads the events of one subscription after another, until an ERROR
 MakeItems = Callable[[], AsyncGenerator[Item, None]]
@@ -42,6 +52,8 @@ class FromMesos:
         readiness: Readiness,
         metrics: Metrics,
         repeats: Repeats,
+        clock: Clock,
+        rng: Random,
     ) -> None:
         self._make_items = make_items
         self._inbox = inbox
@@ -49,11 +61,16 @@ class FromMesos:
         self._readiness = readiness
         self._metrics = metrics
         self._repeats = repeats
+        self._clock = clock
+        self._backoff = Backoff(RETRY_BASE_S, RETRY_CAP_S, rng)
         self._is_subscribed = False
+        self._subscribed_at = clock.monotonic()
+        self._refused_since: float | None = None
 
     async def run(self) -> None:
         while True:
             await self.run_once()
+            await self._clock.sleep(self._backoff.next_s())
 
     async def run_once(self) -> None:
         """Until the master ends the conversation with an ERROR that allows another SUBSCRIBE."""
@@ -74,6 +91,8 @@ class FromMesos:
             case wire.Subscribed():
                 await self._framework_id.subscribed(item.framework_id.value)
                 self._is_subscribed = True
+                self._subscribed_at = self._clock.monotonic()
+                self._refused_since = None
                 self._readiness.unsubscribed = ""
                 self._metrics.subscriptions.inc()
                 log.info("subscribed with Mesos as framework %s", item.framework_id.value)
@@ -124,7 +143,13 @@ class FromMesos:
                 f"Mesos says {message!r}: another scheduler subscribed as framework {self._framework_id.value};"
                 " this one ends. If nobody started another on purpose, look for a second one with the same framework id"
             )
-        if not self._is_subscribed:
+        now = self._clock.monotonic()
+        if self._is_subscribed:
+            if now - self._subscribed_at >= HEALTHY_STREAM_S:
+                self._backoff.reset()
+            return
+        self._refused_since = now if self._refused_since is None else self._refused_since
+        if now - self._refused_since >= REFUSAL_PATIENCE_S:
             raise ConfigRefused(
                 f"Mesos refuses to subscribe framework {self._framework_id.framework_name!r}"
                 f" (id {self._framework_id.value or 'none yet'}): {message!r};"
@@ -133,7 +158,9 @@ class FromMesos:
 
 
 def log_update(update: events.TaskUpdated) -> None:
-    log.info(
+    # answers to our own questions repeat what is known, for every task there is
+    log.log(
+        logging.DEBUG if update.reason == REASON_RECONCILIATION else logging.INFO,
         "task %s is %s (%s %s) %s",
         update.task_id,
         update.state.value,

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect
 from kmsched.core.events import TaskUpdated
@@ -23,6 +30,7 @@ class Metrics:
     """Everything that /metrics shows."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self._registry = CollectorRegistry()
         self.queue_wait = Histogram(
             "mesos_scheduler_queue_wait_time_microseconds",

@@ -55,7 +55,7 @@ async def await_access(
             refused_since = None
             reason = str(error)
         for kind in KINDS:
-            readiness.not_listed(kind, reason)
+            readiness.interrupted(kind, reason)
         if repeats.is_news(reason):
             log.warning("the Kubernetes API cannot be used yet: %s; trying on", reason)
         await clock.sleep(backoff.next_s())

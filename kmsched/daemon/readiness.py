@@ -8,16 +8,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kmsched.clock import Clock
+
 KINDS = ("pods", "nodes")
+#: a copy that cannot be kept up for so long is too old to act on
+STALE_S = 10.0
+#: attempts to watch again come closer together than this; a longer silence means that the last one succeeded
+CALM_S = 30.0
+
+
+@dataclass(slots=True)
+class Interruption:
+    """Failed attempts to keep a copy up to date, in monotonic seconds."""
+
+    since: float
+    last: float
+    reason: str
 
 
 @dataclass(slots=True)
 class Readiness:
     """`is_reconciled` asks the core; the rest is set by those who know."""
 
+    clock: Clock
     is_reconciled: Callable[[], bool] = lambda: False
     #: collection -> why it is not listed yet; absent once it is
     unlisted: dict[str, str] = field(default_factory=lambda: dict.fromkeys(KINDS, "not tried yet"))
+    interruptions: dict[str, Interruption] = field(default_factory=dict)
     #: why there is no subscription; "" while there is one
     unsubscribed: str = "not tried yet"
 
@@ -25,17 +42,29 @@ class Readiness:
     def is_synced(self) -> bool:
         return not self.unlisted
 
-    def listed(self, kind: str) -> None:
+    def heard(self, kind: str) -> None:
+        """The copy of `kind` is whole and as new as it gets."""
         self.unlisted.pop(kind, None)
+        self.interruptions.pop(kind, None)
 
-    def not_listed(self, kind: str, reason: str) -> None:
-        """Only before the first list: later the copy goes on, some seconds old."""
+    def interrupted(self, kind: str, reason: str) -> None:
         if kind in self.unlisted:
             self.unlisted[kind] = reason
+            return
+        now = self.clock.monotonic()
+        known = self.interruptions.get(kind)
+        since = known.since if known and now - known.last < CALM_S else now
+        self.interruptions[kind] = Interruption(since, now, reason)
 
     def reasons(self) -> list[str]:
         """Nothing: ready."""
         found = [f"{kind} of the Kubernetes API are not listed yet: {why}" for kind, why in self.unlisted.items()]
+        now = self.clock.monotonic()
+        found += [
+            f"{kind} of the Kubernetes API are {now - each.since:.0f} s old: {each.reason}"
+            for kind, each in self.interruptions.items()
+            if each.last - each.since >= STALE_S and now - each.last < CALM_S
+        ]
         if self.unsubscribed:
             found.append(f"not subscribed with a Mesos master: {self.unsubscribed}")
         elif not self.is_reconciled():

@@ -76,7 +76,7 @@ class Scheduler:
         self._has_checked_term = False
         self.core = Core(settings.core_settings(config), term, surroundings.step)
         self.inbox = Inbox()
-        self.readiness = Readiness(self.core.is_reconciled)
+        self.readiness = Readiness(clock, self.core.is_reconciled)
         self.metrics = Metrics()
         self.decisions = Decisions(clock)
         self._repeats = Repeats(clock)
@@ -151,6 +151,8 @@ class Scheduler:
             readiness=self.readiness,
             metrics=self.metrics,
             repeats=self._repeats,
+            clock=clock,
+            rng=rng,
         )
         group.create_task(from_kube.pods(pods.changes()))
         group.create_task(from_kube.nodes(nodes.changes()))

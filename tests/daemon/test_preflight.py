@@ -21,7 +21,8 @@ ACCESS = KubeAccess(servers=("http://api:8080",), tls=TlsSettings(), user="km")
 
 
 def check(handler: Callable[[Request], Reply]) -> tuple[Readiness, FakeClock]:
-    clock, readiness = FakeClock(), Readiness()
+    clock = FakeClock()
+    readiness = Readiness(clock)
     kube = KubeClient(ACCESS, make_transport=lambda _: HandlerTransport(handler), clock=clock)
     asyncio.run(
         await_access(

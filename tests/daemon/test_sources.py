@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import pytest
@@ -44,7 +45,7 @@ class Scene:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.inbox = Inbox()
-        self.readiness = Readiness()
+        self.readiness = Readiness(self.clock)
         self.metrics = Metrics()
         self.repeats = Repeats(self.clock)
 
@@ -128,8 +129,13 @@ def update(state: str) -> wire.Update:
     return wire.Update(wire.TaskStatus(wire.Id("t1"), state, source="SOURCE_MASTER", reason="REASON_RECONCILIATION"))
 
 
-def hear(tmp_path: Path, items: list[Item], error: Exception | None = None) -> tuple[Scene, list[Event]]:
-    """The events of one conversation with the master; the store is read again afterwards by the test."""
+def hear(
+    tmp_path: Path,
+    items: list[Item],
+    error: Exception | None = None,
+    go: Callable[[FromMesos], Awaitable[None]] = FromMesos.run_once,
+) -> tuple[Scene, list[Event]]:
+    """The events of one conversation with the master, or of what `go` does."""
     scene = Scene()
 
     async def scenario() -> list[Event]:
@@ -144,8 +150,10 @@ def hear(tmp_path: Path, items: list[Item], error: Exception | None = None) -> t
                 readiness=scene.readiness,
                 metrics=scene.metrics,
                 repeats=scene.repeats,
+                clock=scene.clock,
+                rng=Random(1),
             )
-            await source.run_once()
+            await go(source)
         finally:
             store.close()
         return await scene.events()
@@ -206,9 +214,13 @@ def test_failed_over_ends_the_process_as_deposed(tmp_path: Path) -> None:
         hear(tmp_path, [SUBSCRIBED, wire.ErrorEvent("Framework failed over")])
 
 
-def test_an_error_instead_of_subscribed_is_a_refused_configuration(tmp_path: Path) -> None:
+def test_an_error_instead_of_subscribed_is_a_refused_configuration_when_it_stays(tmp_path: Path) -> None:
+    invalid: list[Item] = [wire.ErrorEvent("'FrameworkInfo.roles' contains invalid role")]
+    scene, heard = hear(tmp_path, invalid)
+    assert heard == []
+    assert "contains invalid role" in scene.readiness.unsubscribed
     with pytest.raises(ConfigRefused, match="check --mesos-role"):
-        hear(tmp_path, [wire.ErrorEvent("'FrameworkInfo.roles' contains invalid role")])
+        hear(tmp_path, invalid, go=FromMesos.run)
 
 
 def test_an_error_on_a_stream_that_stood_only_ends_the_stream(tmp_path: Path) -> None:
