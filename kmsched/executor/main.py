@@ -104,7 +104,6 @@ class _Executor:
             log.error("internal error, containers run on", exc_info=self._defect)
             return EXIT_INTERNAL
         assert self._exit is not None
-        log.info("exit %d: %s", self._exit.code, self._exit.reason)
         return self._exit.code
 
     def tell(self, event: ev.Event) -> None:
@@ -140,7 +139,7 @@ class _Executor:
             if not isinstance(event, ev.Ticked):
                 log.debug("event %s", event)
             for effect in core.step(self._state, event, self._parts.clock.monotonic()):
-                log.info("%s", effect)
+                log.info("%s", _words(effect))
                 await self._carry_out(effect)
 
     async def _carry_out(self, effect: do.Effect) -> None:
@@ -205,3 +204,16 @@ class _Executor:
         await asyncio.gather(*jobs, return_exceptions=True)
         if self._kubelet is not None:
             self._kubelet.release()
+
+
+def _words(effect: do.Effect) -> str:
+    """The one line that tells of a decision."""
+    match effect:
+        case do.SendUpdate():
+            return f"task {effect.task_id} is {effect.state.value}: {effect.message}"
+        case do.DeletePod():
+            return f"delete pod {effect.key} uid={effect.uid} grace_s={effect.grace_s}: {effect.reason}"
+        case do.Exit():
+            return f"exit {effect.code}: {effect.reason}"
+        case _:
+            return f"{type(effect).__name__}: {effect.reason}"
