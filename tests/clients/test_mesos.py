@@ -2,101 +2,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from random import Random
 
 import pytest
 
 from kmsched.clients import mesos
 from kmsched.clients.http import Request
-from kmsched.clients.mesos import Credentials, Disconnected, Gate, Item, MesosScheduler, master_urls
+from kmsched.clients.mesos import Credentials, Disconnected, master_urls
 from kmsched.errors import (
     ConfigRefused,
     FrameworkRemoved,
-    Invalid,
     KmError,
-    NotSubscribed,
     Unavailable,
 )
 from kmsched.wire.mesos import ErrorEvent, Heartbeat, Id, Offers, Subscribed, UnknownEvent
-from kmsched.wire.mesos_calls import FrameworkInfo, decline, kill, revive, suppress
 from kmsched.wire.recordio import encode
-from tests.clients.fakes import FakeClock, HandlerTransport, Pause, Piece, Reply, Silence, refused
-
-FRAMEWORK = FrameworkInfo("km", "root")
-STREAM = {"mesos-stream-id": "stream-1"}
-
-
-def record(type_: str, **body: object) -> bytes:
-    return encode(json.dumps({"type": type_, **body}).encode())
-
-
-SUBSCRIBED = record("SUBSCRIBED", subscribed={"framework_id": {"value": "F"}, "heartbeat_interval_seconds": 15})
-HEARTBEAT = record("HEARTBEAT")
-
-
-def error(message: str) -> bytes:
-    return record("ERROR", error={"message": message})
-
-
-class Rig:
-    """A MesosScheduler against a handler; `take` reads items of its events."""
-
-    def __init__(
-        self,
-        handler: Callable[[Request], Reply],
-        *,
-        masters: Sequence[str] = ("http://m1:5050",),
-        credentials: Credentials | None = None,
-        clock: FakeClock | None = None,
-        gate: Gate | None = None,
-    ) -> None:
-        self.clock = clock or FakeClock()
-        self.transport = HandlerTransport(handler)
-        self.gates = 0
-        self.client = MesosScheduler(
-            masters,
-            FRAMEWORK,
-            gate or self.gate,
-            transport=self.transport,
-            clock=self.clock,
-            rng=Random(7),
-            credentials=credentials,
-        )
-
-    async def gate(self) -> str | None:
-        self.gates += 1
-        assert self.transport.open_streams == 0, "the old stream is closed before the next SUBSCRIBE"
-        return "F"
-
-    async def take(self, count: int) -> list[Item]:
-        items: list[Item] = []
-        async with aclosing(self.client.events()) as events:
-            async for item in events:
-                items.append(item)
-                if len(items) == count:
-                    break
-        return items
-
-    def hosts(self) -> list[str]:
-        return [request.host for request in self.transport.requests]
-
-
-def streaming(*pieces: Piece) -> Callable[[Request], Reply]:
-    return lambda request: Reply(200, (*pieces, Silence()), STREAM)
-
-
-def scripted(*replies: Reply | Exception) -> Callable[[Request], Reply]:
-    left = list(replies)
-
-    def handler(request: Request) -> Reply:
-        reply = left.pop(0) if len(left) > 1 else left[0]
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    return handler
+from tests.clients.fakes import FakeClock, Pause, Reply, Silence
+from tests.clients.mesos_rig import (
+    HEARTBEAT,
+    STREAM,
+    SUBSCRIBED,
+    Rig,
+    error,
+    record,
+    scripted,
+    streaming,
+)
 
 
 def test_events_come_as_values_however_the_bytes_are_cut() -> None:
@@ -305,135 +236,6 @@ def test_what_the_gate_raises_comes_through() -> None:
     with pytest.raises(FrameworkRemoved, match="by the gate"):
         asyncio.run(rig.take(1))
     assert rig.transport.requests == []
-
-
-def during_subscription(rig: Rig, scenario: Callable[[], object]) -> None:
-    async def run() -> None:
-        async with aclosing(rig.client.events()) as events:
-            assert isinstance(await anext(events), Subscribed)
-            awaited = scenario()
-            assert asyncio.iscoroutine(awaited)
-            await awaited
-
-    asyncio.run(run())
-
-
-def kind_of(request: Request) -> str:
-    return str(json.loads(request.body or b"{}")["type"])
-
-
-def answering(call_reply: Callable[[Request], Reply]) -> Callable[[Request], Reply]:
-    def handler(request: Request) -> Reply:
-        if kind_of(request) == "SUBSCRIBE":
-            return Reply(200, (SUBSCRIBED, Silence()), STREAM)
-        return call_reply(request)
-
-    return handler
-
-
-def test_calls_go_one_after_the_other_in_their_order() -> None:
-    rig = Rig(answering(lambda request: Reply(202)))
-
-    async def scenario() -> None:
-        await asyncio.gather(*(rig.client.call(kill(f"t{n}")) for n in range(20)))
-
-    during_subscription(rig, scenario)
-    _, *sent = rig.transport.requests
-    killed = [json.loads(request.body or b"")["kill"]["task_id"]["value"] for request in sent]
-    assert killed == [f"t{n}" for n in range(20)]
-    assert rig.transport.most_calls_under_way == 1
-    assert {request.headers.get("mesos-stream-id") for request in sent} == {"stream-1"}
-
-
-@pytest.mark.parametrize(
-    ("reply", "kind"),
-    [
-        (Reply(400, (b"The stream ID 'x' included in this request didn't match",)), NotSubscribed),
-        (Reply(400, (b"All non-subscribe calls should include the 'Mesos-Stream-Id' header",)), NotSubscribed),
-        (Reply(400, (b"Framework cannot be found",)), NotSubscribed),
-        (Reply(403, (b"Framework is not subscribed",)), NotSubscribed),
-        (Reply(307, (), {"location": "//m2:5050"}), NotSubscribed),
-        (Reply(400, (b"Failed to validate scheduler::Call",)), Invalid),
-        (Reply(403, (b"forbidden",)), Invalid),
-        (Reply(503, (b"recovering",)), Unavailable),
-        (Reply(404), Unavailable),
-        (Reply(401), Unavailable),
-    ],
-)
-def test_a_call_that_is_not_taken_says_why(reply: Reply, kind: type[KmError]) -> None:
-    rig = Rig(answering(lambda request: reply))
-
-    async def scenario() -> None:
-        with pytest.raises(kind, match=f"m1:5050 answered REVIVE with {reply.status}"):
-            await rig.client.call(revive())
-
-    during_subscription(rig, scenario)
-
-
-def test_update_framework_is_answered_by_200() -> None:
-    rig = Rig(answering(lambda request: Reply(200)))
-    during_subscription(rig, lambda: rig.client.call(suppress()))
-    assert kind_of(rig.transport.requests[-1]) == "SUPPRESS"
-
-
-def test_without_a_subscription_no_call_is_sent() -> None:
-    rig = Rig(streaming(SUBSCRIBED))
-    with pytest.raises(NotSubscribed, match="DECLINE cannot be sent: no subscription"):
-        asyncio.run(rig.client.call(decline(["o"])))
-    assert rig.transport.requests == []
-
-
-def test_a_call_whose_subscription_ends_while_it_waits_is_not_sent() -> None:
-    rig = Rig(answering(lambda request: Reply(202)))
-
-    async def scenario() -> None:
-        events = rig.client.events()
-        assert isinstance(await anext(events), Subscribed)
-        rig.transport.may_answer.clear()
-        sent = asyncio.create_task(rig.client.call(kill("t")))
-        waiting = asyncio.create_task(rig.client.call(revive()))
-        await asyncio.sleep(0)
-        await events.aclose()
-        rig.transport.may_answer.set()
-        await sent
-        with pytest.raises(NotSubscribed, match="REVIVE is not sent: its subscription ended before its turn"):
-            await waiting
-
-    asyncio.run(scenario())
-    assert [kind_of(request) for request in rig.transport.requests] == ["SUBSCRIBE", "KILL"]
-
-
-def test_too_many_waiting_calls_are_refused() -> None:
-    rig = Rig(answering(lambda request: Reply(202)))
-
-    async def scenario() -> None:
-        rig.transport.may_answer.clear()
-        waiting = [asyncio.create_task(rig.client.call(revive())) for _ in range(mesos.MAX_WAITING_CALLS)]
-        await asyncio.sleep(0)
-        with pytest.raises(Unavailable, match="REVIVE is not sent: 1000 calls to Mesos wait already"):
-            await rig.client.call(revive())
-        rig.transport.may_answer.set()
-        await asyncio.gather(*waiting)
-        await rig.client.call(revive())
-
-    during_subscription(rig, scenario)
-    assert len(rig.transport.requests) == mesos.MAX_WAITING_CALLS + 2
-
-
-def test_a_call_that_fails_leaves_the_way_free() -> None:
-    def fail_kill(request: Request) -> Reply:
-        if kind_of(request) == "KILL":
-            raise refused(request)
-        return Reply(202)
-
-    rig = Rig(answering(fail_kill))
-
-    async def scenario() -> None:
-        with pytest.raises(Unavailable, match="Connection refused"):
-            await rig.client.call(kill("t"))
-        await rig.client.call(revive())
-
-    during_subscription(rig, scenario)
 
 
 def test_masters_are_addresses_or_urls() -> None:
