@@ -38,10 +38,6 @@ class Readiness:
     #: why there is no subscription; "" while there is one
     unsubscribed: str = "not tried yet"
 
-    @property
-    def is_synced(self) -> bool:
-        return not self.unlisted
-
     def heard(self, kind: str) -> None:
         """The copy of `kind` is whole and as new as it gets."""
         self.unlisted.pop(kind, None)

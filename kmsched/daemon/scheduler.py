@@ -92,7 +92,14 @@ class Scheduler:
             rng=surroundings.rng,
             credentials=settings.credentials(config),
         )
-        self._to_mesos = ToMesos(self._mesos, self._accept, report=self.inbox.put_now, metrics=self.metrics)
+        self._to_mesos = ToMesos(
+            self._mesos,
+            self._accept,
+            report=self.inbox.put_now,
+            metrics=self.metrics,
+            clock=clock,
+            rng=surroundings.rng,
+        )
         self._pod_events = PodEvents(self._kube, config.scheduler_name, clock)
         self._to_kube: ToKube | None = None
         self.runner = Runner(

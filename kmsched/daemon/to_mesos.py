@@ -10,9 +10,12 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable
+from random import Random
 from typing import Protocol
 
+from kmsched.clients.backoff import Backoff
 from kmsched.clients.mesos import Subscription
+from kmsched.clock import Clock
 from kmsched.core.effects import (
     AcceptOffers,
     AcknowledgeUpdate,
@@ -31,8 +34,11 @@ from kmsched.wire.mesos_calls import Call
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
-#: an effect that may happen twice without harm is sent so often when its outcome is not known
-MAX_SENDS = 3
+#: A call that may happen twice without harm is sent so often while its outcome is not known: a lost DECLINE or REVIVE
+#: would never be noticed.  By then the heartbeat watchdog has ended the subscription of a master that is gone.
+MAX_SENDS = 8
+RETRY_BASE_S = 0.1
+RETRY_CAP_S = 2.0
 
 MesosEffect = (
     AcceptOffers | AcknowledgeUpdate | DeclineOffers | KillTask | ReconcileTasks | ReviveOffers | SuppressOffers
@@ -60,12 +66,16 @@ class ToMesos:
         *,
         report: Callable[[Event], None],
         metrics: Metrics,
+        clock: Clock,
+        rng: Random,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._mesos = mesos
         self._make_accept = make_accept
         self._report = report
         self._metrics = metrics
+        self._clock = clock
+        self._rng = rng
         self._queue: asyncio.Queue[tuple[MesosEffect, Subscription]] = asyncio.Queue(max_waiting)
 
     def put(self, effect: MesosEffect) -> None:
@@ -89,17 +99,39 @@ class ToMesos:
             self._not_sent(effect, NotSubscribed("its subscription ended before its turn"))
             return
         call = self._call_of(effect, subscription.framework_id)
-        for _ in range(1 if isinstance(effect, AcceptOffers) else MAX_SENDS):
+        if not isinstance(effect, AcceptOffers):
+            await self._send(effect, call, subscription)
+            return
+        try:
+            await self._mesos.call(call)
+        except (NotSubscribed, Invalid) as error:
+            self._not_sent(effect, error)
+        except Unavailable as error:
+            self._unknown(effect, error)
+            # if it never arrived, the master would keep these offers for us for ever; if it did, this is ignored
+            await self._send(effect, mesos_calls.decline(effect.offer_ids, refuse_s=0.0), subscription)
+
+    async def _send(self, effect: MesosEffect, call: Call, subscription: Subscription) -> None:
+        """A call that may happen twice: until it is answered, or its subscription has ended."""
+        backoff = Backoff(RETRY_BASE_S, RETRY_CAP_S, self._rng)
+        for _ in range(MAX_SENDS):
             try:
                 await self._mesos.call(call)
                 return
             except (NotSubscribed, Invalid) as error:
-                self._not_sent(effect, error)
+                if not isinstance(effect, AcceptOffers):
+                    self._not_sent(effect, error)
                 return
             except Unavailable as error:
                 failure = error
-        self._metrics.failed(effect, failure)
-        log.warning("%s: whether Mesos took it is not known: %s", type(effect).__name__, failure)
+            await self._clock.sleep(backoff.next_s())
+            if self._mesos.subscription is not subscription:
+                break
+        self._unknown(effect, failure)
+
+    def _unknown(self, effect: MesosEffect, error: Exception) -> None:
+        self._metrics.failed(effect, error)
+        log.warning("%s: whether Mesos took it is not known: %s", type(effect).__name__, error)
 
     def _not_sent(self, effect: MesosEffect, error: Exception) -> None:
         self._metrics.failed(effect, error)

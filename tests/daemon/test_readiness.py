@@ -23,10 +23,9 @@ def test_each_step_has_its_words() -> None:
         "nodes of the Kubernetes API are not listed yet: not tried yet",
         "not subscribed with a Mesos master: not tried yet",
     ]
-    assert not readiness.is_synced
     readiness.heard("pods")
     readiness.heard("nodes")
-    assert readiness.is_synced
+    assert not readiness.unlisted
     readiness.unsubscribed = "connection refused"
     assert readiness.reasons() == ["not subscribed with a Mesos master: connection refused"]
     readiness.unsubscribed = ""

@@ -88,7 +88,7 @@ def test_lists_and_changes_become_events_and_the_first_list_makes_a_kind_known()
             events.NodeChanged(NODE),
             events.NodeDeleted("node-1"),
         ]
-        assert scene.readiness.is_synced
+        assert not scene.readiness.unlisted
 
     asyncio.run(scenario())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from random import Random
 
 import pytest
 
@@ -23,6 +24,7 @@ from kmsched.daemon.to_mesos import MAX_SENDS, ToMesos
 from kmsched.errors import Invalid, KmError, NotSubscribed, Unavailable
 from kmsched.wire import mesos_calls
 from kmsched.wire.mesos_calls import Call
+from tests.clients.fakes import FakeClock
 from tests.daemon.values import WHY, accept
 
 
@@ -46,7 +48,15 @@ def make_accept(effect: AcceptOffers, framework_id: str) -> Call:
 
 
 def outlet(mesos: FakeMesos, reported: list[Event], max_waiting: int = 100) -> ToMesos:
-    return ToMesos(mesos, make_accept, report=reported.append, metrics=Metrics(), max_waiting=max_waiting)
+    return ToMesos(
+        mesos,
+        make_accept,
+        report=reported.append,
+        metrics=Metrics(),
+        clock=FakeClock(),
+        rng=Random(1),
+        max_waiting=max_waiting,
+    )
 
 
 def test_every_effect_is_sent_in_order_as_its_call() -> None:
@@ -95,14 +105,16 @@ def test_an_accept_that_was_surely_not_taken_is_refused(error: KmError) -> None:
     asyncio.run(scenario())
 
 
-def test_an_accept_whose_outcome_is_not_known_is_neither_refused_nor_sent_again() -> None:
+def test_an_accept_whose_outcome_is_not_known_is_not_sent_again_and_its_offers_are_given_back() -> None:
     async def scenario() -> None:
-        mesos, reported = FakeMesos(Unavailable("no answer within 5 s")), list[Event]()
+        mesos, reported = FakeMesos(Unavailable("no answer within 5 s"), Unavailable("slow")), list[Event]()
         to_mesos = outlet(mesos, reported)
         to_mesos.put(accept("web"))
         await to_mesos.send_next()
         assert reported == []
-        assert len(mesos.calls) == 1
+        give_back = mesos_calls.decline(["offer-1"], refuse_s=0.0)
+        assert [call.kind for call in mesos.calls] == ["ACCEPT", "DECLINE", "DECLINE"]
+        assert mesos.calls[1:] == [give_back, give_back]
 
     asyncio.run(scenario())
 
@@ -130,9 +142,9 @@ def test_an_accept_of_an_ended_subscription_is_not_sent_over_the_next_one() -> N
     asyncio.run(scenario())
 
 
-def test_what_may_happen_twice_is_sent_again_a_bounded_number_of_times() -> None:
+def test_what_may_happen_twice_is_sent_until_it_is_answered_within_bounds() -> None:
     async def scenario() -> None:
-        mesos, reported = FakeMesos(*[Unavailable("slow")] * 10), list[Event]()
+        mesos, reported = FakeMesos(*[Unavailable("slow")] * 100), list[Event]()
         to_mesos = outlet(mesos, reported)
         to_mesos.put(ReviveOffers(**WHY))
         await to_mesos.send_next()
@@ -142,6 +154,22 @@ def test_what_may_happen_twice_is_sent_again_a_bounded_number_of_times() -> None
         await to_mesos.send_next()
         assert len(mesos.calls) == MAX_SENDS + 2
         assert reported == []
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_sent_again_once_the_subscription_has_ended() -> None:
+    class Ending(FakeMesos):
+        async def call(self, call: Call) -> None:
+            self.subscription = None
+            await super().call(call)
+
+    async def scenario() -> None:
+        mesos = Ending(*[Unavailable("broke")] * 9)
+        to_mesos = outlet(mesos, [])
+        to_mesos.put(ReviveOffers(**WHY))
+        await to_mesos.send_next()
+        assert len(mesos.calls) == 1
 
     asyncio.run(scenario())
 
