@@ -33,7 +33,7 @@ class Plan:
 
 def run_cycle(state: State, now: float) -> None:
     state.wants_cycle = False
-    plans = {a.agent_id: Plan(place_of(state, a)) for a in state.offers.held() if not a.ended_executor}
+    plans = {a.agent_id: Plan(place_of(state, a)) for a in state.offers.usable(now)}
     if plans:
         for uid in sorted(state.orphans):
             _adopt(state, state.pods[uid], plans, now)
@@ -105,7 +105,7 @@ def _place(state: State, record: PodRecord, plans: dict[str, Plan], now: float) 
     best_score: tuple[int, bool, str] | None = None
     vetoes: dict[str, Veto] = {}
     for agent_id, plan in plans.items():
-        objection = veto(pod, plan.place, settings)
+        objection = veto(pod, plan.place, settings) or state.refusals.veto(pod, plan.place.node_name)
         if objection is not None:
             vetoes[agent_id] = objection
             continue
@@ -126,7 +126,7 @@ def _take(state: State, record: PodRecord, plan: Plan, mode: str, now: float) ->
     give_task(state, record, task_id, place.agent_id, place.node_name)
     record.promised = pod.requests
     record.vetoes = {}
-    record.told = frozenset()
+    record.told = None
     apply(state, record, Trigger.LAUNCHED, now, f"{mode} on {place.hostname} as {task_id}")
     plan.launches.append(Launch(task_id, pod.key, pod.uid, mode, pod.requests))
     offered = place.offered.minus(pod.requests)
@@ -164,12 +164,14 @@ def _accept(state: State, agent_id: str, plan: Plan) -> None:
 
 def _report(state: State, record: PodRecord, now: float) -> None:
     """Tell people why the pod waits: once per cause, not per try."""
-    if now - record.waiting_since < REPORT_AFTER_S:
+    ready_at = record.waiting_since + REPORT_AFTER_S
+    if now < ready_at:
+        state.report_at = min(ready_at, state.report_at) if state.report_at is not None else ready_at
         return
     causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in record.vetoes.values())
-    if causes == record.told:
+    if record.told is not None and causes <= record.told:
         return
-    record.told = causes
+    record.told = causes | (record.told or frozenset())
     words = why_waiting(state, record)
     state.emit(
         ReportPod(record.pod.key, record.pod.uid, "Warning", "FailedScheduling", words, cause="cycle", reason=words)

@@ -113,7 +113,7 @@ class ReportPod:
     key: str
     uid: str
     kind: str  # Normal | Warning
-    topic: str  # FailedScheduling | Scheduled | FailedLaunch
+    topic: str  # FailedScheduling | FailedLaunch | Refused
     message: str
     cause: str
     reason: str

@@ -5,8 +5,10 @@ Decides whose a pod is: ours to place, ours and bound, or somebody else's and on
 
 from __future__ import annotations
 
+from kmsched.core.effects import ReportPod
 from kmsched.core.model import Node, Pod
 from kmsched.core.pods import apply
+from kmsched.core.refusals import is_refused
 from kmsched.core.state import PodRecord, State
 from kmsched.core.taskid import parse_task_id
 from kmsched.core.tasks import PodState, Trigger
@@ -18,7 +20,9 @@ _SETTLED = frozenset({PodState.DONE})
 def pod_changed(state: State, pod: Pod, now: float) -> None:
     record = state.pods.get(pod.uid)
     if record is None:
-        _pod_arrived(state, pod, now)
+        # a read that was answered before the deletion may be heard of after it
+        if pod.uid not in state.gone:
+            _pod_arrived(state, pod, now)
         return
     if _is_older(pod, record.pod):
         return
@@ -72,6 +76,8 @@ def _follow_change(state: State, record: PodRecord, before: Pod, now: float) -> 
     pod = record.pod
     if pod.phase.is_terminal and record.state is not PodState.DONE:
         if record.state is not PodState.COUNTED:
+            if is_refused(pod):
+                _refused(state, record, now)
             apply(state, record, Trigger.POD_ENDED, now, f"the pod is {pod.phase.value}")
         return
     if not pod.is_bound or record.state in _SETTLED:
@@ -89,6 +95,15 @@ def _follow_change(state: State, record: PodRecord, before: Pod, now: float) -> 
             apply(state, record, Trigger.PATCHED, now, "seen with the new task")
     elif named and pod.task_id not in (before.task_id, record.task_id) and is_ours(state, pod):
         apply(state, record, Trigger.CLAIMED, now, f"it names task {pod.task_id} now")
+
+
+def _refused(state: State, record: PodRecord, now: float) -> None:
+    pod = record.pod
+    state.refusals.add(pod, now)
+    node = state.nodes.get(pod.node_name)
+    kubelet = "no Node" if node is None else f"{node.allocatable} less {state.usage.get(pod.node_name)}"
+    words = f"kubelet of {pod.node_name} refused the pod ({pod.reason}); task: {record.promised}; kubelet: {kubelet}"
+    state.emit(ReportPod(pod.key, pod.uid, "Warning", "Refused", words, cause="admission", reason=words))
 
 
 def _is_older(new: Pod, known: Pod) -> bool:

@@ -35,6 +35,10 @@ class Killing:
             known.due_at = min(known.due_at, due_at)
             known.agent_id = known.agent_id or agent_id
 
+    def spare(self, task_id: str) -> None:
+        """It is needed after all: a KILL of a pod's current task ends the pod."""
+        self.victims.pop(task_id, None)
+
     def ended(self, task_id: str) -> bool:
         """Mesos says that the task is terminal."""
         return self.victims.pop(task_id, None) is not None

@@ -101,6 +101,7 @@ class Pod:
     task_id: str = ""  # annotation: the task that is current for this pod
     agent_id: str = ""  # annotation slaveId: the agent of that task
     owner_uid: str = ""
+    reason: str = ""  # status.reason: why kubelet or a controller ended it
     node_affinity: tuple[NodeTerm, ...] | None = None  # required: one of these; None asks for nothing
     host_ports: frozenset[HostPort] = frozenset()
 

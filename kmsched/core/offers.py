@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from kmsched.core.model import EXECUTOR_PREFIX, NOTHING, Offer
 from kmsched.core.resources import ZERO, Resources
 
+#: an executor that an offer still lists so long after its end was heard of runs again: the news was old
+ENDED_PATIENCE_S = 10.0
 #: rescinds that overtook their offer are remembered up to this many
 EARLY_RESCINDS = 1000
 
@@ -29,6 +31,7 @@ class AgentOffers:
     expires_at: float = 0.0
     #: an executor that has ended but may still be listed by the agent: no launch until an offer lacks it (rule 3)
     ended_executor: str = ""
+    ended_at: float = 0.0
 
     @property
     def node_name(self) -> str:
@@ -109,3 +112,7 @@ class OfferLedger:
     def held(self) -> Iterable[AgentOffers]:
         """Agents of which at least one offer is held."""
         return [a for a in self.agents.values() if a.offers]
+
+    def usable(self, now: float) -> Iterable[AgentOffers]:
+        """Those of them that no ended executor bars."""
+        return [a for a in self.held() if not a.ended_executor or now - a.ended_at >= ENDED_PATIENCE_S]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from kmsched.core.annotations import binding_annotations
 from kmsched.core.effects import AcknowledgeUpdate, AdoptPod, BindPod
 from kmsched.core.resources import ZERO
-from kmsched.core.state import PodRecord, State
+from kmsched.core.state import GONE, PodRecord, State
 from kmsched.core.tasks import Action, PodState, Trigger, follow
 
 #: an executor that reported an end is believed for so long before its pod counts as orphaned
@@ -77,6 +77,9 @@ def _drop_task(state: State, record: PodRecord) -> None:
 def _forget(state: State, record: PodRecord) -> None:
     uid = record.pod.uid
     state.pods.pop(uid, None)
+    state.gone[uid] = None
+    if len(state.gone) > GONE:
+        state.gone.popitem(last=False)
     if state.uid_of.get(record.pod.key) == uid:
         del state.uid_of[record.pod.key]
     state.queue.remove(uid)
@@ -113,7 +116,8 @@ def _bind(state: State, record: PodRecord, now: float, why: str) -> None:
 
 def _patch(state: State, record: PodRecord, now: float, why: str) -> None:
     pod = record.pod
-    record.due_at = None
+    # it was heard of: from here on a kill could hit the pod, if the patch was made after all
+    record.due_at = record.silent_at = None
     if pod.task_id == record.task_id:
         apply(state, record, Trigger.PATCHED, now, "its annotation names the task already")
         return
@@ -161,6 +165,8 @@ def _adopt(state: State, record: PodRecord, now: float, why: str) -> None:
 
 def _claim(state: State, record: PodRecord, now: float, why: str) -> None:
     give_task(state, record, record.pod.task_id, record.pod.agent_id, record.pod.node_name)
+    record.promised = record.pod.requests
+    state.killing.spare(record.task_id)
 
 
 def _ask(state: State, record: PodRecord, now: float, why: str) -> None:

@@ -19,6 +19,12 @@ class Waiting(Enum):
     UNSCHEDULABLE = "unschedulable"  # fits nowhere; waits for something that can help
 
 
+def _asks(pod: Pod) -> tuple[object, ...]:
+    """What may change of an unbound pod, and matters for its place."""
+    rules = (pod.node_selector, pod.node_affinity, pod.tolerations, pod.unsupported)
+    return pod.requests, rules, pod.is_gated, pod.is_terminating
+
+
 @dataclass(slots=True)
 class Queue:
     """Pods by uid; a pod is in one class at a time."""
@@ -43,17 +49,9 @@ class Queue:
     def update(self, pod: Pod, now: float) -> None:
         """The pod has changed; a change of its spec may help it, but does not shorten its backoff."""
         before = self.pods.get(pod.uid)
-        if before is None or self.classes[pod.uid] is Waiting.BACKOFF:
-            self.pods[pod.uid] = pod
-            return
-        same = (before.requests, before.node_selector, before.tolerations, before.is_gated, before.is_terminating) == (
-            pod.requests,
-            pod.node_selector,
-            pod.tolerations,
-            pod.is_gated,
-            pod.is_terminating,
-        )
-        if same:
+        may_wait = not (pod.is_gated or pod.is_terminating)
+        pauses = may_wait and self.classes.get(pod.uid) is Waiting.BACKOFF
+        if before is None or pauses or _asks(before) == _asks(pod):
             self.pods[pod.uid] = pod
         else:
             self.put(pod, now)

@@ -7,7 +7,7 @@ Pods with their state and task, nodes, held offers, the queue, and how far the s
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -18,12 +18,15 @@ from kmsched.core.killing import Killing
 from kmsched.core.model import Node, Pod, Settings
 from kmsched.core.offers import OfferLedger
 from kmsched.core.queue import Queue
+from kmsched.core.refusals import Refusals
 from kmsched.core.resources import ZERO, Resources
 from kmsched.core.taskid import TaskId
 from kmsched.core.tasks import PodState
 
 #: transitions of a pod that are remembered for people
 HISTORY = 20
+#: uids of deleted pods that are remembered, against answers that are older than the deletion
+GONE = 10_000
 
 
 class Link(Enum):
@@ -63,7 +66,7 @@ class PodRecord:
     attempts: int = 0  # Bindings or patches sent for the current task
     vetoes: dict[str, Veto] = field(default_factory=dict)  # by agent id, of the last try
     waiting_since: float = 0.0
-    told: frozenset[str] = frozenset()  # the causes that its last FailedScheduling named
+    told: frozenset[str] | None = None  # the causes that its FailedScheduling have named since it began to wait
     history: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))
     counted: tuple[str, Resources] | None = None  # node and amount, as `State.usage` has it
 
@@ -94,6 +97,7 @@ class State:
     offers: OfferLedger = field(default_factory=OfferLedger)
     queue: Queue = field(default_factory=Queue)
     killing: Killing = field(default_factory=Killing)
+    refusals: Refusals = field(default_factory=Refusals)
     asking: Asking = field(default_factory=Asking)
     reconciliation: Reconciliation = field(default_factory=Reconciliation)
     timers: list[tuple[float, str]] = field(default_factory=list)  # heap of (at, uid)
@@ -103,6 +107,8 @@ class State:
     wants_cycle: bool = False
     has_fresh_work: bool = False  # pods that no offer has been asked for yet
     revived_at: float = float("-inf")
+    report_at: float | None = None  # when a pod that waits without news of offers may be talked about
+    gone: OrderedDict[str, None] = field(default_factory=OrderedDict)  # uids of deleted pods, oldest first
     effects: list[Effect] = field(default_factory=list)  # of the step that is under way
 
     def emit(self, effect: Effect) -> None:

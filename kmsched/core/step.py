@@ -63,6 +63,7 @@ def _pods_listed(state: State, event: PodsListed, now: float) -> None:
     for uid in [uid for uid in state.pods if uid not in present]:
         pod_gone(state, state.pods[uid], now)
     for pod in event.pods:
+        state.gone.pop(pod.uid, None)
         pod_changed(state, pod, now)
     state.has_pods = True
 
@@ -120,7 +121,7 @@ def _offer_rescinded(state: State, event: OfferRescinded, now: float) -> None:
 
 
 def _executor_failed(state: State, event: ExecutorFailed, now: float) -> None:
-    executor_ended(state, event.agent_id, event.executor_id)
+    executor_ended(state, event.agent_id, event.executor_id, now)
 
 
 def _agent_failed(state: State, event: AgentFailed, now: float) -> None:
@@ -197,11 +198,19 @@ def _holder(state: State, task_id: str) -> PodRecord | None:
 def _ticked(state: State, event: Ticked, now: float) -> None:
     if state.link is not Link.DISCONNECTED:
         _run_timers(state, now)
-        for effect in [*state.killing.due(now), *state.asking.due(now)]:
+        # before the first complete list every task looks like one without a pod
+        killed = state.killing.due(now) if state.has_pods else []
+        for effect in [*killed, *state.asking.due(now)]:
             state.emit(effect)
         reconcile.tick(state, now)
+    if state.refusals.expire(now):
+        state.wants_cycle = state.queue.wake() or state.wants_cycle
     if state.queue.ripen(now):
         state.wants_cycle = state.has_fresh_work = True
+    if state.report_at is not None and state.report_at <= now:
+        # where nothing is offered, nothing else would wake the pods that are to be explained
+        state.report_at = None
+        state.wants_cycle = state.queue.wake() or state.wants_cycle
     if state.wants_cycle and state.link is Link.ACTIVE:
         run_cycle(state, now)
     demand.tick(state, now)

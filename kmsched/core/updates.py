@@ -37,6 +37,10 @@ TRIGGERS: Mapping[TaskState, Trigger | None] = MappingProxyType(
 )
 TERMINAL = frozenset(s for s, t in TRIGGERS.items() if t in (Trigger.ENDED, Trigger.LOST))
 EXECUTOR_ENDED = frozenset({"REASON_EXECUTOR_TERMINATED", "REASON_EXECUTOR_UNREGISTERED"})
+#: before a task that no pod needs is killed: the watch of pods, or a predecessor's Binding, may lag behind Mesos
+STRAY_PATIENCE_S = 5.0
+#: before the task of a waiting pod, on an agent that no offer has named yet, is asked for again
+ASK_STRAY_S = 1.0
 #: updates that wait: the Binding or the patch that they cause must have been decided first
 _WAITS = frozenset({PodState.BINDING, PodState.ADOPTING})
 _NEWS = frozenset({Trigger.STARTING, Trigger.RUNNING})
@@ -52,7 +56,7 @@ def task_updated(state: State, event: TaskUpdated, now: float) -> None:
     if event.state in TERMINAL:
         state.killing.ended(event.task_id)
     if event.reason in EXECUTOR_ENDED:
-        executor_ended(state, event.agent_id, event.executor_id)
+        executor_ended(state, event.agent_id, event.executor_id, now)
     record = state.pods.get(task.pod_uid) if task is not None else None
     if record is not None and _claims(state, record, event):
         give_task(state, record, event.task_id, event.agent_id, state.node_of_agent(event.agent_id))
@@ -60,9 +64,8 @@ def task_updated(state: State, event: TaskUpdated, now: float) -> None:
     if record is not None and record.task_id == event.task_id:
         _current_task(state, record, event, now)
         return
-    if event.state not in TERMINAL and event.task_id not in state.killing.victims:
-        whose = "no pod" if record is None else f"no task that {record.pod.key} needs"
-        state.killing.add(event.task_id, event.agent_id, f"{event.task_id} is the task of {whose}", now)
+    if event.state not in TERMINAL:
+        _stray(state, record, event, now)
     _acknowledge(state, event, f"{event.state.value} of a task that is not current")
 
 
@@ -72,9 +75,30 @@ def _claims(state: State, record: PodRecord, event: TaskUpdated) -> bool:
         return False
     if record.task_id or event.task_id in state.killing.victims:
         return False
+    if record.pod.task_id == event.task_id:
+        return record.state in (PodState.ORPHANED, PodState.DONE)
+    node_name = state.node_of_agent(event.agent_id)
     if record.state is PodState.PENDING:
-        return not (record.pod.is_gated or record.pod.is_terminating) and bool(state.node_of_agent(event.agent_id))
-    return record.state is PodState.ORPHANED
+        return not (record.pod.is_gated or record.pod.is_terminating) and bool(node_name)
+    return record.state is PodState.ORPHANED and node_name == record.pod.node_name
+
+
+def _stray(state: State, record: PodRecord | None, event: TaskUpdated, now: float) -> None:
+    """A task that no pod needs is killed, but not at once: what makes it needed may be on its way.
+
+    One that its pod's annotation names is never killed while the pod is there: the executor would end the pod.
+    """
+    if record is None:
+        whose = "no pod"
+    elif record.pod.task_id == event.task_id:
+        return
+    elif record.state is PodState.PENDING and not record.task_id and not state.node_of_agent(event.agent_id):
+        # no offer has told yet which Node that agent is; until then another task may be launched
+        state.asking.add(event.task_id, event.agent_id, now + ASK_STRAY_S)
+        return
+    else:
+        whose = f"no task that {record.pod.key} needs"
+    state.killing.add(event.task_id, event.agent_id, f"{event.task_id} is the task of {whose}", now + STRAY_PATIENCE_S)
 
 
 def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: float) -> None:
@@ -85,7 +109,7 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
     if trigger in _NEWS:
         if event.agent_id:
             record.agent_id = event.agent_id
-        record.is_running = event.state is TaskState.RUNNING
+        record.is_running = record.is_running or event.state is TaskState.RUNNING
         if record.has_started and record.state is PodState.ADOPTING:
             trigger = Trigger.STAGING  # its patch is under way already
         record.has_started = True
@@ -103,12 +127,12 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
         _acknowledge(state, event, why)
 
 
-def executor_ended(state: State, agent_id: str, executor_id: str) -> None:
+def executor_ended(state: State, agent_id: str, executor_id: str, now: float) -> None:
     """No launch for that executor until an offer lacks it: so its held offers, which name it, are given back."""
     agent = state.offers.agents.get(agent_id)
     if agent is None or not executor_id:
         return
-    agent.ended_executor = executor_id
+    agent.ended_executor, agent.ended_at = executor_id, now
     ids = state.offers.take(agent_id)
     if ids:
         state.emit(DeclineOffers(ids, 0.0, cause="executor ended", reason=f"{executor_id} on {agent.hostname} ended"))

@@ -86,6 +86,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
         resource_version=meta.resource_version,
         scheduler_name=spec.scheduler_name,
         node_name=spec.node_name,
+        reason=pod.status.reason or "",
         phase=_PHASES.get(pod.status.phase or "Pending", Phase.UNKNOWN),
         is_terminating=meta.deletion_timestamp is not None,
         is_static=MIRROR_ANNOTATION in annotations or annotations.get(SOURCE_ANNOTATION) in STATIC_SOURCES,

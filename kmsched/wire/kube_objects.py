@@ -137,6 +137,7 @@ class Condition(Struct):
 
 class PodStatus(Struct, rename="camel"):
     phase: str = ""
+    reason: str | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
     conditions: list[Condition] | None = None
