@@ -14,21 +14,21 @@ from kmsched.executor.settings import ExecutorSettings
 from kmsched.flags import PASS_THROUGH_PREFIX, Parsed
 
 
-def run_scheduler(parsed: Parsed) -> int:
+def start_scheduler(parsed: Parsed) -> int:
     log.setup(parsed["log-format"], parsed["log-level"])
     settings = config.build(parsed)
     config.check_host(settings)
-    from kmsched.daemon import main
+    from kmsched.daemon.main import run_scheduler
 
-    return main.run_scheduler(settings)
+    return run_scheduler(settings)
 
 
-def run_executor(parsed: Parsed) -> int:
+def start_executor(parsed: Parsed) -> int:
     log.setup(parsed["log-format"], parsed["log-level"])
     settings = executor_settings(parsed)
-    from kmsched.executor import main
+    from kmsched.executor.main import run_executor
 
-    return main.run_executor(settings, os.environ)
+    return run_executor(settings, os.environ)
 
 
 def executor_settings(parsed: Parsed) -> ExecutorSettings:
@@ -49,7 +49,7 @@ def executor_settings(parsed: Parsed) -> ExecutorSettings:
     )
 
 
-scheduler = FlagCommand("scheduler", run_scheduler, "Run the scheduler: place pods on Mesos agents.", flags.SCHEDULER)
+scheduler = FlagCommand("scheduler", start_scheduler, "Run the scheduler: place pods on Mesos agents.", flags.SCHEDULER)
 executor = FlagCommand(
-    "executor", run_executor, "Run the executor; the Mesos agent starts it, not a person.", flags.EXECUTOR
+    "executor", start_executor, "Run the executor; the Mesos agent starts it, not a person.", flags.EXECUTOR
 )

@@ -1,0 +1,97 @@
+"""km status and km explain against a real HTTP server, with whole, partial and broken answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from kmsched.cli import km
+
+ANSWERS: dict[str, tuple[int, bytes]] = {
+    "/api/v1/status": (
+        200,
+        json.dumps(
+            {"phase": "ACTIVE", "agents": [{"node": "h1", "cpus": 2}], "pods": {"RUNNING": 3}, "offers": [], "x": None}
+        ).encode(),
+    ),
+    "/api/v1/pods/default/web": (
+        200,
+        b'{"state": "PENDING", "reason": "0/3 agents: 2 low cpu", "history": ["queued", {"at": 1, "w": "b"}]}',
+    ),
+    "/api/v1/pods/default/run": (200, b'{"state": "RUNNING", "node": "h1", "task_id": "u.1.1", "reason": null}'),
+    "/api/v1/pods/default/bare": (200, b"{}"),
+    "/api/v1/pods/default/list": (200, b"[1]"),
+    "/api/v1/pods/default/text": (200, b"hello"),
+    "/api/v1/pods/default/broken": (500, b"no\nidea"),
+}
+
+
+class Answering(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        code, body = ANSWERS.get(self.path, (404, b"no such pod"))
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_status_says_all_that_is_there(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["status", "--url", url + "/"]) == 0
+    assert capsys.readouterr().out == (
+        "phase: ACTIVE\nagents:\n  node=h1 cpus=2\npods:\n  RUNNING: 3\noffers: none\nx: -\n"
+    )
+
+
+def test_status_as_json(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["status", "--json", "--url", url]) == 0
+    assert json.loads(capsys.readouterr().out)["phase"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("pod", "said"),
+    [
+        ("default/web", "default/web: PENDING: 0/3 agents: 2 low cpu\n  queued\n  at=1 w=b\n"),
+        ("default/run", "default/run: RUNNING\n  node: h1\n  task_id: u.1.1\n"),
+        ("default/bare", "default/bare: unknown\n"),
+    ],
+)
+def test_explain(url: str, pod: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["explain", "--url", url, pod]) == 0
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("pod", "code", "words"),
+    [
+        ("default/none", 10, "answers 404: no such pod"),
+        ("default/broken", 69, "answers 500: no idea"),
+        ("default/list", 69, "answers no JSON object"),
+        ("default/text", 69, "no scheduler answers"),
+        ("a/b/c", 2, "is no pod"),
+    ],
+)
+def test_refusals(url: str, pod: str, code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["explain", "--url", url, pod]) == code
+    assert words in capsys.readouterr().err
+
+
+def test_only_http_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["status", "--url", "file:///etc"]) == 2
+    assert "is no http(s) URL" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""Settings that contradict each other or the machine are refused in words, and never adjusted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kmsched import config, flags
+from kmsched.config import SchedulerConfig
+from kmsched.errors import ConfigRefused, UsageError
+
+SHA = "0123456789abcdef" * 4
+NEEDED = ("--mesos-master=m1:5050,http://m2:5050/", f"--km-path=/opt/{SHA}/km", "--api-servers=k:6443")
+
+
+def build(*tokens: str) -> SchedulerConfig:
+    return config.build(flags.parse([*NEEDED, *tokens], flags.SCHEDULER))
+
+
+def test_servers_become_urls() -> None:
+    built = build()
+    assert built.mesos_masters == ("http://m1:5050", "http://m2:5050")
+    assert built.api_servers == ("https://k:6443",)
+
+
+def test_defaults() -> None:
+    built = build()
+    assert built.checkpoint
+    assert built.failover_timeout_s == 4 * config.WEEK_S
+    assert (built.executor_cpus_milli, built.executor_mem_mib) == (250, 256)
+    assert (built.default_cpus_milli, built.default_mem_mib) == (250, 64)
+    assert built.address == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["--failover-timeout=6d"], "--failover-timeout=518400s is below one week"),
+        (["--failover-timeout=0"], "--allow-short-failover-timeout"),
+        (["--km-path=/opt/km"], "names no SHA-256"),
+        (["--api-servers="], "neither --kubeconfig nor --api-servers"),
+        (["--mesos-authentication-principal=p"], "give both or none"),
+        (["--mesos-authentication-secret-file=/s"], "give both or none"),
+        (["--launch-timeout=5m"], "--launch-timeout=300s must be shorter than --executor-launch-grace-period=300s"),
+        (["--offer-ttl=3m"], "--offer-ttl=180s must be shorter than --launch-timeout=120s"),
+        (["--executor-idle-timeout=90s"], "must be shorter than --executor-idle-timeout=90s"),
+    ],
+)
+def test_contradictions_are_refused(tokens: list[str], words: str) -> None:
+    with pytest.raises(ConfigRefused, match=re.escape(words)):
+        build(*tokens)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["--mesos-master=zk://z:2181/mesos"], "list the masters"),
+        (["--mesos-master=m1"], "has no port"),
+        (["--mesos-master=m1:x"], "no valid port"),
+        (["--mesos-master=ftp://m1:1"], "is no server"),
+        (["--mesos-master="], "--mesos-master is empty"),
+        (["--mesos-role="], "--mesos-role is empty"),
+        (["--api-servers=https://u@h:1"], "is no server"),
+    ],
+)
+def test_unusable_values_are_usage_errors(tokens: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        build(*tokens)
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        ["--failover-timeout=1h", "--allow-short-failover-timeout"],
+        ["--km-path=http://h/km", "--allow-mutable-km-path"],
+        ["--executor-idle-timeout=0"],
+    ],
+)
+def test_what_is_allowed_on_purpose(tokens: list[str]) -> None:
+    assert build(*tokens).mesos_role == "*"
+
+
+def test_spec_flags_are_normal_forms_of_the_documented_flags_only() -> None:
+    spec = build("--executor-idle-timeout=2h", "--kubelet-v=4", "--port=1").spec_flags
+    assert spec["executor-idle-timeout"] == "7200s"
+    assert spec["api-servers"] == "https://k:6443"
+    assert spec["kubelet-v"] == "4"
+    assert "cluster-dns" not in spec
+    assert all(flags.is_in_spec(name) for name in spec)
+
+
+def test_host_with_all_in_place_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text("x")
+    (tmp_path / "secret").write_text("s3cret\r\n")
+    built = build(
+        f"--kubeconfig={tmp_path}/kubeconfig",
+        f"--state-dir={tmp_path}/state",
+        "--mesos-authentication-principal=p",
+        f"--mesos-authentication-secret-file={tmp_path}/secret",
+    )
+    config.check_host(built)
+    assert (tmp_path / "state").is_dir()
+    assert config.read_secret(built) == "s3cret"
+
+
+def test_no_secret_without_principal() -> None:
+    assert config.read_secret(build()) is None
+
+
+def test_missing_kubeconfig_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match=re.escape("--kubeconfig: cannot read") + ".*No such file"):
+        config.check_host(build(f"--kubeconfig={tmp_path}/none", f"--state-dir={tmp_path}"))
+
+
+def test_empty_secret_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    built = build("--mesos-authentication-principal=p", f"--mesos-authentication-secret-file={tmp_path}/secret")
+    with pytest.raises(ConfigRefused, match="is empty; put the secret there"):
+        config.check_host(built)
+
+
+def test_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(ConfigRefused, match="--state-dir: cannot write to"):
+        config.check_host(build(f"--state-dir={tmp_path}/state"))
