@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from testbed import (
@@ -90,9 +90,11 @@ def must_plan(settings: Settings) -> Plan:
 def up(settings: Settings, agents: int | None, masters: int | None, schedulers: int | None) -> None:
     """Brings the testbed up; a count of None means: as it is, or the default."""
     started = time.monotonic()
-    plan = _decide(settings, plan_of(settings), agents, masters, schedulers)
+    old = plan_of(settings)
+    counts = (agents, masters, schedulers)
+    plan = _first_plan(settings, *counts) if old is None else grow(settings, old, *counts)
     machine = probe.machine()
-    if plan == plan_of(settings) and not missing(settings, plan):
+    if plan == old and not missing(settings, plan):
         print(f"testbed {settings.name!r} is up: {_summary(settings, plan)}", flush=True)
         return
     cache.require_free_disk([(settings.root, STATE_MIB, "the hosts' disks")])
@@ -121,28 +123,34 @@ def _say(started: float, what: str) -> None:
     print(f"{time.monotonic() - started:5.1f} s  {what}", flush=True)
 
 
-def _decide(
-    settings: Settings, old: Plan | None, agents: int | None, masters: int | None, schedulers: int | None
-) -> Plan:
-    """The plan to follow: the old one, grown where more is asked for; or a new one, with what it needs built."""
-    if old is None:
-        counts = (agents or DEFAULT_HOSTS, masters or DEFAULT_MASTERS, schedulers or DEFAULT_SCHEDULERS)
-        for kind, count in zip("hms", counts, strict=True):
-            names(kind, count)
-        return Plan(*counts, settings.net, build(settings))
+def _first_plan(settings: Settings, agents: int | None, masters: int | None, schedulers: int | None) -> Plan:
+    agents = DEFAULT_HOSTS if agents is None else agents
+    masters = DEFAULT_MASTERS if masters is None else masters
+    schedulers = DEFAULT_SCHEDULERS if schedulers is None else schedulers
+    _check(agents, masters, schedulers)
+    return Plan(agents, masters, schedulers, settings.net, build(settings))
+
+
+def grow(settings: Settings, old: Plan, agents: int | None, masters: int | None, schedulers: int | None) -> Plan:
+    """The old plan, with more hosts where more are asked for. There are never fewer than before.
+
+    Raises:
+        UsageError: what is asked for needs a `down` first.
+    """
     if old.net != settings.net:
         raise UsageError(
             f"testbed {settings.name!r} is up on {old.net}, not on KM_TESTBED_NET={settings.net}; down first"
         )
     if masters is not None and masters != old.masters:
         raise UsageError(f"testbed {settings.name!r} has {old.masters} Mesos masters, not {masters}; down first")
-    for asked, have, what in ((agents, old.agents, "agents"), (schedulers, old.schedulers, "scheduler hosts")):
-        if asked is not None and asked < have:
-            print(f"testbed {settings.name!r} keeps its {have} {what} ({asked} asked for; down first to have fewer)")
-    grown = (max(agents or 0, old.agents), old.masters, max(schedulers or 0, old.schedulers))
-    for kind, count in zip("hms", grown, strict=True):
+    plan = replace(old, agents=max(agents or 0, old.agents), schedulers=max(schedulers or 0, old.schedulers))
+    _check(plan.agents, plan.masters, plan.schedulers)
+    return plan
+
+
+def _check(agents: int, masters: int, schedulers: int) -> None:
+    for kind, count in (("h", agents), ("m", masters), ("s", schedulers)):
         names(kind, count)
-    return Plan(*grown, old.net, old.products)
 
 
 def _make_state(settings: Settings, plan: Plan) -> None:

@@ -109,13 +109,13 @@ def members(name: str) -> list[int]:
     return []
 
 
-def inside(settings: Settings, action: Callable[[], Result]) -> Result:
-    """Calls `action` on the lab's network: in a thread of its own, which alone changes namespace.
+def inside(settings: Settings, action: Callable[[], Result], host: str = "") -> Result:
+    """Calls `action` on the lab's network, or on that of a host: in a thread of its own, which alone changes namespace.
 
     Raises:
         LabError: the lab is not up. What `action` raises is raised here.
     """
-    path = NETNS / lab(settings)
+    path = NETNS / (of_host(settings, host) if host else lab(settings))
     outcome: list[Result] = []
     failure: list[BaseException] = []
 
