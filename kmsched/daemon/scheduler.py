@@ -38,10 +38,12 @@ from kmsched.daemon.systemd import Notifier
 from kmsched.daemon.to_kube import ToKube
 from kmsched.daemon.to_mesos import ToMesos
 from kmsched.daemon.web import Views, Web
+from kmsched.errors import ProtocolError
 from kmsched.wire import mesos_calls
 from kmsched.wire.kube import decode_node, decode_pod
 from kmsched.wire.mesos_calls import Call
 from kmsched.wire.offers import task_info
+from kmsched.wire.unreadable import pod_by_identity
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +206,14 @@ class Scheduler:
         return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)
 
     def _decode_pod(self, obj: bytes | Mapping[str, Any]) -> Pod:
-        return decode_pod(obj, self._defaults)
+        try:
+            return decode_pod(obj, self._defaults)
+        except ProtocolError as error:
+            pod = pod_by_identity(obj, str(error))
+            self.metrics.bad_objects.labels("pods").inc()
+            if self._repeats.is_first(str(error)):
+                log.error("%s; the pod is left where it is, and placed nowhere", error)
+            return pod
 
     def _turned(self) -> None:
         if self.core.is_synced:

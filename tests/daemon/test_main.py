@@ -219,6 +219,21 @@ def test_pages_tell_readiness_and_pods(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_pod_that_cannot_be_read_is_known_and_placed_nowhere(tmp_path: Path) -> None:
+    odd = pod_json()
+    odd["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "plenty"
+
+    async def scenario() -> None:
+        process = Process(tmp_path, World(odd))
+        await process.until(is_subscribed)
+        assert process.daemon.scheduler is not None
+        (found,) = process.daemon.scheduler.core.state.pods.values()
+        assert found.pod.key == "default/web"
+        assert "plenty" in found.pod.unsupported
+
+    asyncio.run(scenario())
+
+
 def test_a_core_that_raises_ends_everything_with_an_internal_error(tmp_path: Path) -> None:
     def broken(state: State, event: Event, now: float) -> Sequence[Effect]:
         if isinstance(event, PodsListed):
