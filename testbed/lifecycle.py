@@ -143,9 +143,11 @@ def grow(settings: Settings, old: Plan, agents: int | None, masters: int | None,
         )
     if masters is not None and masters != old.masters:
         raise UsageError(f"testbed {settings.name!r} has {old.masters} Mesos masters, not {masters}; down first")
-    plan = replace(old, agents=max(agents or 0, old.agents), schedulers=max(schedulers or 0, old.schedulers))
-    _check(plan.agents, plan.masters, plan.schedulers)
-    return plan
+    agents, schedulers = (
+        have if asked is None else asked for asked, have in ((agents, old.agents), (schedulers, old.schedulers))
+    )
+    _check(agents, old.masters, schedulers)
+    return replace(old, agents=max(agents, old.agents), schedulers=max(schedulers, old.schedulers))
 
 
 def _check(agents: int, masters: int, schedulers: int) -> None:

@@ -30,6 +30,7 @@ def test_masters_and_network_stay_as_they_are() -> None:
         grow(from_environment({"KM_TESTBED_NET": "10.99.0"}), OLD, None, None, None)
 
 
-def test_more_than_the_address_plan_holds_is_refused() -> None:
-    with pytest.raises(UsageError, match="101 hosts"):
-        grow(SETTINGS, OLD, 101, None, None)
+def test_what_the_address_plan_does_not_hold_is_refused() -> None:
+    for count in (0, 101):
+        with pytest.raises(UsageError, match=f"{count} hosts"):
+            grow(SETTINGS, OLD, count, None, None)

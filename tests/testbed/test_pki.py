@@ -50,6 +50,6 @@ def test_the_same_user_keeps_the_certificate_and_other_groups_make_another(kube:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "a\nb", "a b", "x" * 64, "/CN=admin"])
-def test_names_that_could_change_the_subject_are_refused(kube: Path, name: str) -> None:
+def test_names_that_could_change_the_subject_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a user or group"):
-        pki.user(kube, SERVER, name, [])
+        pki.user(tmp_path, SERVER, name, [])
