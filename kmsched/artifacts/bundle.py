@@ -65,14 +65,13 @@ TARGETS = tuple(Target(python, machine) for python in bootstrap.PYTHONS for mach
 
 def unconditional(requirements: str) -> str:
     """The locked requirements without their markers: pip would judge those by the Python that builds."""
-    return re.sub(r"(?m)^([A-Za-z0-9][^;#\n]*?)\s*;[^\\\n]*", r"\1", requirements)
+    return re.sub(r"(?m)^([A-Za-z0-9][^;#\n]*?)\s*;[^\\\n]*?(?=( ?\\)?$)", r"\1", requirements)
 
 
 def wheels(requirements: Path, cache: Path) -> list[Path]:
     """All wheels of all targets, fetched once with their hashes checked, and kept in `cache`."""
     text = unconditional(requirements.read_text(encoding="utf-8"))
-    key = hashlib.sha256(repr((text, TARGETS, MANYLINUX)).encode()).hexdigest()[:16]
-    folder = cache / f"wheels-{key}"
+    folder = cache / cache_name(text)
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".wheels-", dir=cache) as beside:
@@ -84,6 +83,11 @@ def wheels(requirements: Path, cache: Path) -> list[Path]:
                 _download(locked, target, into)
             into.replace(folder)
     return sorted(folder.glob("*.whl"))
+
+
+def cache_name(requirements: str) -> str:
+    key = hashlib.sha256(repr((requirements, TARGETS, MANYLINUX)).encode()).hexdigest()[:16]
+    return f"wheels-{key}"
 
 
 def _download(requirements: Path, target: Target, into: Path) -> None:
