@@ -1,10 +1,10 @@
 # Boots one host and boots it again when it reboots itself; ends when the host is off.
-# Environment: CGROUPS (mount point of cgroup v2 here), CGROUP (of this host, below it), DISK, UPPER, WORK, ROOT, NETNS,
-# MACHINE, HOST, BINDS (nspawn options).  Runs in a mount namespace of its own, so all its mounts end with it.
+# Environment: CGROUP (of this host, below the root), DISK, UPPER, WORK, ROOT, NETNS, MACHINE, HOST, BINDS (nspawn options).  Runs in a mount namespace of its own, so all its mounts end with it.
 set -eu
 mount -t overlay overlay -o "lowerdir=$DISK,upperdir=$UPPER,workdir=$WORK" "$ROOT"
-# the hosts see plain cgroup v2, whatever mixture of versions this machine has
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# the hosts see plain cgroup v2, whatever mixture of versions this machine has; where it is plain already, another mount
+# would change the options of the machine's own
+[ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 cgroup2 /sys/fs/cgroup
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network  # own network settings, nothing else of the kernel
 while :; do
   code=0
