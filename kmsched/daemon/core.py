@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from kmsched.core.effects import Effect
 from kmsched.core.events import Event
+from kmsched.core.intake import is_ours, names_task
 from kmsched.core.model import Settings
 from kmsched.core.state import Link, State
 from kmsched.core.taskid import parse_task_id
@@ -37,11 +38,11 @@ class Core:
         return self.state.link is Link.ACTIVE
 
     def bound_pods(self) -> list[str]:
-        """Keys of pods that a scheduler of ours bound and that have not ended."""
+        """Keys of pods that an earlier process of this scheduler bound and that have not ended."""
         return [
             record.pod.key
             for record in self.state.pods.values()
-            if record.pod.is_bound and not record.pod.phase.is_terminal and parse_task_id(record.pod.task_id)
+            if is_ours(self.state, record.pod) and names_task(record.pod) and not record.pod.phase.is_terminal
         ]
 
     def highest_term(self) -> int:

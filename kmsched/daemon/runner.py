@@ -53,6 +53,7 @@ class Runner:
         self._on_turn = on_turn
         self._has_news = False
         self._is_tick_waiting = False
+        self._gathering: asyncio.Task[None] | None = None
         self._last_tick = clock.monotonic()
         self.turned_at = clock.monotonic()
 
@@ -64,6 +65,8 @@ class Runner:
                 await self.turn()
         finally:
             ticking.cancel()
+            if self._gathering is not None:
+                self._gathering.cancel()
 
     async def turn(self) -> None:
         """Wait for events, step them, execute what follows."""
@@ -88,8 +91,13 @@ class Runner:
 
     async def _tick_forever(self) -> None:
         while True:
-            await self._clock.sleep(GATHER_S)
+            await self._clock.sleep(TICK_S)
             self.tick_if_due()
+
+    async def _tick_soon(self) -> None:
+        await self._clock.sleep(GATHER_S)
+        self._gathering = None
+        self.tick_if_due()
 
     def _take(self, event: Event) -> None:
         kind = type(event).__name__
@@ -107,6 +115,9 @@ class Runner:
             self._is_tick_waiting = False
         else:
             self._has_news = True
+            # an idle scheduler wakes up for its deadlines only
+            if self._gathering is None:
+                self._gathering = asyncio.create_task(self._tick_soon())
         for effect in following:
             self._decisions.record(effect)
             self._metrics.decided(effect)

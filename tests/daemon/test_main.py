@@ -191,6 +191,14 @@ def test_bound_pods_without_a_framework_id_end_the_process_before_any_subscribe(
     assert "SUBSCRIBE" not in world.order
 
 
+def test_pods_of_another_scheduler_need_no_framework_id_of_ours(tmp_path: Path) -> None:
+    pod = pod_json(node="node-1", task_id="uid-web.1.1")
+    pod["spec"]["schedulerName"] = "another"
+    world = World(pod)
+    asyncio.run(Process(tmp_path, world).until(is_subscribed))
+    assert "SUBSCRIBE" in world.order
+
+
 def test_pages_tell_readiness_and_pods(tmp_path: Path) -> None:
     async def scenario() -> None:
         process = Process(tmp_path, World(pod_json()))

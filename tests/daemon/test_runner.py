@@ -99,23 +99,35 @@ def test_a_turn_takes_a_bounded_batch() -> None:
     asyncio.run(scenario())
 
 
-def test_run_ticks_by_itself() -> None:
-    async def scenario() -> None:
+def run_until_ticked(*news: Event) -> Scene:
+    """The scene after the first tick that `run` makes."""
+
+    async def scenario() -> Scene:
         ticked = asyncio.Event()
 
         def step(event: Event, now: float) -> Sequence[Effect]:
-            assert event == Ticked()
-            ticked.set()
+            if event == Ticked():
+                ticked.set()
             return []
 
         scene = Scene(step)
+        for event in news:
+            await scene.inbox.put(event)
         running = asyncio.create_task(scene.runner.run())
         await ticked.wait()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        assert set(scene.clock.slept) == {GATHER_S}
+        return scene
 
-    asyncio.run(scenario())
+    return asyncio.run(scenario())
+
+
+def test_an_idle_runner_ticks_from_time_to_time() -> None:
+    assert run_until_ticked().clock.slept == [TICK_S]
+
+
+def test_news_is_gathered_for_a_moment_only() -> None:
+    assert run_until_ticked(NodeDeleted("a"), NodeDeleted("b")).clock.slept.count(GATHER_S) == 1
 
 
 def test_a_core_that_raises_ends_the_process_with_the_event_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
