@@ -1,5 +1,6 @@
 # Boots one host and boots it again when it reboots itself; ends when the host is off.
-# Environment: CGROUP (of this host, below the root), DISK, UPPER, WORK, ROOT, NETNS, MACHINE, HOST, BINDS (nspawn options).  Runs in a mount namespace of its own, so all its mounts end with it.
+# Environment: CGROUP (of this host, below the root), DISK, UPPER, WORK, ROOT, NETNS, MACHINE, HOST, BINDS (nspawn
+# options). Runs in a mount namespace of its own, so all its mounts end with it.
 set -eu
 mount -t overlay overlay -o "lowerdir=$DISK,upperdir=$UPPER,workdir=$WORK" "$ROOT"
 # the hosts see plain cgroup v2, whatever mixture of versions this machine has; where it is plain already, another mount
