@@ -112,6 +112,8 @@ def _on_subscribed(state: State, event: ev.Subscribed, now: float) -> list[do.Ef
     if state.is_started:
         return []
     state.is_started = True
+    if state.refused:
+        return []
     left = event.agent.minus(event.executor)
     if left.cpus <= 0 or left.mem <= 0:
         _refuse(state, _nothing_left(event.agent, event.executor), now)

@@ -97,9 +97,8 @@ class Kubelet:
             if not await self._one_life():
                 return
 
-    async def restart(self, reason: str) -> None:
+    async def restart(self) -> None:
         """End it, without a pause before the next start."""
-        log.warning("kubelet is started again: %s", reason)
         self._skip_pause = True
         await self._end()
 

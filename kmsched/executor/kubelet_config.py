@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX
 from kmsched.core.resources import Resources
 from kmsched.errors import ConfigRefused
 
@@ -94,6 +95,21 @@ def render_config(setup: KubeletSetup) -> dict[str, Any]:
         **({"clusterDNS": list(setup.cluster_dns)} if setup.cluster_dns else {}),
         **({"clusterDomain": setup.cluster_domain} if setup.cluster_domain else {}),
     }
+
+
+def settle_labels(
+    wanted: Mapping[str, str], existing: Mapping[str, str], has_pods: bool
+) -> tuple[dict[str, str], dict[str, str | None]]:
+    """The Node's attribute labels from now on, and the merge patch that makes an existing Node have them.
+
+    kubelet labels a Node only when it makes it.  While pods are bound nothing is taken away or changed: a kubelet
+    that starts again fails running pods whose selectors no longer match.
+    """
+    ours = {key: value for key, value in existing.items() if key.startswith(ATTRIBUTE_LABEL_PREFIX)}
+    labels = {**wanted, **ours} if has_pods else dict(wanted)
+    patch: dict[str, str | None] = {key: value for key, value in labels.items() if existing.get(key) != value}
+    patch.update({key: None for key in ours if key not in labels})
+    return labels, patch
 
 
 def command(

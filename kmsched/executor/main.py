@@ -149,9 +149,9 @@ class _Executor:
                 self._link.post(effect)
             case do.StartKubelet():
                 self._start(self._start_kubelet(effect), "kubelet's start")
-            case do.RestartKubelet(reason):
+            case do.RestartKubelet():
                 if self._kubelet is not None:
-                    self._start(self._kubelet.restart(reason), "kubelet's restart")
+                    self._start(self._kubelet.restart(), "kubelet's restart")
             case do.StopKubelet():
                 if self._kubelet is not None:
                     await self._kubelet.stop()

@@ -18,18 +18,18 @@ from random import Random
 import msgspec
 
 from kmsched.clients.http import Transport
-from kmsched.clients.kube import KubeAccess, KubeClient
+from kmsched.clients.kube import MERGE_PATCH, KubeAccess, KubeClient
 from kmsched.clients.kube_pods import delete_pod
 from kmsched.clients.reflector import Changed, Interrupted, Listed, Reflector, Undecodable
 from kmsched.clock import Clock
 from kmsched.core.nodelabels import attribute_labels
 from kmsched.core.resources import ZERO, Resources
-from kmsched.errors import ConfigRefused, KmError, ProtocolError
+from kmsched.errors import ConfigRefused, KmError, NotFound, ProtocolError
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
 from kmsched.executor.environment import MesosEnvironment
 from kmsched.executor.kubelet import Command, Kubelet, healthz
-from kmsched.executor.kubelet_config import KubeletSetup, check_fits, command, render_config
+from kmsched.executor.kubelet_config import KubeletSetup, check_fits, command, render_config, settle_labels
 from kmsched.executor.lock import take_lock
 from kmsched.executor.machine import (
     find_kubelet,
@@ -79,7 +79,10 @@ async def prepare_kubelet(around: Surroundings, start: do.StartKubelet) -> Kubel
 
 async def _under_lock(around: Surroundings, start: do.StartKubelet, program: Path, lock_fd: int) -> Kubelet:
     settings, sandbox = around.settings, around.mesos.sandbox
-    allocatable = await _allocatable(around, start)
+    node_name = start.hostname.lower()
+    bound = await _bound_requests(around, node_name)
+    labels = await _settled_labels(around, start, has_pods=bound != ZERO)
+    allocatable = _allocatable(around, start, bound)
     machine = read_machine()
     check_fits(allocatable, machine, start.allocatable)
     remember_allocatable(settings.kubelet_root_dir, allocatable)
@@ -96,16 +99,12 @@ async def _under_lock(around: Surroundings, start: do.StartKubelet, program: Pat
     config_file = sandbox / "kubelet-config.json"
     _write(setup.client_ca_file, _authority(around.access))
     _write(config_file, json.dumps(render_config(setup), indent=2))
-    attributes = dict(start.attributes)
-    labels = attribute_labels(attributes)
-    if len(labels) != len(attributes):
-        log.warning("attributes that are no valid labels were left out: %d labels of %s", len(labels), attributes)
     argv = command(
         program,
         config_file=config_file,
         kubeconfig=settings.kubelet_kubeconfig,
         root_dir=settings.kubelet_root_dir,
-        node_name=start.hostname.lower(),
+        node_name=node_name,
         node_ip=around.mesos.agent_ip,
         labels=labels,
         extra_args=settings.kubelet_extra_args,
@@ -120,13 +119,35 @@ async def _under_lock(around: Surroundings, start: do.StartKubelet, program: Pat
     )
 
 
-async def _allocatable(around: Surroundings, start: do.StartKubelet) -> Resources:
+def _allocatable(around: Surroundings, start: do.StartKubelet, bound: Resources | None) -> Resources:
     """What the agent has for pods, but never less than bound pods request: kubelet would fail those."""
-    bound = await _bound_requests(around, start.hostname.lower())
     if bound is None:
         bound = remembered_allocatable(around.settings.kubelet_root_dir) or ZERO
         log.warning("the API server does not tell this node's pods; allocatable is not below that of last time")
     return start.allocatable.at_least(Resources(cpus=bound.cpus, mem=bound.mem))
+
+
+async def _settled_labels(around: Surroundings, start: do.StartKubelet, has_pods: bool) -> dict[str, str]:
+    """The agent's attributes as labels, on a Node that exists already, too."""
+    attributes = dict(start.attributes)
+    wanted = attribute_labels(attributes)
+    if len(wanted) != len(attributes):
+        log.warning("attributes that are no valid labels are left out: %d labels of %s", len(wanted), attributes)
+    path = f"/api/v1/nodes/{start.hostname.lower()}"
+    try:
+        node = await around.kube.get(path)
+        labels, patch = settle_labels(wanted, node.get("metadata", {}).get("labels") or {}, has_pods)
+        if patch:
+            log.info("labels of the Node change: %s", patch)
+            await around.kube.patch(path, {"metadata": {"labels": patch}}, MERGE_PATCH)
+    except NotFound:
+        return wanted
+    except ConfigRefused:
+        raise
+    except KmError as error:
+        log.warning("the labels of the Node stay as they are: %s", error)
+        return wanted
+    return labels
 
 
 async def _bound_requests(around: Surroundings, node_name: str) -> Resources | None:

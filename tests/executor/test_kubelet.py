@@ -149,7 +149,7 @@ def test_a_restart_has_no_pause_and_is_no_failure(tmp_path: Path) -> None:
         life = asyncio.create_task(watched.kubelet.run())
         for round_ in range(1, MAX_FAILED_STARTS + 2):
             await until(partial(watched.has_started, round_))
-            await watched.kubelet.restart("the Node has vanished")
+            await watched.kubelet.restart()
         await until(lambda: watched.starts() == MAX_FAILED_STARTS + 2)
         assert not watched.has_told(ev.KubeletRefused)
         await watched.kubelet.stop()

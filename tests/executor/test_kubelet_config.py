@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from kmsched.core.resources import Resources
 from kmsched.errors import ConfigRefused
-from kmsched.executor.kubelet_config import MIB, KubeletSetup, Machine, check_fits, command, render_config
+from kmsched.executor.kubelet_config import (
+    MIB,
+    KubeletSetup,
+    Machine,
+    check_fits,
+    command,
+    render_config,
+    settle_labels,
+)
 
 MACHINE = Machine(cpu_cores=4, memory_bytes=8192 * MIB, has_controllers=True)
 
@@ -88,3 +96,16 @@ def test_the_command_line() -> None:
         "--node-labels=k8s.mesosphere.io/attribute-a=1,k8s.mesosphere.io/attribute-rack=b",
         "--v=2",
     ]
+
+
+A, B, C = (f"k8s.mesosphere.io/attribute-{name}" for name in "abc")
+
+
+def test_labels_of_a_node_without_pods_become_those_of_the_agent() -> None:
+    existing = {A: "1", B: "2", "other": "x"}
+    assert settle_labels({A: "1", C: "3"}, existing, has_pods=False) == ({A: "1", C: "3"}, {C: "3", B: None})
+
+
+def test_labels_that_bound_pods_may_need_stay_and_new_ones_come() -> None:
+    existing = {A: "1", B: "2"}
+    assert settle_labels({A: "9", C: "3"}, existing, has_pods=True) == ({A: "1", B: "2", C: "3"}, {C: "3"})

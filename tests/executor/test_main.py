@@ -229,6 +229,19 @@ def test_allocatable_is_never_below_what_bound_pods_request(run: Run) -> None:
     assert play(run, story) == EXIT_OK
 
 
+def test_a_node_that_exists_gets_the_agents_labels(run: Run) -> None:
+    world = run.world
+    world.set_node(labels={"k8s.mesosphere.io/attribute-gone": "1", "other": "x"})
+
+    async def story() -> None:
+        await until(run.starts)
+        labels = {"k8s.mesosphere.io/attribute-rack": "b", "k8s.mesosphere.io/attribute-gone": None}
+        assert world.patches == [{"metadata": {"labels": labels}}]
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
 @pytest.mark.parametrize(
     ("breakage", "words"),
     [

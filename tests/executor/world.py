@@ -75,6 +75,7 @@ class World:
         self.pods: dict[str, Json] = {}
         self.node: Json | None = None
         self.deletions: list[Json] = []
+        self.patches: list[Json] = []
         self.watches: dict[str, list[QueueStream]] = {"pods": [], "nodes": []}
         self.version = 1
 
@@ -122,10 +123,10 @@ class World:
     def remove_pod(self, name: str) -> None:
         self._changed("pods", "DELETED", self.pods.pop(name))
 
-    def set_node(self, is_ready: bool = True) -> None:
+    def set_node(self, is_ready: bool = True, labels: Json | None = None) -> None:
         self.version += 1
         conditions = [{"type": "Ready", "status": "True" if is_ready else "False"}]
-        meta = {"name": "h1", "resourceVersion": str(self.version)}
+        meta = {"name": "h1", "resourceVersion": str(self.version), "labels": labels or {}}
         self.node = {"metadata": meta, "status": {"conditions": conditions}}
         self._changed("nodes", "MODIFIED", self.node)
 
@@ -161,6 +162,10 @@ class World:
         if request.method == "DELETE":
             self.deletions.append({"path": url.path, **json.loads(request.body or b"{}")})
             return Response(200, {}, b"{}")
+        if url.path == "/api/v1/nodes/h1":
+            if request.method == "PATCH":
+                self.patches.append(json.loads(request.body or b"{}"))
+            return Response(200, {}, json.dumps(self.node).encode()) if self.node else Response(404, {}, b"{}")
         listed = {"metadata": {"resourceVersion": "1"}, "items": self._objects(url.path.rpartition("/")[2])}
         return Response(200, {}, json.dumps(listed).encode())
 
