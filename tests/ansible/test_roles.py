@@ -1,0 +1,96 @@
+"""What every role promises: documented variables, a table of contents, own modules only, gates that gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kmsched import errors
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+#: what a task may have beside its module
+KEYWORDS = frozenset(
+    {"name", "when", "loop", "loop_control", "vars", "register", "notify", "changed_when", "diff"}
+    | {"delegate_to", "become", "run_once", "until", "retries", "delay"}
+)
+
+each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def tasks(role: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in [*sorted((role / "tasks").glob("*.yml")), *sorted((role / "handlers").glob("*.yml"))]:
+        for task in load(file):
+            yield file.name, task
+
+
+@each_role
+def test_argument_specs_equal_defaults(role: Path) -> None:
+    options = load(role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == load(role / "defaults/main.yml")
+    assert all(option["description"] and option["type"] for option in options.values())
+
+
+@each_role
+def test_variables_start_with_the_roles_name(role: Path) -> None:
+    made = [*load(role / "defaults/main.yml")]
+    for _, task in tasks(role):
+        made += [task["register"]] if "register" in task else []
+        made += task.get("ansible.builtin.set_fact", {})
+    assert [name for name in made if not name.startswith(f"{role.name}_")] == []
+
+
+@each_role
+def test_main_is_a_table_of_contents(role: Path) -> None:
+    imported = [task["ansible.builtin.import_tasks"] for task in load(role / "tasks/main.yml")]
+    assert sorted([*imported, "main.yml"]) == sorted(file.name for file in (role / "tasks").iterdir())
+
+
+@each_role
+def test_only_builtin_modules_and_no_blind_eye(role: Path) -> None:
+    for file, task in tasks(role):
+        words = set(task) - KEYWORDS
+        assert len(words) == 1, f"{file}: {task['name']}: {sorted(words)}"
+        [module] = words
+        assert module.startswith("ansible.builtin."), f"{file}: {task['name']}: {module}"
+        assert module != "ansible.builtin.pause"
+
+
+@each_role
+def test_every_handler_is_notified_and_every_notice_heard(role: Path) -> None:
+    notified = {task["notify"] for _, task in tasks(role) if "notify" in task}
+    assert notified == {task["name"] for task in load(role / "handlers/main.yml")}
+
+
+@each_role
+def test_secrets_are_for_their_reader_alone_and_never_shown(role: Path) -> None:
+    copied = [task for _, task in tasks(role) if "kubeconfig" in str(task.get("ansible.builtin.copy", ""))]
+    assert copied
+    assert [(task["ansible.builtin.copy"]["mode"], task["diff"]) for task in copied] == [("0600", False)] * len(copied)
+
+
+def test_systemd_leaves_a_scheduler_down_when_a_person_must_act() -> None:
+    """The codes of the error tree that say "do not start again"; 14 and 20 never come from a running scheduler."""
+    fatal = {error.exit_code for error in errors.Fatal.__subclasses__() if error.__module__ == errors.__name__}
+    codes = sorted(code for code in fatal if not errors.EXIT_CODES[code][1])
+    assert load(ROOT / "roles/km_scheduler/defaults/main.yml")["km_scheduler_no_restart_exit_codes"] == codes
+
+
+def test_the_deploy_gate_is_a_url() -> None:
+    [gate] = load(ROOT / "roles/km_scheduler/tasks/ready.yml")
+    assert gate["ansible.builtin.uri"]["url"].endswith("/readyz")
+    assert re.search(r"status == 200", gate["until"])
+
+
+def test_root_playbook_imports_the_one_in_playbooks() -> None:
+    [play] = load(ROOT / "deploy.yml")
+    assert (ROOT / play["ansible.builtin.import_playbook"]).is_file()
