@@ -10,7 +10,7 @@ export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help check km clean
+.PHONY: help demo check style types contracts unit roles km clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,12 +20,27 @@ $(STAMP): requirements/check.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/check.txt
 	@touch $@
 
+# python3 of the machine: the demo makes .venv itself
+demo: ## from nothing to pods running on Mesos: builds, starts and deploys what is missing; as root
+	$(PYTHON) -m demo
+
 check: $(STAMP) ## format, lint, types, import contracts, unit tests, Ansible's lint: below 90 s
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target roles types style contracts unit
+
+style:
 	ruff format --check .
 	ruff check .
+
+types:
 	mypy
+
+contracts:
 	lint-imports
+
+unit:
 	python -m pytest -q $(UNIT_TESTS)
+
+roles:
 	ansible-lint --offline
 
 km: bin/km ## build bin/km, one reproducible executable
