@@ -6,15 +6,15 @@ and `core.rank`'s; here is only who gets what, and what people are told about th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from kmsched.core.effects import AcceptOffers, Launch, ReportPod
-from kmsched.core.fit import Place, Veto, explain, veto
+from kmsched.core.fit import Place, explain, veto
+from kmsched.core.judge import Judge, Plan
 from kmsched.core.model import HostPort
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
 from kmsched.core.pods import apply, give_task
-from kmsched.core.rank import score
 from kmsched.core.resources import ZERO
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import Trigger
@@ -23,22 +23,14 @@ from kmsched.core.tasks import Trigger
 REPORT_AFTER_S = 2.0
 
 
-@dataclass(slots=True)
-class Plan:
-    """One agent in this cycle: what is left of it, and what is launched there."""
-
-    place: Place
-    launches: list[Launch] = field(default_factory=list)
-
-
 def run_cycle(state: State, now: float) -> None:
     state.wants_cycle = False
     plans = {a.agent_id: Plan(place_of(state, a)) for a in state.offers.usable(now)}
-    if plans:
-        for uid in sorted(state.orphans):
-            _adopt(state, state.pods[uid], plans, now)
+    judge = Judge(state, plans)
+    for uid in sorted(state.orphans):
+        _adopt(state, state.pods[uid], judge, now)
     for pod in state.queue.active():
-        _place(state, state.pods[pod.uid], plans, now)
+        _place(state, state.pods[pod.uid], judge, now)
     for agent_id, plan in plans.items():
         if plan.launches:
             _accept(state, agent_id, plan)
@@ -88,39 +80,28 @@ def place_of(state: State, agent: AgentOffers) -> Place:
     )
 
 
-def _adopt(state: State, record: PodRecord, plans: dict[str, Plan], now: float) -> None:
-    plan = plans.get(state.offers.by_node.get(record.pod.node_name, ""))
+def _adopt(state: State, record: PodRecord, judge: Judge, now: float) -> None:
+    plan = judge.plans.get(state.offers.by_node.get(record.pod.node_name, ""))
     if plan is None:
         return
     objection = veto(record.pod, plan.place, state.settings)
     if objection is None:
-        _take(state, record, plan, "adopt", now)
+        _take(state, record, plan, judge, "adopt", now)
     else:
         record.vetoes = {plan.place.agent_id: objection}
 
 
-def _place(state: State, record: PodRecord, plans: dict[str, Plan], now: float) -> None:
-    pod, settings = record.pod, state.settings
-    best: Plan | None = None
-    best_score: tuple[int, bool, str] | None = None
-    vetoes: dict[str, Veto] = {}
-    for agent_id, plan in plans.items():
-        objection = veto(pod, plan.place, settings) or state.refusals.veto(pod, plan.place.node_name)
-        if objection is not None:
-            vetoes[agent_id] = objection
-            continue
-        points = score(pod, plan.place, state.usage.get(plan.place.node_name, ZERO))
-        if best_score is None or points > best_score:
-            best, best_score = plan, points
+def _place(state: State, record: PodRecord, judge: Judge, now: float) -> None:
+    best, vetoes = judge.best(record.pod)
     if best is not None:
-        _take(state, record, best, "bind", now)
+        _take(state, record, best, judge, "bind", now)
         return
-    record.vetoes = {a: v for a, v in record.vetoes.items() if a in state.offers.agents} | vetoes
-    state.queue.park(pod.uid)
+    record.vetoes = {a: v for a, v in record.vetoes.items() if a in state.offers.agents} | dict(vetoes)
+    state.queue.park(record.pod.uid)
     _report(state, record, now)
 
 
-def _take(state: State, record: PodRecord, plan: Plan, mode: str, now: float) -> None:
+def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, now: float) -> None:
     pod, place = record.pod, plan.place
     task_id = state.new_task_id(pod.uid)
     give_task(state, record, task_id, place.agent_id, place.node_name)
@@ -134,15 +115,13 @@ def _take(state: State, record: PodRecord, plan: Plan, mode: str, now: float) ->
         extended = dict(place.extended)
         for kind, amount in pod.extended:
             extended[kind] = extended.get(kind, 0) - amount
-        plan.place = replace(
+        place = replace(
             place,
-            offered=offered,
             room=place.room.minus(pod.requests),
             extended=extended,
             used_ports=place.used_ports | pod.host_ports,
         )
-    else:
-        plan.place = replace(place, offered=offered)
+    judge.changed(plan, replace(place, offered=offered))
 
 
 def _accept(state: State, agent_id: str, plan: Plan) -> None:

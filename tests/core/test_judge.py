@@ -1,0 +1,72 @@
+"""Equal pods are judged once; what was taken is judged again; the answers are those of judging every pod anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kmsched.core.fit import Place, veto
+from kmsched.core.judge import Judge, Plan, kind_of
+from kmsched.core.model import Phase, Pod, Settings
+from kmsched.core.rank import score
+from kmsched.core.resources import ZERO, Resources
+from kmsched.core.state import State
+
+SETTINGS = Settings(executor_id="km-1")
+
+
+def pod(uid: str, cpus: int, mem: int) -> Pod:
+    return Pod(
+        key=f"default/{uid}",
+        uid=uid,
+        resource_version="1",
+        scheduler_name="default-scheduler",
+        node_name="",
+        phase=Phase.PENDING,
+        is_terminating=False,
+        is_static=False,
+        is_gated=False,
+        priority=0,
+        created_s=0.0,
+        requests=Resources(cpus=cpus, mem=mem, pods=1),
+    )
+
+
+def plan(name: str, cpus: int, mem: int) -> Plan:
+    free = Resources(cpus=cpus, mem=mem, pods=110)
+    return Plan(Place(agent_id=name, hostname=name, node_name=name, offered=free, room=free))
+
+
+def taken(place: Place, wanted: Resources) -> Place:
+    return replace(place, offered=place.offered.minus(wanted), room=place.room.minus(wanted))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=6),
+    st.lists(st.sampled_from([(50, 10), (100, 100), (10, 150), (300, 300)]), max_size=20),
+)
+def test_the_judge_answers_as_judging_every_pod_anew(
+    agents: list[tuple[int, int]], pods: list[tuple[int, int]]
+) -> None:
+    plans = {f"a{i}": plan(f"a{i}", *size) for i, size in enumerate(agents)}
+    judge = Judge(State(SETTINGS, term=1), plans)
+    for number, size in enumerate(pods):
+        wanted = pod(f"p{number}", *size)
+        fits = {a: p for a, p in plans.items() if veto(wanted, p.place, SETTINGS) is None}
+        best, vetoes = judge.best(wanted)
+        if best is None:
+            assert not fits
+            assert dict(vetoes) == {a: veto(wanted, p.place, SETTINGS) for a, p in plans.items()}
+        else:
+            assert best.place.agent_id == max(fits, key=lambda a: score(wanted, fits[a].place, ZERO))
+            judge.changed(best, taken(best.place, wanted.requests))
+
+
+def test_pods_of_another_owner_or_size_are_of_another_kind() -> None:
+    one = pod("p1", 100, 10)
+    assert kind_of(one) == kind_of(replace(one, uid="p2", key="default/p2", priority=7, created_s=9.0))
+    assert kind_of(one) != kind_of(replace(one, owner_uid="somebody"))
+    assert kind_of(one) != kind_of(replace(one, requests=Resources(cpus=101, mem=10, pods=1)))
+    assert kind_of(one) != kind_of(replace(one, node_selector={"disk": "ssd"}))
