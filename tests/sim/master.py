@@ -1,0 +1,316 @@
+"""The Mesos master: who holds what, offers, calls in order on one subscription, reconciliation, failover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kmsched.core import effects as do
+from kmsched.core import events as ev
+from kmsched.core.events import TaskState
+from kmsched.core.model import Offer
+from kmsched.core.resources import ZERO, Resources
+from kmsched.core.updates import TERMINAL
+from tests.sim.agent import Agent, Status
+from tests.sim.loop import Channel, Loop
+
+ALLOCATE_S = 0.5
+UNREACHABLE_S = 10.0
+NET_S = 0.05
+
+
+@dataclass(slots=True)
+class Held:
+    """A task as the master knows it."""
+
+    state: TaskState
+    resources: Resources
+
+
+@dataclass(slots=True)
+class Registration:
+    """An agent of which the master knows; `channel` None while it is away."""
+
+    agent: Agent
+    channel: Channel | None
+    tasks: dict[str, Held] = field(default_factory=dict)
+    executors: set[str] = field(default_factory=set)
+    refused_until: float = 0.0
+    is_unreachable: bool = False
+
+    @property
+    def held(self) -> Resources:
+        amount = self.agent.executor_resources if self.executors else ZERO
+        for task in self.tasks.values():
+            if task.state not in TERMINAL:
+                amount = amount.plus(task.resources)
+        return amount
+
+
+class Connection:
+    """One subscription of a scheduler; `tell` takes events, in order."""
+
+    def __init__(self, loop: Loop, tell: Callable[[ev.Event], None], lost: Callable[[], None]) -> None:
+        self.up, self.down = Channel(loop, NET_S), Channel(loop, NET_S)
+        self.tell, self.lost = tell, lost
+
+    def event(self, event: ev.Event) -> None:
+        self.down.send(lambda: self.tell(event))
+
+
+class Master:
+    def __init__(self, loop: Loop, executor_id: str, agents: list[Agent]) -> None:
+        self.loop, self.executor_id, self.agents = loop, executor_id, agents
+        self.is_up = True
+        self.connection: Connection | None = None
+        self.known: dict[str, Registration] = {}
+        self.offers: dict[str, tuple[str, Resources]] = {}
+        self.is_suppressed = False
+        self._offer_count = 0
+        loop.every(ALLOCATE_S, self._allocate)
+        for agent in agents:
+            agent.on_status, agent.on_executor_ended = self._status, self._executor_ended
+            self.register(agent)
+
+    # --- agents
+
+    def register(self, agent: Agent) -> None:
+        if not (self.is_up and agent.is_up):
+            return
+        before = self.known.get(agent.agent_id)
+        agent.to_master = Channel(self.loop, NET_S)
+        found = Registration(agent, Channel(self.loop, NET_S))
+        self.known[agent.agent_id] = found
+        if agent.executor is not None:
+            found.executors.add(self.executor_id)
+        for task_id, task in agent.tasks.items():
+            found.tasks[task_id] = Held(task.state, task.launch.resources._replace(pods=0))
+            if before is not None and before.is_unreachable and task.state not in TERMINAL:
+                self._tell_status(
+                    agent.agent_id, Status(task_id, task.state, "SOURCE_MASTER", "REASON_SLAVE_REREGISTERED")
+                )
+        for task_id, held in (before.tasks if before is not None else {}).items():
+            if task_id not in found.tasks and held.state not in TERMINAL:
+                dropped = Status(task_id, TaskState.DROPPED, "SOURCE_MASTER", "REASON_RECONCILIATION")
+                self._tell_status(agent.agent_id, dropped)
+        agent._retry()
+
+    def agent_lost(self, agent: Agent) -> None:
+        found = self.known.get(agent.agent_id)
+        if found is None or found.channel is None:
+            return
+        found.channel.close()
+        found.channel = None
+        self._rescind([oid for oid, (agent_id, _) in self.offers.items() if agent_id == agent.agent_id])
+        self.loop.at(UNREACHABLE_S, lambda: self._mark_unreachable(found))
+
+    def _mark_unreachable(self, found: Registration) -> None:
+        agent_id = found.agent.agent_id
+        if found.channel is not None or self.known.get(agent_id) is not found:
+            return
+        found.is_unreachable = True
+        for task_id, held in found.tasks.items():
+            if held.state not in TERMINAL:
+                self._tell_status(
+                    agent_id, Status(task_id, TaskState.UNREACHABLE, "SOURCE_MASTER", "REASON_SLAVE_REMOVED")
+                )
+
+    def _status(self, agent: Agent, status: Status) -> None:
+        found = self.known.get(agent.agent_id)
+        if found is None:
+            return
+        held = found.tasks.get(status.task_id)
+        if held is not None and held.state not in TERMINAL:
+            held.state = status.state
+        self._tell_status(agent.agent_id, status)
+
+    def _executor_ended(self, agent: Agent) -> None:
+        found = self.known.get(agent.agent_id)
+        if found is not None and agent.executor is None:
+            found.executors.discard(self.executor_id)
+            self._event(ev.ExecutorFailed(agent.agent_id, self.executor_id))
+
+    # --- the scheduler
+
+    def subscribe(self, connection: Connection) -> bool:
+        if not self.is_up:
+            return False
+        old = self.connection
+        if old is not None:
+            old.down.close()
+        self.connection, self.is_suppressed = connection, False
+        self.offers.clear()
+        for found in self.known.values():
+            found.refused_until = 0.0
+        connection.event(ev.Subscribed("F"))
+        return True
+
+    def disconnected(self, connection: Connection) -> None:
+        if self.connection is connection:
+            self.connection = None
+            self.offers.clear()
+
+    def call(self, connection: Connection, effect: do.Effect) -> bool:
+        """False: 400 or 403, the call was not taken."""
+        if not self.is_up or self.connection is not connection:
+            return False
+        match effect:
+            case do.AcceptOffers():
+                self._accept(effect)
+            case do.DeclineOffers():
+                for agent_id in self._give_back(effect.offer_ids):
+                    self.known[agent_id].refused_until = self.loop.now + effect.refuse_s
+            case do.SuppressOffers():
+                self.is_suppressed = True
+            case do.ReviveOffers():
+                self.is_suppressed = False
+                for found in self.known.values():
+                    found.refused_until = 0.0
+            case do.AcknowledgeUpdate():
+                self._acknowledge(effect)
+            case do.KillTask():
+                for found in self.known.values():
+                    if effect.task_id in found.tasks and found.channel is not None:
+                        agent, task_id = found.agent, effect.task_id
+                        self._to_agent(found, lambda agent=agent, task_id=task_id: agent.kill(task_id))  # type: ignore[misc]
+            case do.ReconcileTasks():
+                self._reconcile(effect.tasks)
+            case _:
+                raise AssertionError(effect)
+        return True
+
+    def _accept(self, accept: do.AcceptOffers) -> None:
+        valid = all(offer_id in self.offers for offer_id in accept.offer_ids)
+        amount = ZERO
+        for offer_id in accept.offer_ids:
+            amount = amount.plus(self.offers.get(offer_id, ("", ZERO))[1])
+        self._give_back(accept.offer_ids)
+        if not valid:
+            for launch in accept.launches:
+                dropped = Status(launch.task_id, TaskState.DROPPED, "SOURCE_MASTER", "REASON_INVALID_OFFERS")
+                self._tell_status(accept.agent_id, dropped)
+            return
+        found = self.known[accept.agent_id]
+        wanted = ZERO if found.executors else found.agent.executor_resources
+        for launch in accept.launches:
+            wanted = wanted.plus(launch.resources._replace(pods=0))
+        self.loop.require(min(amount.minus(wanted)) >= 0, f"an ACCEPT takes {wanted} of {amount} on {accept.agent_id}")
+        found.executors.add(self.executor_id)
+        for launch in accept.launches:
+            found.tasks[launch.task_id] = Held(TaskState.STAGING, launch.resources._replace(pods=0))
+            agent = found.agent
+            self._to_agent(found, lambda agent=agent, launch=launch: agent.launch(launch))  # type: ignore[misc]
+
+    def _acknowledge(self, effect: do.AcknowledgeUpdate) -> None:
+        found = self.known.get(effect.agent_id)
+        if found is None:
+            return
+        held = found.tasks.get(effect.task_id)
+        if held is not None and held.state in TERMINAL:
+            del found.tasks[effect.task_id]
+        self._to_agent(found, lambda: found.agent.acknowledged(effect.task_id, effect.update_id))
+
+    def _reconcile(self, tasks: tuple[tuple[str, str], ...]) -> None:
+        if not tasks:
+            for agent_id, found in self.known.items():
+                for task_id, held in found.tasks.items():
+                    if not found.is_unreachable:
+                        self._tell_status(
+                            agent_id, Status(task_id, held.state, "SOURCE_MASTER", "REASON_RECONCILIATION")
+                        )
+            return
+        for task_id, agent_id in tasks:
+            state = self._state_of(task_id, agent_id)
+            if state is not None:
+                self._tell_status(agent_id, Status(task_id, state, "SOURCE_MASTER", "REASON_RECONCILIATION"))
+
+    def _state_of(self, task_id: str, agent_id: str) -> TaskState | None:
+        found = self.known.get(agent_id)
+        if found is None:
+            # an agent that may still come back to a new master is not answered for
+            return None if any(agent.agent_id == agent_id for agent in self.agents) else TaskState.UNKNOWN
+        if found.is_unreachable:
+            return TaskState.UNREACHABLE
+        held = found.tasks.get(task_id)
+        return TaskState.GONE if held is None else held.state
+
+    # --- offers
+
+    def _allocate(self) -> None:
+        if not self.is_up or self.connection is None:
+            return
+        offers = []
+        for agent_id, found in self.known.items():
+            out = ZERO
+            for other, amount in self.offers.values():
+                out = out.plus(amount) if other == agent_id else out
+            free = found.agent.total.minus(found.held).minus(out)
+            self.loop.require(min(free) >= 0, f"more is held and offered on {agent_id} than it has: {free}")
+            is_barred = self.is_suppressed or found.channel is None or found.refused_until > self.loop.now
+            if is_barred or free.cpus < 100 or free.mem < 10_000:
+                continue
+            self._offer_count += 1
+            offer_id = f"o{self._offer_count}"
+            self.offers[offer_id] = (agent_id, free)
+            executors = frozenset(found.executors)
+            offers.append(Offer(offer_id, agent_id, agent_id.upper(), free, executor_ids=executors))
+        if offers:
+            self._event(ev.OffersArrived(tuple(offers)))
+
+    def _give_back(self, offer_ids: tuple[str, ...]) -> set[str]:
+        return {self.offers.pop(offer_id)[0] for offer_id in offer_ids if offer_id in self.offers}
+
+    def _rescind(self, offer_ids: list[str]) -> None:
+        for offer_id in offer_ids:
+            del self.offers[offer_id]
+            self._event(ev.OfferRescinded(offer_id))
+
+    # --- faults
+
+    def fail_over(self, back_after_s: float) -> None:
+        self.loop.tell("the master fails over")
+        self.is_up = False
+        connection, self.connection = self.connection, None
+        self.offers.clear()
+        if connection is not None:
+            connection.up.close()
+            connection.down.close()
+            self.loop.at(self.loop.between(0.0, 0.5), connection.lost)
+        for found in self.known.values():
+            if found.channel is not None:
+                found.channel.close()
+            if found.agent.to_master is not None:
+                found.agent.to_master.close()
+                found.agent.to_master = None
+        self.known = {}
+        self.loop.at(back_after_s, self._lead)
+
+    def _lead(self) -> None:
+        self.is_up = True
+        for agent in self.agents:
+            self.loop.at(self.loop.between(0.1, 5.0), lambda agent=agent: self.register(agent))  # type: ignore[misc]
+
+    # --- words to others
+
+    def _to_agent(self, found: Registration, job: Callable[[], None]) -> None:
+        if found.channel is not None:
+            found.channel.send(job)
+
+    def _tell_status(self, agent_id: str, status: Status) -> None:
+        self._event(
+            ev.TaskUpdated(
+                status.task_id,
+                status.state,
+                source=status.source,
+                reason=status.reason,
+                agent_id=agent_id,
+                executor_id=self.executor_id,
+                update_id=status.update_id,
+            )
+        )
+
+    def _event(self, event: ev.Event) -> None:
+        if self.connection is not None:
+            self.connection.event(event)
+            if isinstance(event, ev.TaskUpdated) and self.loop.chance(0.03):
+                self.connection.event(event)  # Mesos tells at least once
