@@ -6,7 +6,8 @@ A Deployment's pods are alike, so most of a cycle's work is the same question.  
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import heapq
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kmsched.core.effects import Launch
@@ -16,7 +17,7 @@ from kmsched.core.rank import score
 from kmsched.core.resources import ZERO
 from kmsched.core.state import State
 
-Points = tuple[int, bool, str]
+Points = tuple[int, bool, str]  # as `core.rank` gives them: the smallest is the best, the last is the agent id
 
 
 @dataclass(slots=True)
@@ -25,51 +26,58 @@ class Plan:
 
     place: Place
     launches: list[Launch] = field(default_factory=list)
-    version: int = 0  # of `place`; of the judge, when it last changed
 
 
 @dataclass(slots=True)
 class _Verdicts:
     """On one kind of pod."""
 
-    judged_at: int = -1  # the judge's version then
+    seen: int = 0  # how many of the judge's changes
     vetoes: dict[str, Veto] = field(default_factory=dict)  # by agent id
-    points: dict[str, Points] = field(default_factory=dict)
+    points: dict[str, Points] = field(default_factory=dict)  # by agent id
+    best: list[Points] = field(default_factory=list)  # heap; those that `points` does not have any more are stale
 
 
 @dataclass(slots=True)
 class Judge:
     state: State
     plans: Mapping[str, Plan]
-    version: int = 0
+    changes: list[str] = field(default_factory=list)  # agent ids, in order
     verdicts: dict[Hashable, _Verdicts] = field(default_factory=dict)
 
     def changed(self, plan: Plan, place: Place) -> None:
         """Something was taken from an agent."""
-        self.version += 1
-        plan.place, plan.version = place, self.version
+        plan.place = place
+        self.changes.append(place.agent_id)
 
     def best(self, pod: Pod) -> tuple[Plan | None, Mapping[str, Veto]]:
         """The best agent; if there is none, every agent's veto. The mapping is shared between equal pods."""
-        verdicts = self.verdicts.setdefault(kind_of(pod), _Verdicts())
-        if verdicts.judged_at < self.version:
-            for agent_id, plan in self.plans.items():
-                if plan.version > verdicts.judged_at:
-                    self._judge(pod, agent_id, plan, verdicts)
-            verdicts.judged_at = self.version
-        if not verdicts.points:
-            return None, verdicts.vetoes
-        return self.plans[max(verdicts.points, key=verdicts.points.__getitem__)], {}
+        kind = kind_of(pod)
+        verdicts = self.verdicts.get(kind)
+        if verdicts is None:
+            verdicts = self.verdicts[kind] = _Verdicts()
+            again: Iterable[str] = self.plans
+        else:
+            again = set(self.changes[verdicts.seen :])
+        verdicts.seen = len(self.changes)
+        for agent_id in again:
+            self._judge(pod, self.plans[agent_id], verdicts)
+        heap = verdicts.best
+        while heap and verdicts.points.get(heap[0][-1]) != heap[0]:
+            heapq.heappop(heap)
+        return (self.plans[heap[0][-1]], {}) if heap else (None, verdicts.vetoes)
 
-    def _judge(self, pod: Pod, agent_id: str, plan: Plan, verdicts: _Verdicts) -> None:
+    def _judge(self, pod: Pod, plan: Plan, verdicts: _Verdicts) -> None:
         place = plan.place
         objection = veto(pod, place, self.state.settings) or self.state.refusals.veto(pod, place.node_name)
         if objection is None:
-            verdicts.vetoes.pop(agent_id, None)
-            verdicts.points[agent_id] = score(pod, place, self.state.usage.get(place.node_name, ZERO))
+            points = score(pod, place, self.state.usage.get(place.node_name, ZERO))
+            verdicts.vetoes.pop(place.agent_id, None)
+            verdicts.points[place.agent_id] = points
+            heapq.heappush(verdicts.best, points)
         else:
-            verdicts.points.pop(agent_id, None)
-            verdicts.vetoes[agent_id] = objection
+            verdicts.points.pop(place.agent_id, None)
+            verdicts.vetoes[place.agent_id] = objection
 
 
 def kind_of(pod: Pod) -> Hashable:

@@ -13,7 +13,7 @@ SCALE = 1000
 
 
 def score(pod: Pod, place: Place, used: Resources) -> tuple[int, bool, str]:
-    """Larger is better. `used` is what the pods on the agent's node request."""
+    """Smaller is better. `used` is what the pods on the agent's node request."""
     shares = 0
     for free, taken, wanted in (
         (place.room.cpus, used.cpus, pod.requests.cpus),
@@ -21,4 +21,4 @@ def score(pod: Pod, place: Place, used: Resources) -> tuple[int, bool, str]:
     ):
         size = free + taken
         shares += SCALE * (free - wanted) // size if size > 0 else 0
-    return shares, bool(place.executor_id), place.agent_id
+    return -shares, not place.executor_id, place.agent_id

@@ -60,7 +60,7 @@ def test_the_judge_answers_as_judging_every_pod_anew(
             assert not fits
             assert dict(vetoes) == {a: veto(wanted, p.place, SETTINGS) for a, p in plans.items()}
         else:
-            assert best.place.agent_id == max(fits, key=lambda a: score(wanted, fits[a].place, ZERO))
+            assert best.place.agent_id == min(fits, key=lambda a: score(wanted, fits[a].place, ZERO))
             judge.changed(best, taken(best.place, wanted.requests))
 
 
