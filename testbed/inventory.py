@@ -77,6 +77,8 @@ def _connection(settings: Settings) -> dict[str, Any]:
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_ssh_private_key_file": str(settings.key),
         "ansible_ssh_common_args": " ".join(options),
+        # the sockets' usual names are made of addresses, which another testbed may have, too
+        "ansible_control_path_dir": str(settings.key.parent / "sockets"),
     }
 
 

@@ -69,3 +69,7 @@ def test_a_ssh_that_starts_outside_finds_the_lab() -> None:
     arguments = read(POOR)["vars"]["ansible_ssh_common_args"]
     assert "ProxyCommand='nsenter --net=/run/netns/km busybox nc %h %p'" in arguments
     assert "StrictHostKeyChecking=yes" in arguments
+
+
+def test_ssh_connections_are_shared_within_one_testbed_only() -> None:
+    assert read(POOR)["vars"]["ansible_control_path_dir"].endswith("/km/ssh/sockets")
