@@ -30,6 +30,7 @@ class MesosEnvironment:
 
     framework_id: str
     executor_id: str
+    agent_id: str
     agent_url: str
     agent_ip: str  # "" when it is no address that others could reach
     sandbox: Path
@@ -50,6 +51,7 @@ def read_environment(environ: Mapping[str, str]) -> MesosEnvironment:
     return MesosEnvironment(
         framework_id=_required(environ, "MESOS_FRAMEWORK_ID"),
         executor_id=_required(environ, "MESOS_EXECUTOR_ID"),
+        agent_id=_required(environ, "MESOS_SLAVE_ID"),
         agent_url=url,
         agent_ip=_reachable(environ.get("LIBPROCESS_IP", "")) or _reachable(pid.partition("@")[2].rpartition(":")[0]),
         sandbox=Path(sandbox),

@@ -103,6 +103,7 @@ class NodeSeen:
 
     not_ready_reason: str = ""
     taints: tuple[Taint, ...] = ()
+    agent_id: str = ""  # annotation slaveId: the agent that the scheduler takes it for
 
 
 @dataclass(frozen=True, slots=True)

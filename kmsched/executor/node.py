@@ -22,6 +22,7 @@ from kmsched.clients.kube import MERGE_PATCH, KubeAccess, KubeClient
 from kmsched.clients.kube_pods import delete_pod
 from kmsched.clients.reflector import Changed, Interrupted, Listed, Reflector, Undecodable
 from kmsched.clock import Clock
+from kmsched.core.annotations import AGENT_ID
 from kmsched.core.nodelabels import attribute_labels
 from kmsched.core.resources import ZERO, Resources
 from kmsched.errors import ConfigRefused, KmError, NotFound, ProtocolError
@@ -238,14 +239,37 @@ async def watch_node(around: Surroundings, node_name: str) -> None:
     async with aclosing(reflector.changes()) as items:
         async for item in items:
             match item:
-                case Listed(nodes):
-                    around.tell(nodes[0][1] if nodes else ev.NodeVanished())
+                case Listed([(_, node), *_]):
+                    await _introduce(around, node_name, node)
+                    around.tell(node)
+                case Listed():
+                    around.tell(ev.NodeVanished())
                 case Changed("DELETED"):
                     around.tell(ev.NodeVanished())
                 case Changed(_, (_, node)):
+                    await _introduce(around, node_name, node)
                     around.tell(node)
                 case Interrupted(reason) | Undecodable(reason):
                     log.warning("node: %s", reason)
+
+
+async def _introduce(around: Surroundings, node_name: str, node: ev.NodeSeen) -> None:
+    """Let the Node name its agent: a scheduler that has just started learns so where a task of Mesos is.
+
+    Before the core hears of the Node, so that no task is STARTING on a Node without the name.  When it fails, that
+    scheduler launches the pod anew; the next change of the Node tries again.
+    """
+    agent_id = around.mesos.agent_id
+    if node.agent_id == agent_id:
+        return
+    try:
+        patch = {"metadata": {"annotations": {AGENT_ID: agent_id}}}
+        await around.kube.patch(f"/api/v1/nodes/{node_name}", patch, MERGE_PATCH)
+        log.info("the Node names its agent %s now", agent_id)
+    except ConfigRefused:
+        raise
+    except KmError as error:
+        log.warning("the Node does not name its agent %s: %s", agent_id, error)
 
 
 async def delete(around: Surroundings, effect: do.DeletePod) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
+from kmsched.core.annotations import AGENT_ID
 from kmsched.core.model import TASK_ID_ANNOTATION, Phase, Taint
 from kmsched.errors import ProtocolError
 from kmsched.executor.events import NodeSeen, PodSeen
@@ -99,7 +100,8 @@ def node_seen(body: bytes) -> tuple[str, NodeSeen]:
         words = " ".join(part for part in (ready.reason, ready.message) if part)
         trouble = "" if ready.status == "True" else words[:MAX_WORDS] or f"Ready is {ready.status}"
     taints = tuple(Taint(one.key, one.value, one.effect) for one in node.spec.taints or ())
-    return node.metadata.name, NodeSeen(trouble, taints)
+    agent_id = (node.metadata.annotations or {}).get(AGENT_ID, "")
+    return node.metadata.name, NodeSeen(trouble, taints, agent_id)
 
 
 def _exits(containers: list[_ContainerStatus]) -> str:

@@ -13,6 +13,7 @@ ENVIRON = {
     "MESOS_FRAMEWORK_ID": "f",
     "MESOS_EXECUTOR_ID": "km-1",
     "MESOS_SLAVE_PID": "slave(1)@10.0.0.7:5051",
+    "MESOS_SLAVE_ID": "agent-1",
     "MESOS_SANDBOX": "/s",
     "MESOS_CHECKPOINT": "1",
     "MESOS_RECOVERY_TIMEOUT": "1.5mins",
@@ -21,7 +22,7 @@ ENVIRON = {
 
 def test_a_whole_environment() -> None:
     assert read_environment(ENVIRON) == MesosEnvironment(
-        "f", "km-1", "http://10.0.0.7:5051/slave(1)", "10.0.0.7", Path("/s"), 90.0, 2.0, None
+        "f", "km-1", "agent-1", "http://10.0.0.7:5051/slave(1)", "10.0.0.7", Path("/s"), 90.0, 2.0, None
     )
 
 

@@ -68,6 +68,7 @@ def run(tmp_path: Path) -> Run:
     environ = {
         "MESOS_FRAMEWORK_ID": "f",
         "MESOS_EXECUTOR_ID": "km-1",
+        "MESOS_SLAVE_ID": "agent-1",
         "MESOS_SLAVE_PID": AGENT.removeprefix("http://").split("/")[1] + "@10.0.0.7:5051",
         "MESOS_SANDBOX": str(tmp_path),
         "MESOS_CHECKPOINT": "1",
@@ -229,6 +230,18 @@ def test_allocatable_is_never_below_what_bound_pods_request(run: Run) -> None:
     assert play(run, story) == EXIT_OK
 
 
+def test_the_node_names_its_agent_to_schedulers(run: Run) -> None:
+    world = run.world
+    world.set_node()
+    named = {"metadata": {"annotations": {"k8s.mesosphere.io/slaveId": "agent-1"}}}
+
+    async def story() -> None:
+        await until(lambda: named in world.patches)
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
 def test_a_node_that_exists_gets_the_agents_labels(run: Run) -> None:
     world = run.world
     world.set_node(labels={"k8s.mesosphere.io/attribute-gone": "1", "other": "x"})
@@ -236,7 +249,7 @@ def test_a_node_that_exists_gets_the_agents_labels(run: Run) -> None:
     async def story() -> None:
         await until(run.starts)
         labels = {"k8s.mesosphere.io/attribute-rack": "b", "k8s.mesosphere.io/attribute-gone": None}
-        assert world.patches == [{"metadata": {"labels": labels}}]
+        assert {"metadata": {"labels": labels}} in world.patches
         world.event("SHUTDOWN")
 
     assert play(run, story) == EXIT_OK
