@@ -23,6 +23,7 @@ from testbed import (
     image,
     inventory,
     kubernetes,
+    limits,
     mesos,
     network,
     peers,
@@ -98,6 +99,7 @@ def up(settings: Settings, agents: int | None, masters: int | None, schedulers: 
         print(f"testbed {settings.name!r} is up: {_summary(settings, plan)}", flush=True)
         return
     cache.require_free_disk([(settings.root, STATE_MIB, "the hosts' disks")])
+    limits.raise_inotify()
     _make_state(settings, plan)
     network.make_lab(settings)
     _say(started, "network is there")
