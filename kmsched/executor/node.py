@@ -6,6 +6,7 @@ else.  What all this means for tasks is `executor.core`'s.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -31,6 +32,7 @@ from kmsched.executor import events as ev
 from kmsched.executor.environment import MesosEnvironment
 from kmsched.executor.kubelet import Command, Kubelet, healthz
 from kmsched.executor.kubelet_config import KubeletSetup, check_fits, command, render_config, settle_labels
+from kmsched.executor.leaving import Leaving
 from kmsched.executor.lock import take_lock
 from kmsched.executor.machine import (
     find_kubelet,
@@ -213,15 +215,16 @@ async def watch_pods(around: Surroundings, node_name: str) -> None:
         rng=around.rng,
         field_selector=f"spec.nodeName={node_name}",
     )
-    async with aclosing(reflector.changes()) as items:
+    async with asyncio.TaskGroup() as group, aclosing(reflector.changes()) as items:
+        pods = Leaving(around.settings.kubelet_root_dir, around.clock, around.tell, group.create_task)
         async for item in items:
             match item:
-                case Listed(pods):
-                    around.tell(ev.PodsListed(pods))
+                case Listed(listed):
+                    pods.listed(tuple(listed))
                 case Changed("DELETED", pod):
-                    around.tell(ev.PodGone(pod.uid))
+                    pods.deleted(pod)
                 case Changed(_, pod):
-                    around.tell(pod)
+                    pods.seen(pod)
                 case Interrupted(reason) | Undecodable(reason):
                     log.warning("pods: %s", reason)
 
