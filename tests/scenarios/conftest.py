@@ -1,0 +1,68 @@
+"""Scenarios get a cluster for the whole session, and a Kubernetes namespace of their own each.
+
+Every test here is marked `real` and needs root. The testbed stays up afterwards, unless KM_TESTBED_DOWN=1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed import lifecycle, processes
+from testbed.settings import from_environment
+from tests.scenarios import failures
+from tests.scenarios.cluster import Cluster, bring_up
+
+FOLDER = Path(__file__).parent
+#: the first test also waits for the testbed and its deployment
+TEST_S = 900
+DOWN_VARIABLE = "KM_TESTBED_DOWN"
+CLUSTER = pytest.StashKey[Cluster]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.real)
+            item.add_marker(pytest.mark.timeout(TEST_S))
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    settings = from_environment(os.environ)
+    try:
+        with processes.locked(settings.lock, f"testbed {settings.name!r}"):
+            found = bring_up(settings)
+        request.config.stash[CLUSTER] = found
+        yield found
+    finally:
+        if os.environ.get(DOWN_VARIABLE) == "1":
+            lifecycle.down(settings)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty namespace, named after the test; when the test ends, every part is brought back first."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"{words[:40].strip('-')}-{secrets.token_hex(3)}"  # an earlier run's may still be going away
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(cluster.namespace(name))
+        stack.callback(cluster.heal)
+        yield name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed scenario leaves everything that the parts said."""
+    report = yield
+    found = item.config.stash.get(CLUSTER, None)
+    if report.failed and found is not None and FOLDER in item.path.parents:
+        folder = failures.collect(found, f"{item.name}-{report.when}")
+        report.sections.append(("what the parts said", str(folder)))
+    return report

@@ -1,0 +1,119 @@
+"""Inside the testbed's hosts: commands, containers as containerd has them, processes and their sudden ends.
+
+Knows names of units and programs. Everything runs as root in the host's own namespaces, without ssh.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed import hosts, probe
+from testbed.settings import Settings
+
+COMMAND_S = 120.0
+SCHEDULER_UNIT = "km-scheduler"
+#: what containerd says of each task, with the annotations that its CRI part gave the container
+LOOK = """
+import json, pathlib, subprocess
+found = []
+listed = subprocess.run(["ctr", "-n", "k8s.io", "task", "ls"], capture_output=True, text=True, check=True)
+for line in listed.stdout.splitlines()[1:]:
+    name, pid, status = line.split()
+    file = pathlib.Path("/run/containerd/io.containerd.runtime.v2.task/k8s.io", name, "config.json")
+    try:
+        notes = json.loads(file.read_text())["annotations"]
+    except FileNotFoundError:
+        continue
+    keys = {"kind": "container-type", "pod_uid": "sandbox-uid", "namespace": "sandbox-namespace"}
+    of_pod = {name: notes.get("io.kubernetes.cri." + key, "") for name, key in keys.items()}
+    found.append({"id": name, "status": status, **of_pod})
+print(json.dumps(found))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One that containerd runs. `kind`: container or sandbox; `host`: where."""
+
+    id: str
+    status: str
+    kind: str
+    pod_uid: str
+    namespace: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended; `text` is everything it wrote."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    settings: Settings
+    machine: probe.Machine
+
+    def run(self, host: str, *command: str, limit_s: float = COMMAND_S, stdin: str | None = None) -> Ended:
+        """Runs a command in the host. Raises subprocess.TimeoutExpired."""
+        done = subprocess.run(
+            hosts.enter(self.settings, self.machine, host, list(command)),
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+            input=stdin or "",
+        )
+        return Ended(done.returncode, done.stdout)
+
+    def must(self, host: str, *command: str, stdin: str | None = None) -> str:
+        """What the command wrote; AssertionError if it fails."""
+        done = self.run(host, *command, stdin=stdin)
+        assert done.code == 0, f"{host}: {' '.join(command)}: exit code {done.code}: {done.text[-2000:]}"
+        return done.text
+
+    def write(self, host: str, path: str, text: str, mode: str = "0644", owner: str = "root") -> None:
+        self.must(host, "install", "-m", mode, "-o", owner, "-D", "/dev/stdin", path, stdin=text)
+
+    def containers(self, names: Sequence[str], namespace: str = "") -> list[Container]:
+        """What runs on these hosts, sandboxes too; of one Kubernetes namespace or of all."""
+        found = []
+        for host in names:
+            for row in json.loads(self.must(host, "python3", "-c", LOOK)):
+                found.append(Container(**row, host=host))
+        return [each for each in found if not namespace or each.namespace == namespace]
+
+    # --- processes
+
+    def main_pid(self, host: str, unit: str) -> int:
+        """Pid inside the host of the unit's main process; 0 while there is none."""
+        return int(self.must(host, "systemctl", "show", "-P", "MainPID", unit))
+
+    def restarts(self, host: str, unit: str) -> int:
+        return int(self.must(host, "systemctl", "show", "-P", "NRestarts", unit))
+
+    def kubelet_pid(self, host: str) -> int:
+        """Pid inside the host; 0 while there is none."""
+        found = self.run(host, "pgrep", "-x", "kubelet").text.split()
+        assert len(found) < 2, f"{host} runs more than one kubelet: pids {found}"
+        return int(found[0]) if found else 0
+
+    def executor_pid(self, host: str) -> int:
+        """kubelet's parent; 0 while there is none."""
+        kubelet = self.kubelet_pid(host)
+        return int(self.must(host, "ps", "-o", "ppid=", "-p", str(kubelet))) if kubelet else 0
+
+    def kill(self, host: str, pid: int) -> None:
+        """SIGKILL."""
+        assert pid > 1, f"{host}: there is no such process to kill"
+        self.must(host, "kill", "-KILL", str(pid))
+
+    def journal(self, host: str, unit: str, lines: int = 3000) -> str:
+        return self.run(host, "journalctl", "--no-pager", "-o", "cat", "-n", str(lines), "-u", unit).text

@@ -1,0 +1,72 @@
+"""kmsched as the scenarios get it: bin/km as it was built, installed by Ansible and by nothing else.
+
+Knows how to run playbooks and how to see which km file hosts have. An installed file other than bin/km means a testbed
+made anew: executors of another fingerprint would take no pods until they have been idle for long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from testbed import inventory
+from testbed.settings import Settings
+from tests.scenarios.hosts import Hosts
+
+ROOT = Path(__file__).resolve().parents[2]
+KM = ROOT / "bin/km"
+PLAYBOOK_S = 420.0
+RECAP = re.compile(r"^(\S+)\s*: (ok=.*)$", re.MULTILINE)
+Recap = dict[str, dict[str, int]]
+
+
+def sha256() -> str:
+    """Of bin/km, which must have been built."""
+    assert KM.is_file(), f"{KM} is not there; run: make km"
+    return hashlib.sha256(KM.read_bytes()).hexdigest()
+
+
+def installed(hosts: Hosts, schedulers: list[str], agents: list[str]) -> set[str]:
+    """SHA-256 of each km file that hosts run, "" for hosts without one."""
+    found = set()
+    for host in schedulers:
+        found.add(_sha_in(hosts.run(host, "readlink", "/usr/local/bin/km").text))
+    for host in agents:
+        shas = hosts.run(host, "ls", "/var/lib/km/artifacts").text.split("\n")
+        found |= {_sha_in(each) for each in shas if each.strip()} or {""}
+    return found
+
+
+def _sha_in(text: str) -> str:
+    match = re.search(r"\b[0-9a-f]{64}\b", text)
+    return match[0] if match else ""
+
+
+def playbook(settings: Settings, *more: str) -> tuple[Recap, str]:
+    """Runs deploy.yml against the testbed; what each host counted, and the whole output.
+
+    Raises AssertionError with the end of the output if the playbook fails.
+    """
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory.path(settings))]
+    done = subprocess.run(
+        [*command, "deploy.yml", *more],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PLAYBOOK_S,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-6000:]}"
+    recap = {
+        host: {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", counts)}
+        for host, counts in RECAP.findall(done.stdout)
+    }
+    assert recap, done.stdout[-6000:]
+    return recap, done.stdout
