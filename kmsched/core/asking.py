@@ -1,6 +1,7 @@
 """Tasks whose state is being asked for: reconciled explicitly, again with growing pauses, until Mesos answers.
 
-Any update is an answer.  An agent that has not come back to a new master is answered for by nobody, so it goes on.
+Any update is an answer, but for one that only tells that the agent is out of sight.  An agent that has not come back
+to a new master is answered for by nobody, so it goes on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class Asking:
         """Ask from `due_at` on. Without an agent nothing can be asked: the snapshot has to tell."""
         if task_id and agent_id:
             self.questions[task_id] = Question(agent_id, due_at)
+
+    def keep(self, task_id: str, agent_id: str, now: float) -> None:
+        """The answer was none: go on asking, after a pause."""
+        if task_id not in self.questions:
+            self.add(task_id, agent_id, now + FIRST_PAUSE_S)
 
     def answered(self, task_id: str) -> None:
         self.questions.pop(task_id, None)

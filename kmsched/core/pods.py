@@ -173,6 +173,10 @@ def _ask(state: State, record: PodRecord, now: float, why: str) -> None:
     state.asking.add(record.task_id, record.agent_id, now)
 
 
+def _ask_on(state: State, record: PodRecord, now: float, why: str) -> None:
+    state.asking.keep(record.task_id, record.agent_id, now)
+
+
 def _wait(state: State, record: PodRecord, now: float, why: str) -> None:
     if record.state is PodState.ENDED:
         state.set_due(record, now + ENDED_PATIENCE_S)
@@ -207,6 +211,7 @@ _ACTIONS: Mapping[Action, Callable[[State, PodRecord, float, str], None]] = Mapp
         Action.ADOPT: _adopt,
         Action.CLAIM: _claim,
         Action.ASK: _ask,
+        Action.ASK_ON: _ask_on,
         Action.WAIT: _wait,
         Action.RELEASE: _release,
         Action.KILL: _kill,

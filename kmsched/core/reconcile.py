@@ -23,8 +23,7 @@ def begin(state: State, now: float) -> None:
     state.link = Link.RECONCILING
     state.reconciliation.began_at = now
     state.reconciliation.pause_s = FIRST_PAUSE_S
-    for record in state.pods.values():
-        state.asking.add(record.task_id, record.agent_id, now)
+    _ask_for_known(state, now)
     _ask_all(state, now, "subscribed")
 
 
@@ -38,7 +37,9 @@ def tick(state: State, now: float) -> None:
             _ask_all(state, now, "the snapshot has not ended")
     elif state.link is Link.ACTIVE and now >= snapshot.next_implicit_at:
         snapshot.next_implicit_at = now + state.settings.reconcile_interval_s
+        # the one finds tasks that nobody needs, the other needed ones that are no more
         state.emit(ReconcileTasks((), cause="interval", reason="periodic implicit reconciliation"))
+        _ask_for_known(state, now)
 
 
 def settle(state: State, now: float) -> None:
@@ -47,6 +48,11 @@ def settle(state: State, now: float) -> None:
         state.link = Link.ACTIVE
         state.reconciliation.next_implicit_at = now + state.settings.reconcile_interval_s
         state.wants_cycle = True
+
+
+def _ask_for_known(state: State, now: float) -> None:
+    for record in state.pods.values():
+        state.asking.add(record.task_id, record.agent_id, now)
 
 
 def _ask_all(state: State, now: float, why: str) -> None:

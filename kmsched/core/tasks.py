@@ -59,6 +59,7 @@ class Action(Enum):
     ADOPT = "look for a place on its agent at once"
     CLAIM = "take the task that its annotation names for its current one"
     ASK = "reconcile its task explicitly, until answered"
+    ASK_ON = "reconcile its task explicitly from time to time"
     WAIT = "look again in a while"
     RELEASE = "its task holds nothing any more"
     KILL = "kill its task now"
@@ -86,7 +87,8 @@ _LIVES: dict[Trigger, Row] = {
     _T.RUNNING: (_P.RUNNING, ()),
     _T.ENDED: (_P.ENDED, (_A.WAIT,)),
     _T.LOST: (_P.ORPHANED, (_A.ADOPT,)),
-    _T.UNREACHABLE: (_P.UNREACHABLE, ()),
+    # when the agent comes back, nobody tells of a task that it has lost meanwhile
+    _T.UNREACHABLE: (_P.UNREACHABLE, (_A.ASK_ON,)),
 }
 
 #: what is written here happens; what is in STAYS is ignored; every other pair is a defect and raises

@@ -52,7 +52,8 @@ def task_updated(state: State, event: TaskUpdated, now: float) -> None:
         if event.task_id == state.reconciliation.sentinel:
             settle(state, now)
         return
-    state.asking.answered(event.task_id)
+    if event.state is not TaskState.UNREACHABLE:
+        state.asking.answered(event.task_id)
     if event.state in TERMINAL:
         state.killing.ended(event.task_id)
     if event.reason in EXECUTOR_ENDED:

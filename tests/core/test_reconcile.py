@@ -62,6 +62,15 @@ def test_later_all_is_asked_from_time_to_time() -> None:
     assert fold.of(ReconcileTasks) == []
 
 
+def test_known_tasks_are_asked_for_from_time_to_time_too() -> None:
+    fold = Fold(pod())
+    task_id = fold.run()
+    fold.tick(SETTINGS.reconcile_interval_s)
+    assert [effect.tasks for effect in fold.of(ReconcileTasks)] == [()]
+    fold.tick(0.1)
+    assert [effect.tasks for effect in fold.of(ReconcileTasks)] == [((task_id, "A1"),)]
+
+
 def test_lists_come_before_the_subscription_and_what_they_lack_is_gone() -> None:
     fold = Fold(pod("u1"), pod("u2"))
     fold.take(PodsListed((pod("u2"),)), NodesListed(()))

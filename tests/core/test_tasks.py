@@ -48,7 +48,7 @@ bound       STARTING     bound:
 bound       RUNNING      running:
 bound       ENDED        ended: wait
 bound       LOST         orphaned: adopt
-bound       UNREACHABLE  unreachable:
+bound       UNREACHABLE  unreachable: ask_on
 bound       CLAIMED      checking: ack kill claim ask
 bound       POD_ENDED    done: ack
 bound       POD_GONE     gone: ack kill_later
@@ -57,7 +57,7 @@ running     STARTING     running:
 running     RUNNING      running:
 running     ENDED        ended: wait
 running     LOST         orphaned: adopt
-running     UNREACHABLE  unreachable:
+running     UNREACHABLE  unreachable: ask_on
 running     CLAIMED      checking: ack kill claim ask
 running     POD_ENDED    done: ack
 running     POD_GONE     gone: ack kill_later
@@ -66,7 +66,7 @@ checking    STARTING     bound:
 checking    RUNNING      running:
 checking    ENDED        ended: wait
 checking    LOST         orphaned: adopt
-checking    UNREACHABLE  unreachable:
+checking    UNREACHABLE  unreachable: ask_on
 checking    CLAIMED      checking: ack kill claim ask
 checking    POD_ENDED    done: ack
 checking    POD_GONE     gone: ack kill_later
@@ -75,7 +75,7 @@ unreachable STARTING     bound:
 unreachable RUNNING      running:
 unreachable ENDED        ended: wait
 unreachable LOST         orphaned: adopt
-unreachable UNREACHABLE  unreachable:
+unreachable UNREACHABLE  unreachable: ask_on
 unreachable CLAIMED      checking: ack kill claim ask
 unreachable POD_ENDED    done: ack
 unreachable POD_GONE     gone: ack kill_later

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from kmsched.core.asking import FIRST_PAUSE_S
@@ -255,6 +257,20 @@ def test_an_agent_that_is_out_of_sight_costs_no_pod() -> None:
     assert (fold.state_of(), killed(fold)) == ("unreachable", [])
     fold.take(update(task_id, TaskState.RUNNING, source="SOURCE_MASTER"))
     assert fold.state_of() == "running"
+
+
+def test_an_unreachable_task_is_asked_for_until_something_else_is_heard() -> None:
+    fold = Fold(bound(task_id="u1.1.5"))
+    fold.take(update("u1.1.5", TaskState.UNREACHABLE, source="SOURCE_MASTER"))
+    times = []
+    for second in range(100):
+        fold.tick(1.0)
+        if (("u1.1.5", "A1"),) in [effect.tasks for effect in fold.of(ReconcileTasks)]:
+            times.append(second)
+            fold.take(update("u1.1.5", TaskState.UNREACHABLE, source="SOURCE_MASTER"))
+    assert [after - before for before, after in pairwise(times)] == [1, 2, 4, 8, 16, 30, 30]
+    fold.take(update("u1.1.5", TaskState.GONE, source="SOURCE_MASTER"))
+    assert fold.state_of() == "orphaned"
 
 
 def test_late_news_of_an_ended_executor_does_not_bar_the_agent_for_ever() -> None:
