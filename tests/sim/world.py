@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kmsched.core.model import Phase, Settings
+from kmsched.core.model import Phase, Pod, Settings
 from kmsched.core.resources import Resources
 from kmsched.core.step import step
 from kmsched.core.updates import TERMINAL
@@ -13,7 +13,7 @@ from kmsched.executor import effects as do
 from tests.sim.agent import Agent
 from tests.sim.host import Executor, Kubelet
 from tests.sim.kube import Kube
-from tests.sim.loop import Loop
+from tests.sim.loop import Loop, Violation
 from tests.sim.master import Master
 from tests.sim.scheduler import Scheduler, Shell
 
@@ -32,6 +32,9 @@ MAX_PODS = 16
 FAULTS_UNTIL_S = 60.0
 #: after the last fault everything must be in order within this
 PEACE_S = 150.0
+#: and stay so: it is looked at so often, so many times in a row
+LOOK_S = 10.0
+CALM = 3
 
 GOOD = Shell(step)
 
@@ -56,13 +59,16 @@ class World:
         self.agents = [self._agent(f"a{number}") for number in range(1, AGENTS + 1)]
         self.master = Master(loop, SETTINGS.executor_id, self.agents)
         self.scheduler = self._new_scheduler(1)
+        burst_s = loop.rng.choice((0.0, loop.between(1.0, 30.0)))
         for number in range(MAX_PODS):
-            loop.at(loop.between(0.0, 40.0), self._create(f"ns/{number}"))
+            # together, as a Deployment makes them, or one by one
+            loop.at(burst_s or loop.between(0.0, 40.0), self._create(f"ns/{number}"))
         for _ in range(10):
             loop.at(loop.between(5.0, 58.0), self._delete_one)
         if self.has_faults:
+            intensity = loop.rng.choice((1, 1, 2, 4))
             for fault, count in FAULTS:
-                for _ in range(loop.rng.randint(0, count)):
+                for _ in range(loop.rng.randint(0, count * intensity)):
                     loop.at(loop.between(2.0, FAULTS_UNTIL_S), lambda fault=fault: fault(self))  # type: ignore[misc]
 
     idle_s: float = field(init=False)
@@ -72,8 +78,17 @@ class World:
         self.loop.run_until(FAULTS_UNTIL_S)
         self.loop.tell("peace")
         self.scheduler.may_fail = False
-        self.loop.run_until(FAULTS_UNTIL_S + PEACE_S)
-        check_peace(self)
+        calm = 0
+        while calm < CALM:
+            self.loop.run_until(self.loop.now + LOOK_S)
+            try:
+                check_peace(self)
+            except Violation:
+                calm = 0
+                if self.loop.now >= FAULTS_UNTIL_S + PEACE_S:
+                    raise
+            else:
+                calm += 1
 
     # --- parts
 
@@ -98,8 +113,16 @@ class World:
                 self.loop.tell(f"a user creates {key}, {pod.uid}")
                 if self.loop.chance(0.3):
                     self.finish_s[pod.uid] = self.loop.between(1.0, 30.0)
+                elif self.loop.chance(0.3):
+                    self.loop.at(self.loop.between(0.5, 8.0), lambda: self._replace(pod))
 
         return create
+
+    def _replace(self, pod: Pod) -> None:
+        """As a StatefulSet's pod is: the next one has its name at once."""
+        if self.kube.find(pod.uid) is not None:
+            self.kube.delete_by_user(pod.key)
+            self.loop.at(self.loop.between(0.0, 0.05), self._create(pod.key))
 
     def _delete_one(self) -> None:
         """And soon another pod has its name."""
@@ -171,6 +194,7 @@ def check_peace(world: World) -> None:
             ended or pod.phase is Phase.RUNNING, f"pod {pod.uid} is forgotten: {pod.phase.value} on {pod.node_name!r}"
         )
     for agent in world.agents:
+        require(agent.agent_id in world.master.known, f"{agent.agent_id} is not back yet")
         registration = world.master.known[agent.agent_id]
         held = {task_id for task_id, task in registration.tasks.items() if task.state not in TERMINAL}
         needed = {p.task_id for p in kube.pods.values() if p.node_name == agent.agent_id and p.phase is Phase.RUNNING}
