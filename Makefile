@@ -10,7 +10,7 @@ export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check style types contracts unit roles km clean
+.PHONY: help demo check style types contracts unit roles sim km clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,11 @@ unit:
 
 roles:
 	ansible-lint --offline
+
+SEEDS ?= 1000
+FROM ?= 0
+sim: $(STAMP) ## simulate SEEDS=1000 worlds with faults, from seed FROM=0
+	python -m tests.sim --seeds $(SEEDS) --from $(FROM)
 
 km: bin/km ## build bin/km, one reproducible executable
 

@@ -143,7 +143,7 @@ class Kube:
                 watches.remove(watch)
 
     def _start(self, watch: Watch, items: tuple[object, ...]) -> None:
-        watch.channel._last = self.loop.now + self.loop.between(0.0, self._list_delay_s)
+        watch.channel.stall(self.loop.between(0.0, self._list_delay_s))
         watch.channel.send(lambda: watch.tell("list", items))
 
     def _tell(self, watches: list[Watch], kind: str, item: object, node_name: str) -> None:

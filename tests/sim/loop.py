@@ -71,5 +71,8 @@ class Channel:
         self._last = max(self._last, self.loop.now + after_s)
         self.loop.at(self._last - self.loop.now, lambda: job() if self.is_open else None)
 
+    def stall(self, for_s: float) -> None:
+        self._last = max(self._last, self.loop.now + for_s)
+
     def close(self) -> None:
         self.is_open = False

@@ -38,6 +38,7 @@ class Scheduler:
         self.is_alive = True
         self.dies_after: int | None = None  # effects
         self.may_fail = True
+        self.is_cut_off = False  # from the API server, most of the time
         self._connection: Connection | None = None
         self._writes: dict[str, deque[PodWrite]] = {}
         self._decided: set[str] = set()  # tasks of which a write has ended
@@ -125,7 +126,7 @@ class Scheduler:
 
     def _write(self, effect: PodWrite) -> None:
         """One of: it is done and answered; done, the answer lost; lost; done after its caller gave up."""
-        fails = self.may_fail and self.loop.chance(0.15)
+        fails = self.may_fail and (self.is_cut_off or self.loop.chance(0.15))
         how = self.loop.rng.choice(("answer lost", "lost", "late")) if fails else ""
         delay_s = self.loop.between(0.005, 0.1)
         if fails:

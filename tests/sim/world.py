@@ -19,7 +19,9 @@ from tests.sim.scheduler import Scheduler, Shell
 
 TOTAL = Resources(cpus=4000, mem=8_000_000)
 EXECUTOR_RESOURCES = Resources(cpus=100, mem=100_000)
-SIZES = (Resources(cpus=200, mem=100_000, pods=1), Resources(cpus=500, mem=400_000, pods=1))
+#: what pods ask for: with room to spare, or so that six fill an agent
+LOOSE = (Resources(cpus=200, mem=100_000, pods=1), Resources(cpus=500, mem=400_000, pods=1))
+TIGHT = (Resources(cpus=650, mem=1_200_000, pods=1),)
 SETTINGS = Settings(
     executor_id="km-1",
     executor_resources=EXECUTOR_RESOURCES,
@@ -56,6 +58,7 @@ class World:
         loop = self.loop = Loop(self.seed)
         self.kube = Kube(loop, self.list_delay_s)
         self.idle_s = loop.rng.choice((0.0, 15.0)) if self.has_faults else 0.0
+        self.sizes = loop.rng.choice((LOOSE, TIGHT))
         self.agents = [self._agent(f"a{number}") for number in range(1, AGENTS + 1)]
         self.master = Master(loop, SETTINGS.executor_id, self.agents)
         self.scheduler = self._new_scheduler(1)
@@ -72,6 +75,7 @@ class World:
                     loop.at(loop.between(2.0, FAULTS_UNTIL_S), lambda fault=fault: fault(self))  # type: ignore[misc]
 
     idle_s: float = field(init=False)
+    sizes: tuple[Resources, ...] = field(init=False)
 
     def run(self) -> None:
         """Violation, or any other exception, when something does not hold."""
@@ -109,7 +113,7 @@ class World:
     def _create(self, key: str) -> Callable[[], None]:
         def create() -> None:
             if key not in self.kube.pods:
-                pod = self.kube.create(key, self.loop.rng.choice(SIZES), self.loop.rng.randint(0, 2))
+                pod = self.kube.create(key, self.loop.rng.choice(self.sizes), self.loop.rng.randint(0, 2))
                 self.loop.tell(f"a user creates {key}, {pod.uid}")
                 if self.loop.chance(0.3):
                     self.finish_s[pod.uid] = self.loop.between(1.0, 30.0)
@@ -168,6 +172,19 @@ class World:
         if self.master.is_up:
             self.master.fail_over(self.loop.between(0.2, 4.0))
 
+    def cut_off(self) -> None:
+        self.scheduler.is_cut_off = not self.scheduler.is_cut_off
+
+    def stall(self) -> None:
+        """One of the channels of Mesos carries nothing for a while."""
+        channels = [registration.channel for registration in self.master.known.values()]
+        channels += [agent.to_master for agent in self.agents]
+        if self.master.connection is not None:
+            channels += 2 * [self.master.connection.up, self.master.connection.down]
+        channel = self.loop.rng.choice(channels)
+        if channel is not None:
+            channel.stall(self.loop.between(1.0, 12.0))
+
     def relist(self) -> None:
         self.scheduler.relist()
         for agent in self.agents:
@@ -181,6 +198,8 @@ FAULTS: tuple[tuple[Callable[[World], None], int], ...] = (
     (World.kill_agent, 3),
     (World.kill_master, 2),
     (World.relist, 3),
+    (World.cut_off, 4),
+    (World.stall, 4),
 )
 
 
