@@ -20,7 +20,7 @@ from tests.scenarios.watching import PodWatch, watched
 
 PODS = 50
 #: the kill falls between the creation of the Deployment and about when its last pods are bound
-WINDOW_S = 4.0
+WINDOW_S = 3.0
 POLL_S = 0.05
 
 
@@ -59,7 +59,8 @@ def kill_scheduler(cluster: Cluster, seed: int, pods: int = PODS) -> Trial:
         if cluster.hosts.restarts(cluster.scheduler_host, SCHEDULER_UNIT) != restarts + 1:
             trial.wrong.append("the scheduler was not started exactly once by systemd")
         trial.wrong += faults(cluster, namespace, watch, pods)
-        if trial.bindings != pods:
+        # a Binding whose caller was killed is made, but not counted with its code
+        if trial.bindings > pods:
             trial.wrong.append(f"{trial.bindings} Bindings for {pods} pods")
     return trial
 

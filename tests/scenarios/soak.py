@@ -1,0 +1,75 @@
+"""`python -m tests.scenarios.soak NAME [--trials N]`: trials in large numbers, one JSON line each.
+
+Lines are appended to bench/results/soak-NAME.jsonl. A soak that is started again goes on at the missing trial, so it
+may be interrupted at any time. Exit code 1 if any trial of the file has failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from testbed import processes
+from testbed.settings import from_environment
+from tests.scenarios import failures, results, trials
+from tests.scenarios.cluster import Cluster, bring_up
+from tests.scenarios.trials import Trial
+
+DEFAULT_TRIALS = 20
+#: seeds of the scenarios are below, so a soak sees other moments
+FIRST_SEED = 1000
+#: name -> one trial of that seed
+SOAKS: dict[str, Callable[[Cluster, int], Trial]] = {"kill-scheduler": trials.kill_scheduler}
+
+
+def done(path: Path) -> dict[int, dict[str, Any]]:
+    """Seed -> record of the trials that the file holds; a torn last line is no trial."""
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        found[int(record["seed"])] = record
+    return found
+
+
+def soak(name: str, count: int) -> int:
+    """The number of trials that failed."""
+    path = results.FOLDER / f"soak-{name}.jsonl"
+    seeds = [FIRST_SEED + number for number in range(count)]
+    missing = [seed for seed in seeds if seed not in done(path)]
+    print(f"{path}: {count - len(missing)} of {count} trials are there", flush=True)
+    if missing:
+        settings = from_environment(os.environ)
+        with processes.locked(settings.lock, f"testbed {settings.name!r}"):
+            cluster = bring_up(settings)
+        for seed in missing:
+            trial = SOAKS[name](cluster, seed)
+            if trial.wrong:
+                print(f"logs: {failures.collect(cluster, f'soak-{name}-{seed}')}", flush=True)
+            record = {**results.surroundings(), **trial.record()}
+            results.append(path, record)
+            print(json.dumps(record), flush=True)
+            cluster.heal()
+    records = done(path)
+    failed = [seed for seed in seeds if records[seed]["verdict"] != "passed"]
+    print(f"{name}: {count} trials, {len(failed)} failed{f': seeds {failed}' if failed else ''}", flush=True)
+    return len(failed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("name", choices=SOAKS, help="what is tried")
+    parser.add_argument("--trials", type=int, default=DEFAULT_TRIALS)
+    arguments = parser.parse_args()
+    return 1 if soak(arguments.name, arguments.trials) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""The stages of `make test`, in their order.
+
+Knows commands and budgets, in seconds; runs nothing. A stage without a budget of its own is bounded by LONGEST_S.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+VENV = ".venv/bin"
+TOOLS = ".venv/.made-from-requirements"
+#: with a cold cache Kubernetes alone takes 10 to 20 minutes
+LONGEST_S = 3600.0
+#: simulated runs with faults, each of another seed, none of which `make check` has run
+SEEDS, FIRST_SEED = 600, 100_000
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`commands` run one after the other; the stage fails at the first that fails, or past `budget_s`."""
+
+    name: str
+    commands: tuple[Command, ...]
+    budget_s: float | None = None
+
+
+PYTHON = f"{VENV}/python"
+TESTBED: Command = (sys.executable, "-m", "testbed")
+MAKE: Command = ("make", "--no-print-directory")
+
+STAGES = (
+    Stage("tools", ((*TESTBED, "install"), (*MAKE, TOOLS))),
+    Stage("check", ((*MAKE, "check"),), 90),
+    Stage(
+        "unit and simulation",
+        ((*MAKE, "km"), (PYTHON, "-m", "tests.sim", "--seeds", str(SEEDS), "--from", str(FIRST_SEED))),
+        360,
+    ),
+    Stage("testbed build", ((*TESTBED, "build"),)),
+    Stage("scenarios", ((PYTHON, "-m", "pytest", "-v", "tests/scenarios"),), 1200),
+)
+#: after the last stage and after any failure or interruption
+CLEAN_UP: Command = (*TESTBED, "down")
+CLEAN_UP_S = 180.0
