@@ -48,6 +48,13 @@ FROM ?= 0
 sim: $(STAMP) ## simulate SEEDS=1000 worlds with faults, from seed FROM=0
 	python -m tests.sim --seeds $(SEEDS) --from $(FROM)
 
+# python3 of the machine: the first stage makes .venv itself
+test: ## all stages with their budgets, as CI runs them: check, simulation, testbed, scenarios; as root
+	@$(PYTHON) -m tests.stages
+
+soak: km ## many trials of one scenario: make soak NAME=kill-scheduler [TRIALS=20]; goes on where it stopped; as root
+	python -m tests.scenarios.soak $(NAME) $(if $(TRIALS),--trials $(TRIALS))
+
 km: bin/km ## build bin/km, one reproducible executable
 
 bin/km: $(STAMP) $(SOURCES) requirements/runtime.txt
