@@ -191,10 +191,18 @@ class Master:
                 self._tell_status(accept.agent_id, dropped)
             return
         found = self.known[accept.agent_id]
-        wanted = ZERO if found.executors else found.agent.executor_resources
+        executor = ZERO if found.executors else found.agent.executor_resources
+        wanted = executor
         for launch in accept.launches:
             wanted = wanted.plus(launch.resources._replace(pods=0))
-        self.loop.require(min(amount.minus(wanted)) >= 0, f"an ACCEPT takes {wanted} of {amount} on {accept.agent_id}")
+        if min(amount.minus(wanted)) < 0:
+            is_news = min(amount.plus(found.agent.executor_resources).minus(wanted)) >= 0 and bool(executor.cpus)
+            words = f"an ACCEPT takes {wanted} of {amount} on {accept.agent_id}"
+            self.loop.require(is_news, words)  # the executor of the offer has ended since
+            for launch in accept.launches:
+                error = Status(launch.task_id, TaskState.ERROR, "SOURCE_MASTER", "REASON_TASK_INVALID")
+                self._tell_status(accept.agent_id, error)
+            return
         found.executors.add(self.executor_id)
         for launch in accept.launches:
             found.tasks[launch.task_id] = Held(TaskState.STAGING, launch.resources._replace(pods=0))
