@@ -10,7 +10,7 @@ export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check style types contracts unit roles sim test soak km clean
+.PHONY: help demo check style types contracts unit roles sim bench docs test soak km clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,12 @@ SEEDS ?= 1000
 FROM ?= 0
 sim: $(STAMP) ## simulate SEEDS=1000 worlds with faults, from seed FROM=0
 	python -m tests.sim --seeds $(SEEDS) --from $(FROM)
+
+bench: $(STAMP) ## the core's cycle against a naive best fit, into bench/results/placement.json
+	python -m bench.placement
+
+docs: $(STAMP) ## write the pages that are made from tables
+	python -m docs.generate
 
 # python3 of the machine: the first stage makes .venv itself
 test: ## all stages with their budgets, as CI runs them: check, simulation, testbed, scenarios; as root

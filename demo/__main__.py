@@ -1,0 +1,147 @@
+"""`python3 -m demo` in the project's root folder, as root: one command from nothing to running pods."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from demo import cluster, deployed, objects, report
+from demo.cluster import Kubectl, Sight, Watch
+from demo.steps import REPORT_EVERY_S, StepFailed, Steps, elapsed, screen
+from testbed import inventory
+from testbed.errors import LabError
+from testbed.errors import UsageError as TestbedUsageError
+from testbed.settings import Settings, from_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ".venv/bin"
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+#: step -> seconds after which it is given up; some three times what a slow machine was seen to need
+INSTALL_S, TOOLS_S, BUILD_S, KM_S, UP_S, DEPLOY_S = 900.0, 900.0, 3600.0, 300.0, 600.0, 900.0
+RUNNING_S = 180.0
+EVENT_S = 30.0
+TESTBED_VARIABLES = ("KM_TESTBED_NAME", "KM_TESTBED_NET", "KM_TESTBED_DIR", "KM_CACHE_DIR")
+
+
+def demo(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raises StepFailed."""
+    steps = Steps(screen(), ROOT, ROOT / "build" / "demo" / settings.name, count=7)
+    testbed = [sys.executable, "-m", "testbed"]
+    steps.run("Packages of this machine", [*testbed, "install"], INSTALL_S)
+    steps.run("Tools into .venv", ["make", "--no-print-directory", ".venv/.made-from-requirements"], TOOLS_S)
+    steps.run("Build Mesos, Kubernetes and the hosts' disks", [*testbed, "build"], BUILD_S)
+    steps.run("The km file", ["make", "--no-print-directory", "km"], KM_S)
+    steps.run("Up: hosts, Mesos, Kubernetes", [*testbed, "up"], UP_S)
+    _deploy(steps, settings)
+    sights, address = _place(steps, Kubectl(settings.state / "bin" / "kubectl"))
+    say = steps.screen.line
+    say("")
+    for line in report.pods(sights):
+        say(line)
+    _tell_the_rest(steps, Kubectl(settings.state / "bin" / "kubectl"), sights)
+    exports = {name: environ[name] for name in TESTBED_VARIABLES if environ.get(name)}
+    say("")
+    for line in report.how_to_go_on(settings.state, exports, address, steps.total_s()):
+        say(line)
+
+
+def _deploy(steps: Steps, settings: Settings) -> None:
+    title = "Deploy with Ansible"
+    listed = inventory.path(settings)
+    wanted = deployed.digest(ROOT, listed)
+    if deployed.is_stamped(settings.state, wanted) and not deployed.not_ready(ROOT):
+        steps.begin(title)
+        steps.end(title, 0.0, "nothing has changed since the last deploy, and the scheduler is ready")
+        return
+    deployed.unstamp(settings.state)
+    steps.run(title, [f"{VENV}/ansible-playbook", "-i", str(listed), "deploy.yml"], DEPLOY_S)
+    deployed.wait_ready(ROOT)
+    deployed.stamp(settings.state, wanted)
+
+
+def _place(steps: Steps, kubectl: Kubectl) -> tuple[list[Sight], str]:
+    """The demo's pods once all that can run do, those that ran first; and the address of one that serves."""
+    title = "A Deployment, a Job and a pod that cannot fit"
+    head, began = steps.begin(title), time.monotonic()
+    cluster.remove_old(kubectl)
+    with Watch(kubectl) as watch:
+        cluster.create(kubectl)
+        told = [began]
+
+        def tell() -> None:
+            if time.monotonic() - told[0] >= REPORT_EVERY_S:
+                told[0] = time.monotonic()
+                running = sum(1 for each in watch.sights.values() if each.running is not None)
+                steps.screen.passing(f"{head}  {elapsed(time.monotonic() - began)}  {running} pods have run")
+
+        if not watch.until(_is_enough, RUNNING_S, tell):
+            lines = "\n".join(report.pods(list(watch.sights.values())))
+            raise StepFailed(f"not all pods run after {RUNNING_S:.0f} s:\n{lines}")
+        sights = sorted(watch.sights.values(), key=lambda each: (each.running is None, each.running, each.name))
+    steps.end(title, time.monotonic() - began)
+    return sights, next(each.address for each in sights if each.name.startswith(objects.WEB))
+
+
+def _is_enough(sights: Mapping[str, Sight]) -> bool:
+    served = [each for each in sights.values() if each.name.startswith(objects.WEB) and each.running and each.address]
+    summed = [each for each in sights.values() if each.name.startswith(objects.JOB) and each.ended]
+    return len(served) >= objects.REPLICAS and bool(summed) and objects.TOO_BIG in sights
+
+
+def _tell_the_rest(steps: Steps, kubectl: Kubectl, sights: list[Sight]) -> None:
+    say = steps.screen.line
+    job = next(each for each in sights if each.name.startswith(objects.JOB))
+    assert job.ended is not None
+    printed = kubectl("logs", f"--namespace={objects.NAMESPACE}", job.name).strip()
+    say("")
+    say(f"Job {objects.JOB}: {job.phase} {report.since(job, job.ended)} after its creation; it printed: {printed}")
+    waiting = next(each for each in sights if each.name == objects.TOO_BIG)
+    message = cluster.failed_scheduling(kubectl, waiting.uid, EVENT_S)
+    if not message:
+        raise StepFailed(f"no FailedScheduling event on pod {objects.TOO_BIG} after {EVENT_S:.0f} s")
+    say("")
+    say(f"Pod {objects.TOO_BIG} asks for {objects.TOO_MANY_CPUS} cores and waits. Its event FailedScheduling says:")
+    say(f"  {message}")
+    explained = deployed.on_scheduler(ROOT, "km", "explain", f"{objects.NAMESPACE}/{objects.TOO_BIG}")
+    if explained.returncode != 0:
+        raise StepFailed(f"km explain: exit code {explained.returncode}: {explained.stderr.strip()}")
+    say("km explain says:")
+    for line in explained.stdout.splitlines():
+        say(f"  {line}")
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        settings = from_environment(os.environ)
+        if os.geteuid() != 0:
+            print("demo: hosts are made of namespaces and mounts: run it as root", file=sys.stderr)
+            return EXIT_USAGE
+        demo(settings, os.environ)
+    except TestbedUsageError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (StepFailed, LabError) as error:
+        sys.stdout.flush()
+        print(
+            f"\ndemo: failed: {error}\n  when its cause is gone, run it again: it goes on from what is there",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; run it again to go on, or end it with: python3 -m testbed down", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Whether what Ansible would put on the hosts is there already: a stamp of its inputs, and a scheduler that is ready.
+
+Knows which files the playbook reads. The stamp lies in the testbed's state folder, so that it goes with the hosts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from demo.steps import StepFailed
+
+STAMP = "demo-deployed"
+INPUTS = ("deploy.yml", "ansible.cfg", "playbooks", "roles", "bin/km")
+ANSWER_LIMIT_S = 30.0
+READY_LIMIT_S = 60.0
+ASK_EVERY_S = 1.0
+
+
+def digest(root: Path, inventory: Path) -> str:
+    """SHA-256 over the names and contents of all that a deploy reads."""
+    files = [inventory]
+    for name in INPUTS:
+        path = root / name
+        files += sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    total = hashlib.sha256()
+    for file in files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        total.update(f"{file}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def is_stamped(state: Path, wanted: str) -> bool:
+    stamp = state / STAMP
+    return stamp.is_file() and stamp.read_text().strip() == wanted
+
+
+def stamp(state: Path, wanted: str) -> None:
+    (state / STAMP).write_text(f"{wanted}\n")
+
+
+def unstamp(state: Path) -> None:
+    (state / STAMP).unlink(missing_ok=True)
+
+
+def on_scheduler(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the scheduler's host. Raises StepFailed if it does not end."""
+    whole = [sys.executable, "-m", "testbed", "run", "s1", "--", *command]
+    try:
+        return subprocess.run(
+            whole,
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=root,
+            timeout=ANSWER_LIMIT_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise StepFailed(f"{' '.join(command)} on s1: no end after {ANSWER_LIMIT_S:.0f} s") from None
+
+
+def not_ready(root: Path) -> str:
+    """Why the scheduler is not ready, in its own words; "" if it is."""
+    done = on_scheduler(root, "km", "status", "--json")
+    if done.returncode != 0:
+        return done.stderr.strip() or f"km status: exit code {done.returncode}"
+    answer = json.loads(done.stdout)
+    return "" if answer["ready"] else "; ".join(answer["reasons"]) or "it gives no reason"
+
+
+def wait_ready(root: Path) -> None:
+    """Raises StepFailed with the scheduler's reason."""
+    deadline = time.monotonic() + READY_LIMIT_S
+    while reason := not_ready(root):
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"the scheduler is not ready after {READY_LIMIT_S:.0f} s: {reason}\n"
+                "  its log: python3 -m testbed run s1 journalctl --unit km-scheduler"
+            )
+        time.sleep(ASK_EVERY_S)
