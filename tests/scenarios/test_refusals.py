@@ -33,8 +33,12 @@ def second(cluster: Cluster) -> Iterator[Second]:
         pytest.param(["--port=99999"], USAGE, "--port: '99999' is too large; give at most 65535", id="too-large"),
         pytest.param(["--offer-ttl=soon"], USAGE, "--offer-ttl: 'soon'", id="no-duration"),
         pytest.param(["--mesos-master=zk://m1:2181/mesos"], USAGE, "ZooKeeper is not read", id="zookeeper"),
-        pytest.param(["--failover-timeout=1d"], CONFIG, "--failover-timeout=1d is below one week", id="short-failover"),
-        pytest.param(["--launch-timeout=10m"], CONFIG, "--launch-timeout=10m must be shorter than", id="contradiction"),
+        pytest.param(
+            ["--failover-timeout=1d"], CONFIG, "--failover-timeout=86400s is below one week", id="short-failover"
+        ),
+        pytest.param(
+            ["--launch-timeout=10m"], CONFIG, "--launch-timeout=600s must be shorter than", id="contradiction"
+        ),
         pytest.param(["--km-path=file:///opt/km"], CONFIG, "names no SHA-256", id="mutable-km"),
         pytest.param(["--kubeconfig=/nowhere"], CONFIG, "--kubeconfig: cannot read '/nowhere'", id="no-kubeconfig"),
         pytest.param(["--kubeconfig=/etc/hostname"], CONFIG, "/etc/hostname", id="garbage-kubeconfig"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -105,25 +106,36 @@ PARTS: dict[str, Callable[[Cluster], Return]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def steady(cluster: Cluster) -> Iterator[str]:
+    """A namespace with pods that run for all tests of this module."""
+    with cluster.namespace(f"steady-{secrets.token_hex(3)}") as name:
+        cluster.api.create(workloads.deployment("steady", PODS), name)
+        cluster.wait_running(name, PODS)
+        cluster.run_pod(name, "on-the-agent", **workloads.on(AGENT))
+        yield name
+        cluster.heal()
+
+
 @pytest.mark.parametrize("part", PARTS)
-def test_containers_keep_their_ids(cluster: Cluster, namespace: str, part: str) -> None:
-    cluster.api.create(workloads.deployment("steady", PODS), namespace)
-    cluster.wait_running(namespace, PODS)
-    cluster.run_pod(namespace, "on-the-agent", **workloads.on(AGENT))
-    cluster.wait_settled(namespace)
-    before = {each.id for each in cluster.containers(namespace)}
-    with watched(cluster.api, namespace) as watch:
+def test_containers_keep_their_ids(cluster: Cluster, steady: str, part: str) -> None:
+    cluster.heal()
+    cluster.wait_running(steady, PODS + 1)
+    cluster.wait_settled(steady)
+    before = {each.id for each in cluster.containers(steady)}
+    with watched(cluster.api, steady) as watch:
         PARTS[part](cluster)()
         cluster.wait_ready()
         until(lambda: _all_ready(cluster.api.listed("Node")), BACK_S, "all Nodes are Ready")
-        cluster.wait_running(namespace, PODS + 1)
-        cluster.wait_settled(namespace, BACK_S)
-        assert {each.id for each in cluster.containers(namespace)} == before
-        assert sum(kubernetes.restarts(pod) for pod in cluster.api.listed("Pod", namespace)) == 0
+        cluster.wait_running(steady, PODS + 1)
+        cluster.wait_settled(steady, BACK_S)
+        assert {each.id for each in cluster.containers(steady)} == before
+        assert sum(kubernetes.restarts(pod) for pod in cluster.api.listed("Pod", steady)) == 0
         assert [life.name for life in watch.lives.values() if life.gone_s or life.deleting_s] == []
-    cluster.run_pod(namespace, "new", **workloads.on(AGENT))
-    cluster.wait_settled(namespace)
-    assert before < {each.id for each in cluster.containers(namespace)}
+    cluster.run_pod(steady, f"after-{part}", **workloads.on(AGENT))
+    cluster.wait_settled(steady)
+    assert before < {each.id for each in cluster.containers(steady)}
+    cluster.api.delete("Pod", steady, f"after-{part}")
 
 
 def _all_ready(nodes: list[Object]) -> bool:
