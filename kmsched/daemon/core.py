@@ -15,6 +15,7 @@ from kmsched.core.intake import is_ours, names_task
 from kmsched.core.model import Settings
 from kmsched.core.state import Link, State
 from kmsched.core.taskid import parse_task_id
+from kmsched.daemon.identity import MAX_SEEN_TERM
 
 StepState = Callable[[State, Event, float], Sequence[Effect]]
 
@@ -46,9 +47,11 @@ class Core:
         ]
 
     def highest_term(self) -> int:
-        """The highest term in the task ids that pods name; 0 when there is none."""
-        ids = (parse_task_id(record.pod.task_id) for record in self.state.pods.values() if record.pod.task_id)
-        return max((each.term for each in ids if each), default=0)
+        """The highest term in the tasks that pods name for their own; 0 when there is none."""
+        pods = (record.pod for record in self.state.pods.values() if record.pod.task_id)
+        named = ((pod, parse_task_id(pod.task_id)) for pod in pods)
+        terms = (task.term for pod, task in named if task is not None and task.pod_uid == pod.uid)
+        return max((term for term in terms if term <= MAX_SEEN_TERM), default=0)
 
     def created_s(self, pod_uid: str) -> float | None:
         """Wall time of the pod's creation, if it is known."""

@@ -16,7 +16,10 @@ FRAMEWORK_ID = "framework-id"
 TERM = "term"
 #: what an explicit reset leaves: the next SUBSCRIBED may bring a new framework id although pods are bound
 RESET = ""
-MAX_TERM = 36**8
+#: the highest term that a pod's annotation is believed; anyone who may edit a pod can write one
+MAX_SEEN_TERM = 36**8
+#: so far above it that no annotation can use the terms up; a task id has room for it
+MAX_TERM = 36**12
 MAX_NAMED_PODS = 3
 
 

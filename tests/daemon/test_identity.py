@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 from kmsched.clients.store import FolderStore
-from kmsched.daemon.identity import FrameworkId, next_term, reset_framework_id
+from kmsched.core.events import PodChanged
+from kmsched.core.step import step
+from kmsched.core.taskid import TaskId, parse_task_id
+from kmsched.daemon.core import Core
+from kmsched.daemon.identity import MAX_SEEN_TERM, MAX_TERM, FrameworkId, next_term, reset_framework_id
 from kmsched.errors import EXIT_FRAMEWORK_ID_MISSING, ConfigRefused, FrameworkIdMissing, ProtocolError
+from tests.core.values import SETTINGS, pod
 
 
 @pytest.fixture
@@ -43,6 +48,21 @@ def test_a_stored_term_that_is_none_is_refused(store: FolderStore, value: str) -
     asyncio.run(store.create("term", value))
     with pytest.raises(ConfigRefused, match="the stored term is"):
         asyncio.run(next_term(store))
+
+
+def test_no_annotation_can_use_the_terms_up(store: FolderStore) -> None:
+    """A user who may edit pods must not be able to stop the scheduler for good."""
+    core = Core(SETTINGS, 1, step)
+    for number, task_id in enumerate(("u0.zzzzzzzzzzzzzzzz.1", "other.7.1", "u2.5.1")):
+        core.step(PodChanged(pod(f"u{number}", task_id=task_id)), 0.0)
+    assert core.highest_term() == 5
+
+    async def scenario() -> list[int]:
+        return [await next_term(store, above=MAX_SEEN_TERM), await next_term(store)]
+
+    terms = asyncio.run(scenario())
+    assert terms == [MAX_SEEN_TERM + 1, MAX_SEEN_TERM + 2]
+    assert parse_task_id(str(TaskId("u1", MAX_TERM, 1))) == TaskId("u1", MAX_TERM, 1)
 
 
 def test_the_first_framework_id_is_on_the_disk_when_it_is_taken(store: FolderStore) -> None:
