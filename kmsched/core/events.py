@@ -35,9 +35,10 @@ class TaskState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PodsListed:
-    """A complete list: pods that are known and not in it are gone."""
+    """A complete list: pods that are known, not newer than it, and not in it are gone."""
 
     pods: tuple[Pod, ...]
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

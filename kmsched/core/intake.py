@@ -24,8 +24,8 @@ def pod_changed(state: State, pod: Pod, now: float) -> None:
         if pod.uid not in state.gone:
             _pod_arrived(state, pod, now)
         return
-    if _is_older(pod, record.pod):
-        return
+    if is_newer(record.pod.resource_version, pod.resource_version):
+        return  # a late answer must not undo what the watch told
     before, record.pod = record.pod, pod
     if pod.is_bound:
         record.node_name = pod.node_name
@@ -43,6 +43,8 @@ def pod_gone(state: State, record: PodRecord, now: float) -> None:
 def _pod_arrived(state: State, pod: Pod, now: float) -> None:
     old_uid = state.uid_of.get(pod.key)
     if old_uid is not None:
+        if is_newer(state.pods[old_uid].pod.resource_version, pod.resource_version):
+            return  # a read told of its successor before the watch told of this one
         pod_gone(state, state.pods[old_uid], now)
     record = PodRecord(pod=pod, state=_first_state(state, pod), node_name=pod.node_name, waiting_since=now)
     state.pods[pod.uid] = record
@@ -106,11 +108,9 @@ def _refused(state: State, record: PodRecord, now: float) -> None:
     state.emit(ReportPod(pod.key, pod.uid, "Warning", "Refused", words, cause="admission", reason=words))
 
 
-def _is_older(new: Pod, known: Pod) -> bool:
-    """A late answer must not undo what the watch told; versions are numbers since Kubernetes 1.35."""
-    if not (new.resource_version.isdecimal() and known.resource_version.isdecimal()):
-        return False
-    return int(new.resource_version) < int(known.resource_version)
+def is_newer(version: str, than: str) -> bool:
+    """Versions are numbers since Kubernetes 1.35; of others nothing is said."""
+    return version.isdecimal() and than.isdecimal() and int(version) > int(than)
 
 
 def node_changed(state: State, node: Node) -> None:

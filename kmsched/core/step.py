@@ -37,7 +37,7 @@ from kmsched.core.events import (
     TaskUpdated,
     Ticked,
 )
-from kmsched.core.intake import node_changed, node_deleted, pod_changed, pod_gone
+from kmsched.core.intake import is_newer, node_changed, node_deleted, pod_changed, pod_gone
 from kmsched.core.pods import apply
 from kmsched.core.state import Link, PodRecord, State
 from kmsched.core.tasks import PodState, Trigger
@@ -60,8 +60,10 @@ def step(state: State, event: Event, now: float) -> list[Effect]:
 
 def _pods_listed(state: State, event: PodsListed, now: float) -> None:
     present = {pod.uid for pod in event.pods}
-    for uid in [uid for uid in state.pods if uid not in present]:
-        pod_gone(state, state.pods[uid], now)
+    for record in [record for uid, record in state.pods.items() if uid not in present]:
+        # a read may have told of a pod that is younger than the list
+        if not is_newer(record.pod.resource_version, event.resource_version):
+            pod_gone(state, record, now)
     for pod in event.pods:
         state.gone.pop(pod.uid, None)
         pod_changed(state, pod, now)

@@ -61,7 +61,7 @@ class FromKube:
 
 def pod_event(item: Listed[Pod] | Changed[Pod]) -> Event:
     if isinstance(item, Listed):
-        return PodsListed(item.items)
+        return PodsListed(item.items, item.resource_version)
     if item.type == "DELETED":
         return PodDeleted(item.object.key, item.object.uid)
     return PodChanged(item.object)

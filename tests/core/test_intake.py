@@ -94,6 +94,18 @@ def test_a_pod_of_the_same_name_is_another_pod() -> None:
     assert list(fold.state.pods) == ["u2"]
 
 
+def test_old_news_of_a_predecessor_of_the_same_name_do_not_end_a_pod() -> None:
+    fold = Fold(pod("u2", key="ns/web", resource_version="41"))
+    fold.take(PodChanged(pod("u1", key="ns/web", resource_version="20")), PodDeleted("ns/web", "u1"))
+    assert list(fold.state.pods) == ["u2"]
+
+
+def test_a_list_says_nothing_of_pods_that_are_younger_than_it() -> None:
+    fold = Fold(pod("u1", resource_version="41"), pod("u2", resource_version="39"))
+    fold.take(PodsListed((), resource_version="40"))
+    assert list(fold.state.pods) == ["u1"]
+
+
 def test_a_pod_that_fails_before_it_is_bound_is_done_and_its_task_is_killed() -> None:
     fold = Fold(pod())
     task_id = fold.start()

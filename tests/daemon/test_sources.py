@@ -71,7 +71,7 @@ def test_lists_and_changes_become_events_and_the_first_list_makes_a_kind_known()
         ]
         await scene.from_kube().pods(said(pods))
         assert await scene.events() == [
-            events.PodsListed((pod,)),
+            events.PodsListed((pod,), "10"),
             events.PodChanged(pod),
             events.PodChanged(pod),
             events.PodDeleted("default/web", "uid-web"),
