@@ -37,6 +37,7 @@ class Trigger(Enum):
     LOST = "its task is gone, which says nothing of containers"
     UNREACHABLE = "its agent is unreachable"
     SILENT = "nothing was heard of the launch in time"
+    CROWDED = "its node has no room for it any more"
     DUE = "what was put off is due"
     BOUND = "it is bound, by its current task"
     BIND_STALE = "the Binding was refused, the pod has changed and still fits its task"
@@ -109,6 +110,8 @@ TABLE: Mapping[PodState, Mapping[Trigger, Row]] = MappingProxyType(
             _T.LOST: (_P.PENDING, (_A.QUEUE,)),
             _T.UNREACHABLE: (_P.PENDING, (_A.KILL, _A.QUEUE)),
             _T.SILENT: (_P.PENDING, (_A.KILL, _A.QUEUE)),
+            # a Binding for a task that had ended was made after all, and took the room
+            _T.CROWDED: (_P.PENDING, (_A.KILL, _A.QUEUE)),
             # a predecessor's Binding, for the task that was just learnt of
             _T.BOUND: (_P.BOUND, ()),
             **_ENDS_UNBOUND,

@@ -114,6 +114,8 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
         if record.has_started and record.state is PodState.ADOPTING:
             trigger = Trigger.STAGING  # its patch is under way already
         record.has_started = True
+        if record.state is PodState.LAUNCHING and _is_crowded(state, record):
+            trigger = Trigger.CROWDED
     if trigger in (Trigger.ENDED, Trigger.LOST) and record.state is PodState.LAUNCHING:
         message = f"the launch on {record.node_name} failed: {why}"
         pod = record.pod
@@ -126,6 +128,15 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
             record.held.append(held)
     else:
         _acknowledge(state, event, why)
+
+
+def _is_crowded(state: State, record: PodRecord) -> bool:
+    """Would kubelet refuse it?  With what is counted on the node now, itself included."""
+    node, used, wanted = state.nodes.get(record.node_name), state.usage.get(record.node_name), record.pod.requests
+    if node is None or used is None:
+        return False
+    kinds = zip(wanted, used, node.allocatable, ("cpus", "mem", "disk", "gpus", "pods"), strict=True)
+    return any(asked > 0 and taken > there for asked, taken, there, kind in kinds if kind != "gpus")
 
 
 def executor_ended(state: State, agent_id: str, executor_id: str, now: float) -> None:

@@ -27,6 +27,7 @@ launching   ENDED        pending: queue
 launching   LOST         pending: queue
 launching   UNREACHABLE  pending: kill queue
 launching   SILENT       pending: kill queue
+launching   CROWDED      pending: kill queue
 launching   BOUND        bound:
 launching   CLAIMED      checking: ack kill claim ask
 launching   TAKEN        counted: ack kill
@@ -130,18 +131,18 @@ EXPECTED_TO_STAY = {
 
 #: what can only be a defect: a pod that has a task or a node is launched or taken, one that has none is bound, ...
 EXPECTED_TO_RAISE = {
-    "pending": "BOUND",
+    "pending": "BOUND CROWDED",
     "launching": "LAUNCHED",
-    "binding": "LAUNCHED",
-    "bound": "LAUNCHED TAKEN",
-    "running": "LAUNCHED TAKEN",
-    "checking": "LAUNCHED TAKEN",
-    "unreachable": "LAUNCHED TAKEN",
-    "orphaned": "TAKEN",
-    "adopting": "LAUNCHED TAKEN",
-    "ended": "LAUNCHED TAKEN",
-    "done": "LAUNCHED TAKEN",
-    "counted": "LAUNCHED BOUND",
+    "binding": "LAUNCHED CROWDED",
+    "bound": "LAUNCHED TAKEN CROWDED",
+    "running": "LAUNCHED TAKEN CROWDED",
+    "checking": "LAUNCHED TAKEN CROWDED",
+    "unreachable": "LAUNCHED TAKEN CROWDED",
+    "orphaned": "TAKEN CROWDED",
+    "adopting": "LAUNCHED TAKEN CROWDED",
+    "ended": "LAUNCHED TAKEN CROWDED",
+    "done": "LAUNCHED TAKEN CROWDED",
+    "counted": "LAUNCHED BOUND CROWDED",
     "gone": " ".join(trigger.name for trigger in Trigger),
 }
 

@@ -20,7 +20,7 @@ from kmsched.core.events import (
 from kmsched.core.model import Phase
 from kmsched.core.pods import CALL_RETRY_S, ENDED_PATIENCE_S, KILL_LATER_S
 from kmsched.core.updates import STRAY_PATIENCE_S, TERMINAL, TRIGGERS
-from tests.core.values import EXECUTOR, Fold, bound, node, offer, pod, update
+from tests.core.values import EXECUTOR, PLENTY, Fold, bound, node, offer, pod, update
 
 LOST = sorted(TERMINAL - {TaskState.FINISHED, TaskState.KILLED}, key=str)
 ENDS = [TaskState.FINISHED, TaskState.KILLED, TaskState.FAILED]
@@ -141,6 +141,16 @@ def test_a_dropped_adoption_is_tried_again_at_once() -> None:
     fold.take(update(first.task_id, TaskState.DROPPED, source="SOURCE_AGENT"))
     (second,) = fold.launch(offer("o4"))
     assert second.mode == "adopt"
+
+
+def test_a_pod_is_not_bound_where_its_room_was_taken_meanwhile() -> None:
+    fold = Fold(pod(), nodes=(node(allocatable=PLENTY._replace(cpus=900, pods=110)),))
+    (launch,) = fold.launch()
+    fold.take(PodChanged(bound("x", scheduler_name="other")))
+    fold.take(update(launch.task_id, TaskState.STARTING, update_id="s"))
+    assert (fold.of(BindPod), acked(fold), fold.state_of()) == ([], ["s"], "pending")
+    fold.tick()
+    assert killed(fold) == [(launch.task_id, "TASK_STARTING SOURCE_EXECUTOR")]
 
 
 def test_a_predecessors_task_is_claimed_by_its_waiting_pod() -> None:
