@@ -73,7 +73,12 @@ class Kubelet:
             if uid in mine:
                 used = used.plus(mine[uid].requests)
         left = self.allocatable.minus(used).minus(pod.requests)
-        self.loop.require(min(left) >= 0, f"kubelet on {self.node_name} refuses pod {pod.uid}: short by {left}")
+        if min(left) < 0:
+            words = f"kubelet on {self.node_name} refuses pod {pod.uid}: {left} would be left"
+            self.loop.require(any(uid in self.kube.bound_late for uid in mine), words)
+            self.loop.tell(words)
+            self.kube.set_phase(pod.uid, Phase.FAILED)
+            return
         self.starts[pod.uid] = self.starts.get(pod.uid, 0) + 1
         finish_s = self.finish_s(pod.uid)
         self.containers[pod.uid] = float("inf") if finish_s is None else self.loop.now + finish_s

@@ -11,7 +11,7 @@ from kmsched.core.taskid import parse_task_id
 from tests.sim.loop import Channel, Loop
 
 WATCH_DELAY_S = 0.2
-WATCH_STALL_S = 3.0
+WATCH_STALLS_S = (3.0, 12.0)
 
 Told = Callable[[str, object], None]
 
@@ -27,15 +27,18 @@ class Watch:
     tell: Told
     channel: Channel
     node_name: str = ""
+    version: str = ""  # of its list
 
 
 class Kube:
     def __init__(self, loop: Loop, list_delay_s: float) -> None:
+        self.stall_s = loop.rng.choice(WATCH_STALLS_S)
         self.loop = loop
         self.pods: dict[str, Pod] = {}  # by key
         self.nodes: dict[str, Node] = {}
         self.bindings: dict[str, str] = {}  # uid -> task id, of every pod ever bound
         self.user_deleted: set[str] = set()  # uids
+        self.bound_late: set[str] = set()  # uids bound by a call that its caller had given up
         self._list_delay_s = list_delay_s
         self._pod_watches: list[Watch] = []
         self._node_watches: list[Watch] = []
@@ -124,8 +127,9 @@ class Kube:
 
     def watch_pods(self, tell: Told, node_name: str = "") -> Watch:
         """List, then watch; with a node only its pods."""
-        watch = Watch(tell, Channel(self.loop, WATCH_DELAY_S, WATCH_STALL_S), node_name)
+        watch = Watch(tell, Channel(self.loop, WATCH_DELAY_S, self.stall_s), node_name)
         pods = tuple(p for p in self.pods.values() if not node_name or p.node_name == node_name)
+        watch.version = str(self._version)
         self._pod_watches.append(watch)
         self._start(watch, pods)
         return watch

@@ -17,6 +17,8 @@ from tests.sim.master import Connection, Master
 
 TICK_S = 0.5
 GATHER_S = 0.025
+#: a call whose caller has given up is served within
+LATE_S = (3.0, 20.0)
 
 Step = Callable[[State, ev.Event, float], Sequence[do.Effect]]
 PodWrite = do.BindPod | do.AdoptPod
@@ -102,7 +104,7 @@ class Scheduler:
 
     def _pod_seen(self, kind: str, item: object) -> None:
         if isinstance(item, tuple):
-            self.take(ev.PodsListed(item))
+            self.take(ev.PodsListed(item, self._pods.version))
             self._listed()
         elif isinstance(item, Pod):
             self.take(ev.PodDeleted(item.key, item.uid) if kind == "delete" else ev.PodChanged(item))
@@ -132,11 +134,17 @@ class Scheduler:
         if fails:
             self.loop.tell(f"that call will be: {how}")
             if how != "lost":
-                late_s = self.loop.between(0.0, 3.0) if how == "late" else 0.0
-                self.loop.at(delay_s + late_s, lambda: self._serve(effect))
+                late_s = self.loop.between(0.0, self.loop.rng.choice(LATE_S)) if how == "late" else 0.0
+                self.loop.at(delay_s + late_s, lambda: self._serve_late(effect))
             self.loop.at(0.2, lambda: self._ended(effect, [self._failed(effect)]))
         else:
             self.loop.at(delay_s, lambda: self._answer(effect, self._serve(effect)))
+
+    def _serve_late(self, effect: PodWrite) -> None:
+        was_bound = effect.uid in self.kube.bindings
+        self._serve(effect)
+        if effect.uid in self.kube.bindings and not was_bound:
+            self.kube.bound_late.add(effect.uid)
 
     def _answer(self, effect: PodWrite, events: list[ev.Event]) -> None:
         self.loop.at(self.loop.between(0.005, 0.1), lambda: self._ended(effect, events))
