@@ -93,13 +93,26 @@ def _stray(state: State, record: PodRecord | None, event: TaskUpdated, now: floa
         whose = "no pod"
     elif record.pod.task_id == event.task_id:
         return
-    elif record.state is PodState.PENDING and not record.task_id and not state.node_of_agent(event.agent_id):
-        # no offer has told yet which Node that agent is; until then another task may be launched
+    elif _may_be_claimed(state, record, event):
         state.asking.add(event.task_id, event.agent_id, now + ASK_STRAY_S)
         return
     else:
         whose = f"no task that {record.pod.key} needs"
     state.killing.add(event.task_id, event.agent_id, f"{event.task_id} is the task of {whose}", now + STRAY_PATIENCE_S)
+
+
+def _may_be_claimed(state: State, record: PodRecord, event: TaskUpdated) -> bool:
+    """May this turn out to be the task that a predecessor launched for the pod?
+
+    While the pod's own task is being checked, its patch to this one may have been made: where our watch lags, a kill
+    would end the pod.  And nothing may have told yet which Node the agent is.
+    """
+    if event.task_id in state.killing.victims:
+        return False
+    if record.state is PodState.CHECKING:
+        return True
+    waits = record.state in (PodState.PENDING, PodState.ORPHANED) and not record.task_id
+    return waits and not state.node_of_agent(event.agent_id)
 
 
 def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: float) -> None:

@@ -10,6 +10,7 @@ from kmsched.core.asking import FIRST_PAUSE_S
 from kmsched.core.effects import AcknowledgeUpdate, AdoptPod, BindPod, KillTask, ReconcileTasks, ReportPod
 from kmsched.core.events import (
     BindFailed,
+    NodeChanged,
     OffersArrived,
     PodAdopted,
     PodBound,
@@ -19,7 +20,7 @@ from kmsched.core.events import (
 )
 from kmsched.core.model import Phase
 from kmsched.core.pods import CALL_RETRY_S, ENDED_PATIENCE_S, KILL_LATER_S
-from kmsched.core.updates import STRAY_PATIENCE_S, TERMINAL, TRIGGERS
+from kmsched.core.updates import ASK_STRAY_S, STRAY_PATIENCE_S, TERMINAL, TRIGGERS
 from tests.core.values import EXECUTOR, PLENTY, Fold, bound, node, offer, pod, update
 
 LOST = sorted(TERMINAL - {TaskState.FINISHED, TaskState.KILLED}, key=str)
@@ -294,3 +295,32 @@ def test_late_news_of_an_ended_executor_does_not_bar_the_agent_for_ever() -> Non
     assert fold.state.queue.counts()["unschedulable"] == 1
     fold.now += 10.0
     assert len(fold.launch(offer("o3", executor_ids=listed))) == 1
+
+
+def test_a_task_that_may_adopt_a_pod_that_is_checked_is_not_killed_but_asked_for() -> None:
+    """A predecessor launched it; its patch may be made already, and a kill would then end the pod."""
+    fold = Fold(bound(task_id="u1.1.1"), nodes=(node(agent_id="A1"),))
+    fold.take(update("u1.1.2", TaskState.STARTING))
+    assert not fold.state.killing.victims
+    fold.take(update("u1.1.1", TaskState.GONE, source="SOURCE_MASTER"))
+    assert fold.state_of() == "orphaned"
+    fold.tick(ASK_STRAY_S)
+    assert ("u1.1.2", "A1") in [task for effect in fold.of(ReconcileTasks) for task in effect.tasks]
+    fold.take(update("u1.1.2", TaskState.STARTING))
+    assert [effect.task_id for effect in fold.of(AdoptPod)] == ["u1.1.2"]
+
+
+def test_a_second_task_of_a_pod_whose_own_one_lives_is_killed_after_all() -> None:
+    fold = Fold(bound(task_id="u1.1.1"), nodes=(node(agent_id="A1"),))
+    fold.take(update("u1.1.2", TaskState.STARTING), update("u1.1.1", TaskState.RUNNING))
+    fold.take(update("u1.1.2", TaskState.STARTING))
+    fold.tick(STRAY_PATIENCE_S)
+    assert [task_id for task_id, _ in killed(fold)] == ["u1.1.2"]
+
+
+def test_a_task_of_an_orphan_on_an_agent_that_nothing_has_named_is_asked_for_again() -> None:
+    fold = Fold(bound(task_id="u1.1.1"))
+    fold.take(update("u1.1.1", TaskState.GONE, source="SOURCE_MASTER"), update("u1.1.2", TaskState.RUNNING))
+    assert not fold.state.killing.victims
+    fold.take(NodeChanged(node(agent_id="A1")), update("u1.1.2", TaskState.RUNNING))
+    assert [effect.task_id for effect in fold.of(AdoptPod)] == ["u1.1.2"]
