@@ -26,7 +26,7 @@ REPORT_AFTER_S = 2.0
 def run_cycle(state: State, now: float) -> None:
     state.wants_cycle = False
     plans = {a.agent_id: Plan(place_of(state, a)) for a in state.offers.usable(now)}
-    judge = Judge(state, plans)
+    judge = Judge(state, plans, state.shaky.now(now))
     for uid in sorted(state.orphans):
         _adopt(state, state.pods[uid], judge, now)
     for pod in state.queue.active():

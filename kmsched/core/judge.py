@@ -17,7 +17,8 @@ from kmsched.core.rank import score
 from kmsched.core.resources import ZERO
 from kmsched.core.state import State
 
-Points = tuple[int, bool, str]  # as `core.rank` gives them: the smallest is the best, the last is the agent id
+#: shaky or not, and what `core.rank` says: the smallest is the best, the last is the agent id
+Points = tuple[bool, int, bool, str]
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class _Verdicts:
 class Judge:
     state: State
     plans: Mapping[str, Plan]
+    shaky: frozenset[str] = frozenset()  # names of nodes
     changes: list[str] = field(default_factory=list)  # agent ids, in order
     verdicts: dict[Hashable, _Verdicts] = field(default_factory=dict)
 
@@ -71,7 +73,8 @@ class Judge:
         place = plan.place
         objection = veto(pod, place, self.state.settings) or self.state.refusals.veto(pod, place.node_name)
         if objection is None:
-            points = score(pod, place, self.state.usage.get(place.node_name, ZERO))
+            used = self.state.usage.get(place.node_name, ZERO)
+            points = (place.node_name in self.shaky, *score(pod, place, used))
             verdicts.vetoes.pop(place.agent_id, None)
             verdicts.points[place.agent_id] = points
             heapq.heappush(verdicts.best, points)

@@ -20,6 +20,7 @@ from kmsched.core.offers import OfferLedger
 from kmsched.core.queue import Queue
 from kmsched.core.refusals import Refusals
 from kmsched.core.resources import ZERO, Resources
+from kmsched.core.shaky import Shaky
 from kmsched.core.taskid import TaskId
 from kmsched.core.tasks import PodState
 
@@ -98,6 +99,7 @@ class State:
     queue: Queue = field(default_factory=Queue)
     killing: Killing = field(default_factory=Killing)
     refusals: Refusals = field(default_factory=Refusals)
+    shaky: Shaky = field(default_factory=Shaky)
     asking: Asking = field(default_factory=Asking)
     reconciliation: Reconciliation = field(default_factory=Reconciliation)
     timers: list[tuple[float, str]] = field(default_factory=list)  # heap of (at, uid)

@@ -229,6 +229,7 @@ def _run_timers(state: State, now: float) -> None:
             apply(state, record, Trigger.DUE, now, _why_due(record))
         if record.silent_at is not None and record.silent_at <= now:
             record.silent_at = None
+            state.shaky.failed(record.node_name, now)
             apply(state, record, Trigger.SILENT, now, f"nothing was heard of task {record.task_id}")
 
 

@@ -44,6 +44,8 @@ ASK_STRAY_S = 1.0
 #: updates that wait: the Binding or the patch that they cause must have been decided first
 _WAITS = frozenset({PodState.BINDING, PodState.ADOPTING})
 _NEWS = frozenset({Trigger.STARTING, Trigger.RUNNING})
+#: who tells that an agent could not do it; what the master says is about offers and connections
+_OF_THE_AGENT = frozenset({"SOURCE_AGENT", "SOURCE_EXECUTOR"})
 
 
 def task_updated(state: State, event: TaskUpdated, now: float) -> None:
@@ -127,9 +129,12 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
         if record.has_started and record.state is PodState.ADOPTING:
             trigger = Trigger.STAGING  # its patch is under way already
         record.has_started = True
+        state.shaky.worked(record.node_name)
         if record.state is PodState.LAUNCHING and _is_crowded(state, record):
             trigger = Trigger.CROWDED
     if trigger in (Trigger.ENDED, Trigger.LOST) and record.state is PodState.LAUNCHING:
+        if event.source in _OF_THE_AGENT:
+            state.shaky.failed(record.node_name, now)
         message = f"the launch on {record.node_name} failed: {why}"
         pod = record.pod
         state.emit(ReportPod(pod.key, pod.uid, "Warning", "FailedLaunch", message, cause="update", reason=why))
