@@ -119,6 +119,16 @@ def test_upstream_away(cluster: Cluster, second: Second, flags: list[str], words
     assert cluster.page("/readyz", PAGES).status == 200
 
 
+def test_a_framework_id_that_mesos_has_not_heard_of(cluster: Cluster, second: Second) -> None:
+    """As after a loss of the masters' memory: Mesos takes it, and it stays the framework's id."""
+    unheard = "00000000-0000-4000-8000-000000000000-4242"
+    second.write("state/framework-id", f'{{"schema":1,"revision":1,"value":"{unheard}"}}\n')
+    second.start()
+    until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, ENDED_S, "the second scheduler is ready")
+    assert cluster.page("/readyz", SECOND_PAGES).json()["framework_id"] == unheard
+    assert cluster.mesos.framework(second.name)["id"] == unheard
+
+
 def test_framework_removed_by_an_operator(cluster: Cluster, namespace: str, second: Second) -> None:
     second.start()
     until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, ENDED_S, "the second scheduler is ready")

@@ -66,11 +66,14 @@ def run_all(times: list[str], counts: Counter[str]) -> bool:
 def take_down(counts: Counter[str]) -> bool:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    outcome = running.run(table.CLEAN_UP, table.CLEAN_UP_S, say)
-    if outcome.code != 0:
-        say(f"the testbed could not be taken down: exit code {outcome.code}")
-        counts["error"] += 1
-    return outcome.code == 0
+    is_down = True
+    for command in table.CLEAN_UP:
+        outcome = running.run(command, table.CLEAN_UP_S, say)
+        if outcome.code != 0:
+            say(f"{' '.join(command)}: exit code {outcome.code}")
+            is_down = False
+    counts["error"] += not is_down
+    return is_down
 
 
 def main() -> int:

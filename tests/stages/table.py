@@ -42,6 +42,6 @@ STAGES = (
     Stage("testbed build", ((*TESTBED, "build"),)),
     Stage("scenarios", ((PYTHON, "-m", "pytest", "-v", "tests/scenarios"),), 1200),
 )
-#: after the last stage and after any failure or interruption
-CLEAN_UP: Command = (*TESTBED, "down")
+#: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook
+CLEAN_UP: tuple[Command, ...] = ((*TESTBED, "down"), ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"))
 CLEAN_UP_S = 180.0
