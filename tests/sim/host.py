@@ -142,7 +142,8 @@ class Executor:
         match effect:
             case do.StartKubelet():
                 self._watch = self.kube.watch_pods(self._seen, self.kubelet.node_name)
-                self.loop.at(self.loop.between(0.1, 2.0), self._kubelet_starts)
+                slow_s = self.loop.between(10.0, 50.0) if self.loop.chance(0.1) else 0.0
+                self.loop.at(self.loop.between(0.1, 2.0) + slow_s, self._kubelet_starts)
             case do.SendUpdate():
                 self._update(effect)
             case do.DeletePod():

@@ -73,6 +73,9 @@ class Kube:
         self.user_deleted.add(pod.uid)
         self.delete(key, pod.uid, "the user")
 
+    def touch(self, key: str) -> None:
+        self._put(self.pods[key])
+
     # --- what everybody calls
 
     def delete(self, key: str, uid: str, who: str) -> None:

@@ -78,6 +78,8 @@ class Master:
         if not (self.is_up and agent.is_up):
             return
         before = self.known.get(agent.agent_id)
+        if before is not None and before.channel is not None:
+            return
         agent.to_master = Channel(self.loop, NET_S)
         found = Registration(agent, Channel(self.loop, NET_S))
         self.known[agent.agent_id] = found

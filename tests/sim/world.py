@@ -68,6 +68,8 @@ class World:
             loop.at(burst_s or loop.between(0.0, 40.0), self._create(f"ns/{number}"))
         for _ in range(10):
             loop.at(loop.between(5.0, 58.0), self._delete_one)
+        for _ in range(60):
+            loop.at(loop.between(1.0, 45.0), self._touch_one)
         if self.has_faults:
             intensity = loop.rng.choice((1, 1, 2, 4))
             for fault, count in FAULTS:
@@ -127,6 +129,12 @@ class World:
         if self.kube.find(pod.uid) is not None:
             self.kube.delete_by_user(pod.key)
             self.loop.at(self.loop.between(0.0, 0.05), self._create(pod.key))
+
+    def _touch_one(self) -> None:
+        """A label or a condition changes, most often of a pod that waits."""
+        waiting = [key for key, pod in self.kube.pods.items() if not pod.is_bound] or sorted(self.kube.pods)
+        if waiting:
+            self.kube.touch(self.loop.rng.choice(waiting))
 
     def _delete_one(self) -> None:
         """And soon another pod has its name."""
