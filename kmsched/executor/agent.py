@@ -58,6 +58,10 @@ class AgentLink:
         self._give_up_s = clock.monotonic() + max(recovery_s, FIRST_SUBSCRIPTION_S)
         self._trouble = ""
 
+    @property
+    def launches_kept(self) -> int:
+        return len(self._raw)
+
     def post(self, update: do.SendUpdate) -> None:
         """Send it in its turn; while there is no subscription the next one carries it."""
         self._outbox.append(update)
@@ -149,6 +153,10 @@ class AgentLink:
             case wire.Launch():
                 self._raw[event.task.task_id.value] = event.raw
                 self._tell(launched(event.task))
+            case wire.Acknowledged():
+                # from now on a restarted agent knows the task itself
+                self._raw.pop(event.task_id.value, None)
+                self._tell(ev.Acknowledged(event.task_id.value, event.uuid))
             case ErrorEvent(message):
                 raise Unavailable(f"the agent says: {message}")
             case wire.LaunchGroup(group):
@@ -184,8 +192,6 @@ def executor_event(event: wire.ExecutorEvent) -> ev.Event | None:
             )
         case wire.Kill():
             return ev.KillRequested(event.task_id.value, event.grace_s)
-        case wire.Acknowledged():
-            return ev.Acknowledged(event.task_id.value, event.uuid)
         case wire.Shutdown():
             return ev.ShutdownRequested()
         case _:
