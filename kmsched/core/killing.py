@@ -12,6 +12,8 @@ from kmsched.core.effects import Effect, KillTask, ReconcileTasks
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 30.0
+#: tasks in one go; the others are killed with the next ticks, and calls to Mesos keep room for what cannot wait
+BATCH = 500
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class Killing:
         effects: list[Effect] = []
         asked: list[tuple[str, str]] = []
         for task_id, victim in self.victims.items():
+            if len(effects) >= BATCH:
+                break
             if victim.due_at <= now:
                 effects.append(KillTask(task_id, victim.agent_id, cause="killing", reason=victim.reason))
                 if victim.agent_id:

@@ -33,6 +33,7 @@ from kmsched.wire.mesos_calls import Call
 
 log = logging.getLogger(__name__)
 
+#: a DECLINE waits besides: each offer has at most one, and a master keeps for us what is never declined
 MAX_WAITING = 10_000
 #: A call that may happen twice without harm is sent so often while its outcome is not known: a lost DECLINE or REVIVE
 #: would never be noticed.  By then the heartbeat watchdog has ended the subscription of a master that is gone.
@@ -76,17 +77,21 @@ class ToMesos:
         self._metrics = metrics
         self._clock = clock
         self._rng = rng
-        self._queue: asyncio.Queue[tuple[MesosEffect, Subscription]] = asyncio.Queue(max_waiting)
+        self._max_waiting = max_waiting
+        self._queue: asyncio.Queue[tuple[MesosEffect, Subscription]] = asyncio.Queue()
 
     def put(self, effect: MesosEffect) -> None:
         subscription = self._mesos.subscription
         if subscription is None:
             self._not_sent(effect, NotSubscribed("no subscription with a Mesos master stands"))
             return
-        try:
+        if isinstance(effect, DeclineOffers) or self._queue.qsize() < self._max_waiting:
             self._queue.put_nowait((effect, subscription))
-        except asyncio.QueueFull:
-            self._not_sent(effect, Unavailable(f"{self._queue.maxsize} calls to Mesos wait already"))
+            return
+        self._not_sent(effect, Unavailable(f"{self._max_waiting} calls to Mesos wait already"))
+        if isinstance(effect, AcceptOffers):
+            declined = DeclineOffers(effect.offer_ids, 0.0, cause=effect.cause, reason="its ACCEPT is not sent")
+            self._queue.put_nowait((declined, subscription))
 
     async def run(self) -> None:
         while True:
@@ -104,10 +109,13 @@ class ToMesos:
             return
         try:
             await self._mesos.call(call)
-        except (NotSubscribed, Invalid) as error:
+        except NotSubscribed as error:
             self._not_sent(effect, error)
-        except Unavailable as error:
-            self._unknown(effect, error)
+        except (Invalid, Unavailable) as error:
+            if isinstance(error, Invalid):
+                self._not_sent(effect, error)
+            else:
+                self._unknown(effect, error)
             # if it never arrived, the master would keep these offers for us for ever; if it did, this is ignored
             await self._send(effect, mesos_calls.decline(effect.offer_ids, refuse_s=0.0), subscription)
 

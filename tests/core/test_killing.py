@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kmsched.core.effects import KillTask, ReconcileTasks
-from kmsched.core.killing import LONGEST_PAUSE_S, Killing
+from kmsched.core.killing import BATCH, LONGEST_PAUSE_S, Killing
 
 
 def kills(killing: Killing, now: float) -> list[str]:
@@ -56,3 +56,12 @@ def test_one_that_is_needed_after_all_is_spared() -> None:
     killing.add("t", "A1", "stray", 5.0)
     killing.spare("t")
     assert kills(killing, 9.0) == []
+
+
+def test_many_tasks_are_killed_a_batch_at_a_time_and_none_is_passed_over() -> None:
+    killing = Killing()
+    for number in range(2 * BATCH + 1):
+        killing.add(f"t{number}", "A1", "stray", 0.0)
+    batches = [kills(killing, 0.0) for _ in range(4)]
+    assert [len(batch) for batch in batches] == [BATCH, BATCH, 1, 0]
+    assert len({task_id for batch in batches for task_id in batch}) == 2 * BATCH + 1

@@ -92,15 +92,18 @@ def test_every_effect_is_sent_in_order_as_its_call() -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("error", [NotSubscribed("stream ended"), Invalid("no such offer")])
-def test_an_accept_that_was_surely_not_taken_is_refused(error: KmError) -> None:
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [(NotSubscribed("stream ended"), ["ACCEPT"]), (Invalid("no such resource"), ["ACCEPT", "DECLINE"])],
+)
+def test_an_accept_that_was_surely_not_taken_is_refused(error: KmError, calls: list[str]) -> None:
     async def scenario() -> None:
         mesos, reported = FakeMesos(error), list[Event]()
         to_mesos = outlet(mesos, reported)
         to_mesos.put(accept("web", "db"))
         await to_mesos.send_next()
         assert reported == [AcceptRefused(("uid-web.1.1", "uid-db.1.1"), str(error))]
-        assert len(mesos.calls) == 1
+        assert [call.kind for call in mesos.calls] == calls
 
     asyncio.run(scenario())
 
@@ -181,5 +184,22 @@ def test_a_full_queue_refuses_instead_of_waiting() -> None:
         to_mesos.put(accept("web"))
         to_mesos.put(accept("db"))
         assert reported == [AcceptRefused(("uid-db.1.1",), "1 calls to Mesos wait already")]
+
+    asyncio.run(scenario())
+
+
+def test_offers_are_given_back_however_many_calls_wait() -> None:
+    """A master keeps for us what it never hears of again, and nobody else is offered it."""
+
+    async def scenario() -> None:
+        mesos, reported = FakeMesos(), list[Event]()
+        to_mesos = outlet(mesos, reported, max_waiting=1)
+        to_mesos.put(KillTask("t1", "A1", **WHY))
+        to_mesos.put(KillTask("t2", "A1", **WHY))
+        to_mesos.put(DeclineOffers(("o2",), 5.0, **WHY))
+        to_mesos.put(accept("web"))
+        for _ in range(3):
+            await to_mesos.send_next()
+        assert [call.kind for call in mesos.calls] == ["KILL", "DECLINE", "DECLINE"]
 
     asyncio.run(scenario())
