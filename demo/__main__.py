@@ -13,7 +13,7 @@ from types import FrameType
 from demo import cluster, deployed, objects, report
 from demo.cluster import Kubectl, Sight, Watch
 from demo.steps import REPORT_EVERY_S, StepFailed, Steps, elapsed, screen
-from testbed import inventory
+from testbed import inventory, lifecycle
 from testbed.errors import LabError
 from testbed.errors import UsageError as TestbedUsageError
 from testbed.settings import Settings, from_environment
@@ -61,6 +61,8 @@ def _deploy(steps: Steps, settings: Settings) -> None:
     deployed.unstamp(settings.state)
     steps.run(title, [f"{VENV}/ansible-playbook", "-i", str(listed), "deploy.yml"], DEPLOY_S)
     deployed.wait_ready(ROOT)
+    if old := deployed.end_old_executors(ROOT, lifecycle.must_plan(settings).hosts.agents):
+        steps.screen.line(f"      executors of the km file before this one end on {', '.join(old)}; containers run on")
     deployed.stamp(settings.state, wanted)
 
 
@@ -80,11 +82,18 @@ def _place(steps: Steps, kubectl: Kubectl) -> tuple[list[Sight], str]:
                 steps.screen.passing(f"{head}  {elapsed(time.monotonic() - began)}  {running} pods have run")
 
         if not watch.until(_is_enough, RUNNING_S, tell):
-            lines = "\n".join(report.pods(list(watch.sights.values())))
-            raise StepFailed(f"not all pods run after {RUNNING_S:.0f} s:\n{lines}")
+            raise StepFailed(f"not all pods run after {RUNNING_S:.0f} s:\n{_why_not(list(watch.sights.values()))}")
         sights = sorted(watch.sights.values(), key=lambda each: (each.running is None, each.running, each.name))
     steps.end(title, time.monotonic() - began)
     return sights, next(each.address for each in sights if each.name.startswith(objects.WEB))
+
+
+def _why_not(sights: list[Sight]) -> str:
+    waiting = [each.name for each in sights if each.running is None and each.name != objects.TOO_BIG]
+    lines = list(report.pods(sights))
+    if waiting:
+        lines.append(deployed.explain(ROOT, f"{objects.NAMESPACE}/{waiting[0]}"))
+    return "\n".join(lines)
 
 
 def _is_enough(sights: Mapping[str, Sight]) -> bool:
@@ -107,11 +116,8 @@ def _tell_the_rest(steps: Steps, kubectl: Kubectl, sights: list[Sight]) -> None:
     say("")
     say(f"Pod {objects.TOO_BIG} asks for {objects.TOO_MANY_CPUS} cores and waits. Its event FailedScheduling says:")
     say(f"  {message}")
-    explained = deployed.on_scheduler(ROOT, "km", "explain", f"{objects.NAMESPACE}/{objects.TOO_BIG}")
-    if explained.returncode != 0:
-        raise StepFailed(f"km explain: exit code {explained.returncode}: {explained.stderr.strip()}")
     say("km explain says:")
-    for line in explained.stdout.splitlines():
+    for line in deployed.explain(ROOT, f"{objects.NAMESPACE}/{objects.TOO_BIG}").splitlines():
         say(f"  {line}")
 
 

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo.steps import StepFailed
@@ -18,6 +19,7 @@ STAMP = "demo-deployed"
 INPUTS = ("deploy.yml", "ansible.cfg", "playbooks", "roles", "bin/km")
 ANSWER_LIMIT_S = 30.0
 READY_LIMIT_S = 60.0
+SCHEDULER = "s1"
 ASK_EVERY_S = 1.0
 
 
@@ -47,9 +49,24 @@ def unstamp(state: Path) -> None:
     (state / STAMP).unlink(missing_ok=True)
 
 
-def on_scheduler(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in the scheduler's host. Raises StepFailed if it does not end."""
-    whole = [sys.executable, "-m", "testbed", "run", "s1", "--", *command]
+def end_old_executors(root: Path, agents: Sequence[str]) -> list[str]:
+    """Agents whose executor was of another km file than bin/km, and was asked to end.
+
+    Such an agent takes no new pods until its executor has left. Containers run on, and the next executor adopts them.
+    """
+    current = hashlib.sha256((root / "bin" / "km").read_bytes()).hexdigest()
+    found = []
+    for host in agents:
+        running = on_host(root, host, "pgrep", "--full", "--list-full", "/km executor ").stdout.splitlines()
+        old = [line.split()[0] for line in running if f"/{current}/km executor " not in line]
+        if old and on_host(root, host, "kill", "-TERM", *old).returncode == 0:
+            found.append(host)
+    return found
+
+
+def on_host(root: Path, host: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in one of the testbed's hosts. Raises StepFailed if it does not end."""
+    whole = [sys.executable, "-m", "testbed", "run", host, "--", *command]
     try:
         return subprocess.run(
             whole,
@@ -61,12 +78,12 @@ def on_scheduler(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise StepFailed(f"{' '.join(command)} on s1: no end after {ANSWER_LIMIT_S:.0f} s") from None
+        raise StepFailed(f"{' '.join(command)} on {host}: no end after {ANSWER_LIMIT_S:.0f} s") from None
 
 
 def not_ready(root: Path) -> str:
     """Why the scheduler is not ready, in its own words; "" if it is."""
-    done = on_scheduler(root, "km", "status", "--json")
+    done = on_host(root, SCHEDULER, "km", "status", "--json")
     if done.returncode != 0:
         return done.stderr.strip() or f"km status: exit code {done.returncode}"
     answer = json.loads(done.stdout)
@@ -83,3 +100,11 @@ def wait_ready(root: Path) -> None:
                 "  its log: python3 -m testbed run s1 journalctl --unit km-scheduler"
             )
         time.sleep(ASK_EVERY_S)
+
+
+def explain(root: Path, pod_key: str) -> str:
+    """What `km explain` says of a pod. Raises StepFailed."""
+    done = on_host(root, SCHEDULER, "km", "explain", pod_key)
+    if done.returncode != 0:
+        raise StepFailed(f"km explain {pod_key}: exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout.strip()
