@@ -5,6 +5,7 @@ Stops at the first stage that fails or takes longer than its budget. Whatever ha
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -77,6 +78,7 @@ def take_down(counts: Counter[str]) -> bool:
 
 
 def main() -> int:
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # one stream, in order
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     started = time.monotonic()
