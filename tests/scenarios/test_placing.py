@@ -15,7 +15,7 @@ from tests.scenarios.watching import Life, PodWatch, watched
 PODS = 20
 GONE_S = 60.0
 #: how much later than at its due moment a pod may be gone on a busy machine
-SLACK_S = 12.0
+SLACK_S = 20.0
 EXIT_KILLED = 137
 
 
