@@ -20,7 +20,14 @@ def tick(state: State, now: float) -> None:
         ids = state.offers.take(agent.agent_id)
         state.emit(DeclineOffers(ids, state.settings.refuse_s, cause="ttl", reason=f"{agent.hostname}: not needed"))
     if not wants:
-        if not state.is_suppressed and not state.offers.agent_of:
+        if state.unreachable and now - state.revived_at >= REVIVE_AGAIN_S:
+            state.revived_at = now
+            state.is_suppressed = state.has_fresh_work = False
+            state.emit(ReviveOffers(cause="unreachable", reason="do hosts come back under another agent id?"))
+            return
+        # what was asked for needs a moment to come
+        expects = bool(state.unreachable) and now - state.revived_at < state.settings.offer_ttl_s
+        if not state.is_suppressed and not state.offers.agent_of and not expects:
             state.is_suppressed = True
             state.emit(SuppressOffers(cause="idle", reason="no pod waits"))
         state.has_fresh_work = False

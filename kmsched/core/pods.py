@@ -52,6 +52,10 @@ def apply(state: State, record: PodRecord, trigger: Trigger, now: float, why: st
             state.orphans.add(record.pod.uid)
         else:
             state.orphans.discard(record.pod.uid)
+        if after is PodState.UNREACHABLE:
+            state.unreachable.add(record.pod.uid)
+        else:
+            state.unreachable.discard(record.pod.uid)
     for action in actions:
         _ACTIONS[action](state, record, now, why)
     if after not in _LIVE:

@@ -95,6 +95,7 @@ class State:
     usage: dict[str, Resources] = field(default_factory=dict)  # node -> what its pods request, assumed ones included
     on_node: dict[str, set[str]] = field(default_factory=dict)  # node -> uids of the pods that are counted there
     orphans: set[str] = field(default_factory=set)
+    unreachable: set[str] = field(default_factory=set)  # uids
     offers: OfferLedger = field(default_factory=OfferLedger)
     queue: Queue = field(default_factory=Queue)
     killing: Killing = field(default_factory=Killing)

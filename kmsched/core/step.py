@@ -7,7 +7,7 @@ follows.  No I/O, clock, randomness or logging; `now` is monotonic seconds.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kmsched.core import demand, reconcile
@@ -114,8 +114,21 @@ def _disconnected(state: State, event: Disconnected, now: float) -> None:
 def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
     for offer in event.offers:
         state.offers.add(offer, now + state.settings.offer_ttl_s)
+    if state.unreachable:
+        _see_replaced(state, {offer.node_name: offer.agent_id for offer in event.offers}, now)
     state.queue.wake()
     state.wants_cycle = True
+
+
+def _see_replaced(state: State, agent_of: Mapping[str, str], now: float) -> None:
+    """A host that comes back under another agent id will never report the tasks of the old one (protocol rule 1)."""
+    for uid in sorted(state.unreachable):
+        record = state.pods[uid]
+        agent_id = agent_of.get(record.node_name, record.agent_id)
+        if agent_id != record.agent_id:
+            apply(
+                state, record, Trigger.LOST, now, f"{record.node_name} is agent {agent_id} now, not {record.agent_id}"
+            )
 
 
 def _offer_rescinded(state: State, event: OfferRescinded, now: float) -> None:

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from kmsched.core.effects import AdoptPod, BindPod, DeclineOffers, KillTask, ReconcileTasks
+from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, DeclineOffers, KillTask, ReconcileTasks
 from kmsched.core.events import (
     AcceptRefused,
     AdoptFailed,
@@ -186,3 +186,27 @@ def test_equal_input_gives_equal_output() -> None:
         return [launch.task_id for launch in fold.launch(*(offer(f"o{n}", f"A{n}") for n in range(3)))]
 
     assert run() == run()
+
+
+def unreachable() -> Fold:
+    fold = Fold(bound(task_id="u1.1.1"), nodes=(node(),))
+    fold.take(update("u1.1.1", TaskState.UNREACHABLE, source="SOURCE_MASTER"))
+    assert fold.state_of() == "unreachable"
+    return fold
+
+
+def test_a_host_that_comes_back_as_another_agent_has_lost_the_tasks_of_the_old_one() -> None:
+    fold = unreachable()
+    fold.take(OffersArrived((offer("o1", "A1"), offer("o2", "A2"))))
+    assert fold.state_of() == "unreachable"
+    fold.take(OffersArrived((offer("o3", "A9", hostname="A1"),)))
+    assert fold.state_of() == "orphaned"
+    fold.tick()
+    (accept,) = fold.of(AcceptOffers)
+    assert (accept.agent_id, [launch.mode for launch in accept.launches]) == ("A9", ["adopt"])
+
+
+def test_an_idle_scheduler_looks_now_and_then_whether_such_a_host_has_come_back() -> None:
+    fold = unreachable()
+    asked = [type(effect).__name__ for _ in range(135) for effect in fold.tick(0.5)]
+    assert [kind for kind in asked if kind != "ReconcileTasks"] == ["ReviveOffers", "SuppressOffers"] * 3
