@@ -59,7 +59,12 @@ class OfferLedger:
             return False
         agent = self.agents.get(offer.agent_id)
         if agent is None or agent.hostname != offer.hostname:
+            self.take(offer.agent_id)
             agent = self.agents[offer.agent_id] = AgentOffers(offer.agent_id, offer.hostname)
+        before = self.agents.get(self.by_node.get(agent.node_name, ""))
+        if before is not None and before is not agent and not before.offers:
+            # the host came back under another id, and nobody tells of the old one's end
+            del self.agents[before.agent_id]
         self.by_node[agent.node_name] = offer.agent_id
         agent.attributes = offer.attributes
         ours = sorted(e for e in offer.executor_ids if e.startswith(EXECUTOR_PREFIX))

@@ -85,3 +85,20 @@ def test_the_end_of_a_subscription_voids_all() -> None:
     ledger.void()
     assert not list(ledger.held())
     assert (ledger.agent_of, len(ledger.early), list(ledger.agents)) == ({}, 0, ["A1"])
+
+
+def test_an_agent_that_came_back_under_another_id_is_forgotten_under_the_old_one() -> None:
+    ledger = OfferLedger()
+    ledger.add(offer("o1", "A1"), 10.0)
+    ledger.rescind("o1")
+    ledger.add(offer("o2", "A2", hostname="A1"), 10.0)
+    assert set(ledger.agents) == {"A2"}
+
+
+def test_offers_of_an_agent_with_another_host_name_than_before_can_be_rescinded() -> None:
+    ledger = OfferLedger()
+    ledger.add(offer("o1", "A1"), 10.0)
+    ledger.add(offer("o2", "A1", hostname="renamed"), 10.0)
+    ledger.rescind("o1")
+    ledger.rescind("o2")
+    assert not ledger.agent_of
