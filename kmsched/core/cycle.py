@@ -6,11 +6,12 @@ and `core.rank`'s; here is only who gets what, and what people are told about th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from kmsched.core.effects import AcceptOffers, Launch, ReportPod
-from kmsched.core.fit import Place, explain, veto
-from kmsched.core.judge import Judge, Plan
+from kmsched.core.fit import Place, Veto, explain, veto
+from kmsched.core.judge import Judge, Obstacles, Plan, kind_of
 from kmsched.core.model import HostPort
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
@@ -96,9 +97,22 @@ def _place(state: State, record: PodRecord, judge: Judge, now: float) -> None:
     if best is not None:
         _take(state, record, best, judge, "bind", now)
         return
-    record.vetoes = {a: v for a, v in record.vetoes.items() if a in state.offers.agents} | dict(vetoes)
+    obstacles = _obstacles(state, record, judge, vetoes)
+    record.vetoes = obstacles.vetoes
     state.queue.park(record.pod.uid)
-    _report(state, record, now)
+    _report(state, record, obstacles, now)
+
+
+def _obstacles(state: State, record: PodRecord, judge: Judge, vetoes: Mapping[str, Veto]) -> Obstacles:
+    """Made once in a cycle for equal pods with equal past: thousands of them may wait, for thousands of agents."""
+    before = record.vetoes
+    key = (kind_of(record.pod), id(before) if before else 0)
+    found = judge.obstacles.get(key)
+    if found is None:
+        merged = {a: v for a, v in before.items() if a in state.offers.agents} | dict(vetoes)
+        causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in merged.values())
+        found = judge.obstacles[key] = Obstacles(before, merged, causes)
+    return found
 
 
 def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, now: float) -> None:
@@ -141,17 +155,16 @@ def _accept(state: State, agent_id: str, plan: Plan) -> None:
     )
 
 
-def _report(state: State, record: PodRecord, now: float) -> None:
+def _report(state: State, record: PodRecord, obstacles: Obstacles, now: float) -> None:
     """Tell people why the pod waits: once per cause, not per try."""
     ready_at = record.waiting_since + REPORT_AFTER_S
     if now < ready_at:
         state.report_at = min(ready_at, state.report_at) if state.report_at is not None else ready_at
         return
-    causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in record.vetoes.values())
-    if record.told is not None and causes <= record.told:
+    if record.told is not None and obstacles.causes <= record.told:
         return
-    record.told = causes | (record.told or frozenset())
-    words = why_waiting(state, record)
+    record.told = obstacles.causes | (record.told or frozenset())
+    obstacles.words = words = obstacles.words or _in_words(state, obstacles.vetoes)
     state.emit(
         ReportPod(record.pod.key, record.pod.uid, "Warning", "FailedScheduling", words, cause="cycle", reason=words)
     )
@@ -159,5 +172,9 @@ def _report(state: State, record: PodRecord, now: float) -> None:
 
 def why_waiting(state: State, record: PodRecord) -> str:
     """ "0/3 agents: 2 insufficient cpu (...), 1 taint ..." """
+    return _in_words(state, record.vetoes)
+
+
+def _in_words(state: State, vetoes: Mapping[str, Veto]) -> str:
     known = {agent.node_name for agent in state.offers.agents.values()} | set(state.nodes)
-    return explain(list(record.vetoes.values()), max(len(known), len(record.vetoes)))
+    return explain(list(vetoes.values()), max(len(known), len(vetoes)))

@@ -40,12 +40,23 @@ class _Verdicts:
 
 
 @dataclass(slots=True)
+class Obstacles:
+    """Why a kind of pods waits; shared between them."""
+
+    before: Mapping[str, Veto]  # what it was made from; held, since its identity tells pods with another past
+    vetoes: Mapping[str, Veto]  # by agent id, those of earlier tries included
+    causes: frozenset[str]
+    words: str = ""  # made when they are first told
+
+
+@dataclass(slots=True)
 class Judge:
     state: State
     plans: Mapping[str, Plan]
     shaky: frozenset[str] = frozenset()  # names of nodes
     changes: list[str] = field(default_factory=list)  # agent ids, in order
     verdicts: dict[Hashable, _Verdicts] = field(default_factory=dict)
+    obstacles: dict[Hashable, Obstacles] = field(default_factory=dict)
 
     def changed(self, plan: Plan, place: Place) -> None:
         """Something was taken from an agent."""

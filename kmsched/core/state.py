@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -65,7 +66,7 @@ class PodRecord:
     silent_at: float | None = None  # Trigger.SILENT
     backoff_s: float = 0.0
     attempts: int = 0  # Bindings or patches sent for the current task
-    vetoes: dict[str, Veto] = field(default_factory=dict)  # by agent id, of the last try
+    vetoes: Mapping[str, Veto] = field(default_factory=dict)  # by agent id, of the last try; shared, never changed
     waiting_since: float = 0.0
     told: frozenset[str] | None = None  # the causes that its FailedScheduling have named since it began to wait
     history: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))

@@ -17,6 +17,7 @@ from kmsched.core.events import (
 )
 from kmsched.core.model import Phase, Taint
 from kmsched.core.resources import Resources
+from kmsched.core.views import explain_pod
 from tests.core.values import EXECUTOR, PLENTY, SETTINGS, SMALL, Fold, bound, node, offer, pod, update
 
 TASK = Resources(cpus=500, mem=100_000)
@@ -181,3 +182,21 @@ def test_the_binding_names_task_agent_offers_and_executor() -> None:
         "k8s.mesosphere.io/offerId": "o1,o2",
         "k8s.mesosphere.io/executorId": EXECUTOR,
     }
+
+
+def test_what_keeps_equal_pods_waiting_is_held_and_told_once_for_all() -> None:
+    """Thousands of pods may wait for thousands of agents: a cycle must not end the process by its length."""
+    huge = Resources(cpus=10**6, mem=1, pods=1)
+    fold = Fold(*(pod(f"u{n}", requests=huge) for n in range(3)), nodes=(node("a1"), node("a2")))
+    fold.take(OffersArrived((offer("o1", "A1"), offer("o2", "A2"))))
+    fold.tick(REPORT_AFTER_S)
+    assert len({id(fold.record(f"u{n}").vetoes) for n in range(3)}) == 1
+    assert set(fold.record("u0").vetoes) == {"A1", "A2"}
+    words = {report.message for report in fold.of(ReportPod)}
+    assert len(fold.of(ReportPod)) == 3
+    assert words == {explain_pod(fold.state, "ns/u0")["reason"]}  # type: ignore[index]
+    # one that comes later has no past
+    fold.take(OfferRescinded("o2"), PodChanged(pod("late", requests=huge)), OffersArrived((offer("o3", "A1"),)))
+    fold.tick()
+    assert set(fold.record("late").vetoes) == {"A1"}
+    assert set(fold.record("u0").vetoes) == {"A1", "A2"}
