@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from kmsched.core.annotations import AGENT_ID
 from kmsched.core.model import TASK_ID_ANNOTATION, Pod
 from kmsched.errors import ProtocolError
 from kmsched.wire.kube import Object, decode_pod
@@ -31,9 +32,10 @@ def pod_by_identity(obj: Object, why: str) -> Pod:
     kept: dict[str, Any] = {name: metadata[name] for name in _KEPT_METADATA if isinstance(metadata.get(name), str)}
     if not (kept.get("uid") and kept.get("name")):
         raise ProtocolError("a pod has neither name nor uid that can be read")
-    task_id = _part(metadata.get("annotations")).get(TASK_ID_ANNOTATION)
-    if isinstance(task_id, str):
-        kept["annotations"] = {TASK_ID_ANNOTATION: task_id}
+    annotations = _part(metadata.get("annotations"))
+    # without its agent nobody can be asked for the task
+    named = {name: annotations.get(name) for name in (TASK_ID_ANNOTATION, AGENT_ID)}
+    kept["annotations"] = {name: value for name, value in named.items() if isinstance(value, str)}
     phase = _part(whole.get("status")).get("phase")
     bare = {
         "metadata": kept,

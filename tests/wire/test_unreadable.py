@@ -16,7 +16,7 @@ ODD = {
         "namespace": "default",
         "uid": "uid-web",
         "resourceVersion": "7",
-        "annotations": {"k8s.mesosphere.io/taskId": "uid-web.1.1", "other": 5},
+        "annotations": {"k8s.mesosphere.io/taskId": "uid-web.1.1", "k8s.mesosphere.io/slaveId": "A1", "other": 5},
         "labels": "no labels",
     },
     "spec": {"nodeName": "node-1", "containers": [{"resources": {"requests": {"cpu": "some"}}}]},
@@ -30,7 +30,7 @@ def test_identity_node_and_task_survive_whatever_else_is_odd(obj: dict[str, obje
         decode_pod(obj)
     pod = pod_by_identity(obj, "cpu is 'some'")
     assert (pod.key, pod.uid, pod.node_name, pod.task_id) == ("default/web", "uid-web", "node-1", "uid-web.1.1")
-    assert pod.phase.value == "Running"
+    assert (pod.phase.value, pod.agent_id) == ("Running", "A1")
     assert pod.unsupported == "what cannot be read: cpu is 'some'"
 
 
