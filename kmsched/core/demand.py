@@ -8,6 +8,8 @@ from kmsched.core.state import Link, State
 #: pause between two REVIVEs for new work, and while orphaned pods wait for their agent's offer
 REVIVE_PAUSE_S = 0.25
 ORPHAN_REVIVE_PAUSE_S = 1.0
+#: each time twice as long: an agent that never offers again must not cost an offer of every other each second
+LONGEST_ORPHAN_PAUSE_S = 30.0
 #: a REVIVE that was lost is not missed by anybody: while pods wait and agents offer nothing it is sent again
 REVIVE_AGAIN_S = 30.0
 
@@ -32,10 +34,14 @@ def tick(state: State, now: float) -> None:
             state.emit(SuppressOffers(cause="idle", reason="no pod waits"))
         state.has_fresh_work = False
         return
-    pause_s = REVIVE_PAUSE_S if state.has_fresh_work else ORPHAN_REVIVE_PAUSE_S
+    if state.has_fresh_work:
+        state.orphan_pause_s = ORPHAN_REVIVE_PAUSE_S
+    pause_s = REVIVE_PAUSE_S if state.has_fresh_work else state.orphan_pause_s
     is_lost = now - state.revived_at >= REVIVE_AGAIN_S
     needed = state.is_suppressed or state.has_fresh_work or bool(state.orphans) or is_lost
     if needed and now - state.revived_at >= pause_s and (state.is_suppressed or _lacks_offers(state)):
+        if not state.has_fresh_work:
+            state.orphan_pause_s = min(2 * state.orphan_pause_s, LONGEST_ORPHAN_PAUSE_S)
         state.revived_at = now
         state.is_suppressed = state.has_fresh_work = False
         state.emit(ReviveOffers(cause="work", reason="pods wait for offers"))

@@ -111,6 +111,7 @@ class State:
     wants_cycle: bool = False
     has_fresh_work: bool = False  # pods that no offer has been asked for yet
     revived_at: float = float("-inf")
+    orphan_pause_s: float = 1.0  # until the next REVIVE for orphaned pods alone
     report_at: float | None = None  # when a pod that waits without news of offers may be talked about
     gone: OrderedDict[str, None] = field(default_factory=OrderedDict)  # uids of deleted pods, oldest first
     effects: list[Effect] = field(default_factory=list)  # of the step that is under way

@@ -116,6 +116,8 @@ def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
         state.offers.add(offer, now + state.settings.offer_ttl_s)
     if state.unreachable:
         _see_replaced(state, {offer.node_name: offer.agent_id for offer in event.offers}, now)
+    # if it did not arrive: the master goes on offering, and it is said again
+    state.is_suppressed = False
     state.queue.wake()
     state.wants_cycle = True
 

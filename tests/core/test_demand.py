@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kmsched.core.demand import REVIVE_AGAIN_S
+from itertools import pairwise
+
+from kmsched.core.demand import LONGEST_ORPHAN_PAUSE_S, REVIVE_AGAIN_S
 from kmsched.core.effects import AcceptOffers, DeclineOffers, ReviveOffers, SuppressOffers
 from kmsched.core.events import OffersArrived, PodChanged, TaskState
 from tests.core.values import SETTINGS, Fold, offer, pod, update
@@ -43,15 +45,23 @@ def test_work_revives() -> None:
     assert fold.of(ReviveOffers) == []
 
 
-def test_an_orphaned_pod_revives_again_and_again() -> None:
+def test_an_orphaned_pod_revives_again_and_again_with_growing_pauses() -> None:
     fold = Fold(pod())
     task_id = fold.run()
     fold.take(update(task_id, TaskState.GONE, source="SOURCE_MASTER"))
-    times = []
-    for tenth in range(35):
-        fold.tick(0.1)
-        times += [tenth / 10] * len(fold.of(ReviveOffers))
-    assert len(times) == 4
+    times = [second for second in range(200) for _ in fold.tick(1.0) if fold.of(ReviveOffers)]
+    pauses = [after - before for before, after in pairwise(times)]
+    assert pauses[:6] == [1, 2, 4, 8, 16, 30]
+    assert set(pauses[6:]) == {LONGEST_ORPHAN_PAUSE_S}
+
+
+def test_a_master_that_goes_on_offering_has_not_heard_that_nothing_waits() -> None:
+    fold = Fold()
+    fold.tick(1.0)
+    assert len(fold.of(SuppressOffers)) == 1
+    fold.take(OffersArrived((offer(),)))
+    fold.tick(SETTINGS.offer_ttl_s)
+    assert len(fold.of(SuppressOffers)) == 1
 
 
 def test_a_revive_that_was_lost_is_sent_again_in_a_while() -> None:
