@@ -108,7 +108,9 @@ class Hosts:
     def executor_pid(self, host: str) -> int:
         """kubelet's parent; 0 while there is none."""
         kubelet = self.kubelet_pid(host)
-        return int(self.must(host, "ps", "-o", "ppid=", "-p", str(kubelet))) if kubelet else 0
+        # kubelet may end between the two questions
+        found = self.run(host, "ps", "-o", "ppid=", "-p", str(kubelet)).text.split() if kubelet else []
+        return int(found[0]) if found else 0
 
     def kill(self, host: str, pid: int) -> None:
         """SIGKILL."""
