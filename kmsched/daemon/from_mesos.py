@@ -66,6 +66,7 @@ class FromMesos:
         self._is_subscribed = False
         self._subscribed_at = clock.monotonic()
         self._refused_since: float | None = None
+        self._was_accepted = False
 
     async def run(self) -> None:
         while True:
@@ -80,6 +81,10 @@ class FromMesos:
                     await self._take(item)
         except FrameworkRemoved as error:
             raise FrameworkRemoved(runbook_of_removed(str(error), self._framework_id)) from error
+        except ConfigRefused as error:
+            # a proxy or a restarting master answers 401 or 403 for a moment, too
+            self._bear(error)
+            await self._lost(str(error))
 
     async def _take(self, item: Item) -> None:
         match item:
@@ -90,7 +95,7 @@ class FromMesos:
                 await self._lost(f"the master says {item.message!r}")
             case wire.Subscribed():
                 await self._framework_id.subscribed(item.framework_id.value)
-                self._is_subscribed = True
+                self._is_subscribed = self._was_accepted = True
                 self._subscribed_at = self._clock.monotonic()
                 self._refused_since = None
                 self._readiness.unsubscribed = ""
@@ -148,13 +153,22 @@ class FromMesos:
             if now - self._subscribed_at >= HEALTHY_STREAM_S:
                 self._backoff.reset()
             return
-        self._refused_since = now if self._refused_since is None else self._refused_since
-        if now - self._refused_since >= REFUSAL_PATIENCE_S:
-            raise ConfigRefused(
+        self._bear(
+            ConfigRefused(
                 f"Mesos refuses to subscribe framework {self._framework_id.framework_name!r}"
                 f" (id {self._framework_id.value or 'none yet'}): {message!r};"
                 " check --mesos-role, --mesos-user and --mesos-authentication-principal"
             )
+        )
+
+    def _bear(self, refusal: ConfigRefused) -> None:
+        """Raises it if it lasts. A scheduler that was accepted once goes on trying: its configuration did work, and
+        with exit code 10 nobody would start it again.
+        """
+        now = self._clock.monotonic()
+        self._refused_since = now if self._refused_since is None else self._refused_since
+        if not self._was_accepted and now - self._refused_since >= REFUSAL_PATIENCE_S:
+            raise refusal
 
 
 def log_update(update: events.TaskUpdated) -> None:

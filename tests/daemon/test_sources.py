@@ -134,9 +134,10 @@ def hear(
     items: list[Item],
     error: Exception | None = None,
     go: Callable[[FromMesos], Awaitable[None]] = FromMesos.run_once,
+    scene: Scene | None = None,
 ) -> tuple[Scene, list[Event]]:
     """The events of one conversation with the master, or of what `go` does."""
-    scene = Scene()
+    scene = scene or Scene()
 
     async def scenario() -> list[Event]:
         store = FolderStore(tmp_path)
@@ -232,3 +233,32 @@ def test_an_error_on_a_stream_that_stood_only_ends_the_stream(tmp_path: Path) ->
 def test_a_removed_framework_ends_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FrameworkRemoved, match=r"framework id f-1.*km framework reset"):
         hear(tmp_path, [SUBSCRIBED], FrameworkRemoved("Mesos says 'Framework has been removed'"))
+
+
+def test_a_refused_subscription_is_borne_for_a_moment_and_then_is_the_configurations_fault(tmp_path: Path) -> None:
+    refused = ConfigRefused("10.0.0.1:5050 answers 401: check principal and secret")
+    scene, heard = hear(tmp_path, [], refused)
+    assert heard == []
+    assert "answers 401" in scene.readiness.unsubscribed
+    with pytest.raises(ConfigRefused, match="check principal and secret"):
+        hear(tmp_path, [], refused, go=FromMesos.run)
+
+
+def test_a_scheduler_that_was_accepted_once_goes_on_trying_when_it_is_refused(tmp_path: Path) -> None:
+    refused = ConfigRefused("10.0.0.1:5050 answers 403: check principal and secret")
+    scene, heard = hear(tmp_path, [SUBSCRIBED], refused)
+    assert [type(each) for each in heard] == [events.Subscribed, events.Disconnected]
+    assert "answers 403" in scene.readiness.unsubscribed
+
+    items: list[Item] = [SUBSCRIBED]
+    rounds = 0
+
+    async def refused_for_long(source: FromMesos) -> None:
+        nonlocal rounds
+        for rounds in range(100):
+            await source.run_once()
+            items.clear()
+            await scene.clock.sleep(1.0)
+
+    hear(tmp_path, items, refused, refused_for_long, scene)
+    assert rounds == 99
