@@ -15,6 +15,13 @@
         ├── ConfigRefused     10   flags, files or credentials that cannot work
         ├── FrameworkRemoved  12   Mesos says that the framework id is completed
         ├── FrameworkIdMissing 13  pods are bound by us, but no framework id is stored
+        ├── ArtifactError     20   an artifact cannot be made, published or read
+        │   ├── StorageUnreachable  21  no NameNode or DataNode answers
+        │   ├── NoPermission        22  the storage knows the user and says no, or does not know it
+        │   ├── NoSpace             23  a quota or the disks are full
+        │   ├── SafeMode            24  the NameNode takes no changes now
+        │   ├── VerificationFailed  25  the stored bytes are not those of the file
+        │   └── LocalFileUnreadable 26  the file that shall be published
         ├── ExecutorUnknown   70   the agent does not know this executor or its framework (any more)
         ├── Deposed           11   another scheduler subscribed with our framework id
         ├── InternalError     70   a defect of kmsched: the core raised
@@ -35,6 +42,12 @@ EXIT_FRAMEWORK_REMOVED = 12
 EXIT_FRAMEWORK_ID_MISSING = 13
 EXIT_MISMATCH = 14
 EXIT_ARTIFACT = 20
+EXIT_STORAGE_UNREACHABLE = 21
+EXIT_NO_PERMISSION = 22
+EXIT_NO_SPACE = 23
+EXIT_SAFE_MODE = 24
+EXIT_VERIFICATION_FAILED = 25
+EXIT_LOCAL_FILE = 26
 EXIT_UNAVAILABLE = 69
 EXIT_INTERNAL = 70
 
@@ -48,7 +61,13 @@ EXIT_CODES: MappingProxyType[int, tuple[str, bool]] = MappingProxyType(
         EXIT_FRAMEWORK_REMOVED: ("Mesos has removed the framework", False),
         EXIT_FRAMEWORK_ID_MISSING: ("pods are bound, but the framework id is missing", False),
         EXIT_MISMATCH: ("what was expected does not match", False),
-        EXIT_ARTIFACT: ("artifacts (20 to 39)", False),
+        EXIT_ARTIFACT: ("an artifact cannot be made, published or read; 21 to 26 say why", False),
+        EXIT_STORAGE_UNREACHABLE: ("artifacts: HDFS is not reachable", False),
+        EXIT_NO_PERMISSION: ("artifacts: HDFS refuses this user", False),
+        EXIT_NO_SPACE: ("artifacts: a quota or the disks of HDFS are full", False),
+        EXIT_SAFE_MODE: ("artifacts: HDFS is in safe mode", False),
+        EXIT_VERIFICATION_FAILED: ("artifacts: what is stored is not the file", False),
+        EXIT_LOCAL_FILE: ("artifacts: the local file cannot be read", False),
         EXIT_UNAVAILABLE: ("a server that was asked does not answer", True),
         EXIT_INTERNAL: ("internal error", True),
     }
@@ -123,6 +142,34 @@ class Deposed(Fatal):
 
 class InternalError(Fatal):
     exit_code = EXIT_INTERNAL
+
+
+class ArtifactError(Fatal):
+    exit_code = EXIT_ARTIFACT
+
+
+class StorageUnreachable(ArtifactError):
+    exit_code = EXIT_STORAGE_UNREACHABLE
+
+
+class NoPermission(ArtifactError):
+    exit_code = EXIT_NO_PERMISSION
+
+
+class NoSpace(ArtifactError):
+    exit_code = EXIT_NO_SPACE
+
+
+class SafeMode(ArtifactError):
+    exit_code = EXIT_SAFE_MODE
+
+
+class VerificationFailed(ArtifactError):
+    exit_code = EXIT_VERIFICATION_FAILED
+
+
+class LocalFileUnreadable(ArtifactError):
+    exit_code = EXIT_LOCAL_FILE
 
 
 class ExecutorUnknown(Fatal):

@@ -55,10 +55,10 @@ def km() -> None:
     """Kubernetes on Mesos: a scheduler that is a Mesos framework, and its executor."""
 
 
-def run(arguments: Sequence[str], group: click.Group = km) -> int:
+def run(arguments: Sequence[str], command: click.Command = km, name: str = "km") -> int:
     """Run one command line and return its exit code; errors go to stderr as `km: message`."""
     try:
-        code: Any = group.main(args=list(arguments), prog_name="km", standalone_mode=False)
+        code: Any = command.main(args=list(arguments), prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return EXIT_USAGE
