@@ -142,6 +142,7 @@ def _send(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> b
         _verify(storage, plan, temporary, progress)
         if storage.rename(temporary, plan.target):
             return True
+        storage.remove(temporary)
         if not _is_there(storage, plan, progress):
             raise ArtifactError(f"{temporary} could not be renamed to {plan.name}, and nothing is there; try again")
     except BaseException as error:

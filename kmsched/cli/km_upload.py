@@ -63,7 +63,7 @@ def km_upload(
     token = _token(token_file) if token_file else None
     storage = HdfsStorage(addresses_of(where, namenodes), user=user, token=token)
     for source in files:
-        progress = _bar(source.name) if sys.stderr.isatty() else _lines(source.name)
+        progress = bar(source.name) if sys.stderr.isatty() else lines(source.name)
         plan = plan_of(source, where.folder, progress)
         done = upload(storage, plan, secrets.token_hex(8), progress)
         _tell(done, where, as_json)
@@ -104,7 +104,7 @@ def _tell(done: Uploaded, where: Target, as_json: bool) -> None:
         click.echo(uri)
 
 
-def _bar(name: str) -> Progress:
+def bar(name: str) -> Progress:
     """One line that is written over; for a terminal."""
 
     def show(stage: str, done: int, total: int) -> None:
@@ -115,7 +115,7 @@ def _bar(name: str) -> Progress:
     return show
 
 
-def _lines(name: str) -> Progress:
+def lines(name: str) -> Progress:
     """One line when a stage ends; for logs."""
 
     def show(stage: str, done: int, total: int) -> None:

@@ -1,0 +1,198 @@
+"""An upload ends with the whole file under its final name, or with nothing there."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from kmsched.artifacts.upload import CHUNK_BYTES, Plan, Uploaded, plan_of, upload
+from kmsched.clients.hdfs import HdfsStorage
+from kmsched.errors import (
+    LocalFileUnreadable,
+    NoPermission,
+    NoSpace,
+    StorageUnreachable,
+    UsageError,
+    VerificationFailed,
+)
+from tests.clients.webhdfs import Cluster, Refused, running
+
+CONTENT = b"km" * CHUNK_BYTES + b"!"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+TARGET = f"/art/{SHA256}/km"
+TOKEN, OTHER = "0" * 16, "f" * 16
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    (tmp_path / "km").write_bytes(CONTENT)
+    return plan_of(tmp_path / "km", "/art/", silent)
+
+
+def publish(cluster: Cluster, plan: Plan, token: str = TOKEN) -> Uploaded:
+    return upload(HdfsStorage([cluster.url], user="alice"), plan, token, silent)
+
+
+def test_the_plan_is_made_of_the_content(plan: Plan) -> None:
+    assert (plan.target, plan.sha256, plan.size_bytes) == (TARGET, SHA256, len(CONTENT))
+    assert plan.temporary(TOKEN) == f"/art/{SHA256}/.km.{TOKEN}.tmp"
+
+
+def test_stages_are_told(cluster: Cluster, plan: Plan) -> None:
+    told: list[tuple[str, int, int]] = []
+    upload(HdfsStorage([cluster.url]), plan, TOKEN, lambda *step: told.append(step))
+    ends = [stage for stage, done, total in told if done == total == len(CONTENT)]
+    assert ends == ["sending", "verifying"]
+
+
+@pytest.mark.parametrize("name", ["a b", ".km", "-km", "k#LATEST", "kä"])
+def test_a_name_that_a_uri_cannot_carry_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(UsageError, match="rename the file"):
+        plan_of(tmp_path / name, "/art", silent)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(LocalFileUnreadable, match="No such file"):
+        plan_of(tmp_path / "km", "/art", silent)
+
+
+def test_sent_once(cluster: Cluster, plan: Plan) -> None:
+    assert publish(cluster, plan) == Uploaded(plan, sent=True)
+    assert cluster.files == {TARGET: CONTENT}
+    assert publish(cluster, plan, OTHER) == Uploaded(plan, sent=False)
+    assert cluster.sent() == 1
+
+
+def test_it_is_not_under_its_name_before_it_is_verified(cluster: Cluster, plan: Plan) -> None:
+    seen: list[tuple[str, bool]] = []
+    cluster.before = lambda operation, path: seen.append((operation, TARGET in cluster.files))
+    publish(cluster, plan)
+    assert ("OPEN-DATA", False) in seen
+    assert [there for operation, there in seen if operation == "RENAME"] == [False]
+
+
+def test_what_a_killed_upload_left_goes_with_the_next(cluster: Cluster, plan: Plan) -> None:
+    cluster.files |= {plan.temporary(OTHER): CONTENT[:7], f"/art/{SHA256}/.other.{OTHER}.tmp": b"", "/art/x": b""}
+    done = publish(cluster, plan)
+    assert done.removed == (f".km.{OTHER}.tmp",)
+    assert sorted(cluster.files) == sorted([TARGET, f"/art/{SHA256}/.other.{OTHER}.tmp", "/art/x"])
+
+
+@pytest.mark.parametrize("kept", [0, 5, len(CONTENT) - 1])
+def test_a_short_file_never_gets_the_name(cluster: Cluster, plan: Plan, kept: int) -> None:
+    cluster.kept_bytes = kept
+    with pytest.raises(VerificationFailed, match=f"{kept} bytes stored, {len(CONTENT)} bytes expected"):
+        publish(cluster, plan)
+    assert cluster.files == {}
+
+
+def test_a_file_that_changed_after_its_digest(cluster: Cluster, plan: Plan) -> None:
+    plan.source.write_bytes(b"KM" + CONTENT[2:])
+    with pytest.raises(VerificationFailed, match=f"{SHA256} expected"):
+        publish(cluster, plan)
+    assert cluster.files == {}
+
+
+def test_a_file_that_cannot_be_read_any_more(cluster: Cluster, plan: Plan) -> None:
+    plan.source.unlink()
+    with pytest.raises(LocalFileUnreadable, match="No such file"):
+        publish(cluster, plan)
+    assert cluster.files == {}
+
+
+def test_a_wrong_file_under_the_name_is_left_alone(cluster: Cluster, plan: Plan) -> None:
+    cluster.files[TARGET] = CONTENT[:-1] + b"?"
+    with pytest.raises(VerificationFailed, match="remove it, then upload again"):
+        publish(cluster, plan)
+    assert cluster.files == {TARGET: CONTENT[:-1] + b"?"}
+    assert cluster.sent() == 0
+
+
+@pytest.mark.parametrize("at", ["GETFILESTATUS", "MKDIRS", "CREATE", "CREATE-DATA", "OPEN", "OPEN-DATA", "RENAME"])
+def test_a_refusal_at_any_step_leaves_nothing(cluster: Cluster, plan: Plan, at: str) -> None:
+    def refuse(operation: str, path: str) -> None:
+        if operation == at:
+            raise Refused("AccessControlException")
+
+    cluster.before = refuse
+    with pytest.raises(NoPermission):
+        publish(cluster, plan)
+    assert cluster.files == {}
+
+
+def test_a_reason_that_was_lost_in_the_body_is_asked_for_again(cluster: Cluster, plan: Plan) -> None:
+    reasons = iter(["EOFException", "DSQuotaExceededException"])
+
+    def refuse(operation: str, path: str) -> None:
+        if operation == "CREATE-DATA":
+            raise Refused(next(reasons))
+
+    cluster.before = refuse
+    with pytest.raises(NoSpace):
+        publish(cluster, plan)
+    assert cluster.files == {}
+
+
+def test_a_connection_that_broke_once(cluster: Cluster, plan: Plan) -> None:
+    broken = threading.Event()
+
+    def refuse(operation: str, path: str) -> None:
+        if operation == "CREATE-DATA" and not broken.is_set():
+            broken.set()
+            raise Refused("EOFException")
+
+    cluster.before = refuse
+    with pytest.raises(StorageUnreachable, match="EOFException"):
+        publish(cluster, plan)
+    assert cluster.files == {}
+
+
+def test_another_upload_that_was_first(cluster: Cluster, plan: Plan) -> None:
+    def be_first(operation: str, path: str) -> None:
+        if operation == "RENAME":
+            cluster.files[TARGET] = CONTENT
+
+    cluster.before = be_first
+    assert publish(cluster, plan) == Uploaded(plan, sent=False)
+    assert cluster.files == {TARGET: CONTENT}
+
+
+def test_another_upload_that_swept_ours_away(cluster: Cluster, plan: Plan) -> None:
+    def sweep(operation: str, path: str) -> None:
+        if operation == "OPEN" and path == plan.temporary(TOKEN):
+            del cluster.files[path]
+            cluster.files[TARGET] = CONTENT
+
+    cluster.before = sweep
+    assert publish(cluster, plan) == Uploaded(plan, sent=False)
+    assert cluster.files == {TARGET: CONTENT}
+
+
+def test_two_at_once(cluster: Cluster, plan: Plan) -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def together(operation: str, path: str) -> None:
+        if operation == "RENAME":
+            both.wait()
+
+    cluster.before = together
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda token: publish(cluster, plan, token), [TOKEN, OTHER]))
+    assert sorted(one.sent for one in done) == [False, True]
+    assert cluster.files == {TARGET: CONTENT}

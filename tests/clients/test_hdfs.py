@@ -1,0 +1,143 @@
+"""HDFS over WebHDFS: addresses, and every refusal by its name."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from kmsched.clients.hdfs import HdfsStorage, Target, addresses_of, refusal, target_of
+from kmsched.errors import ArtifactError, NoPermission, NoSpace, SafeMode, StorageUnreachable, UsageError
+from tests.clients.webhdfs import Cluster, Refused, running
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with running() as cluster:
+        yield cluster
+
+
+def nobody_listens() -> str:
+    with socket.socket() as once:
+        once.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{once.getsockname()[1]}"
+
+
+def test_a_uri_keeps_its_authority() -> None:
+    target = target_of("hdfs://nn.example:8020/km/")
+    assert target == Target("nn.example:8020", "/km")
+    assert target.uri("/km/x/km") == "hdfs://nn.example:8020/km/x/km"
+    assert target_of("hdfs:///km").uri("/km/y") == "hdfs:///km/y"
+
+
+@pytest.mark.parametrize(
+    "uri", ["/km", "http://h/km", "hdfs://h/a b", "hdfs://h/../x", "hdfs://h/x?y", "hdfs://u@h/x", "hdfs://h//x"]
+)
+def test_what_is_no_folder_of_hdfs_is_refused(uri: str) -> None:
+    with pytest.raises(UsageError, match="is not a folder like"):
+        target_of(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "namenodes", "expected"),
+    [
+        ("hdfs://nn/km", (), ("http://nn:9870",)),
+        ("hdfs://nn:8020/km", (), ("http://nn:9870",)),
+        ("hdfs://[::1]:8020/km", (), ("http://[::1]:9870",)),
+        ("hdfs://lab/km", ("http://a:1/", "https://b:2"), ("http://a:1", "https://b:2")),
+    ],
+)
+def test_addresses(uri: str, namenodes: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert addresses_of(target_of(uri), namenodes) == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "namenodes"), [("hdfs:///km", ()), ("hdfs://nn/km", ("nn:9870",)), ("hdfs://nn/km", ("http://a;http://b",))]
+)
+def test_addresses_that_cannot_work_are_refused(uri: str, namenodes: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="--namenode"):
+        addresses_of(target_of(uri), namenodes)
+
+
+def test_files(cluster: Cluster) -> None:
+    storage = HdfsStorage([cluster.url], user="alice")
+    assert storage.length("/d/a") is None
+    storage.make_folder("/d")
+    storage.write("/d/a", [b"one", b"two"])
+    assert storage.length("/d/a") == 6
+    assert b"".join(storage.read("/d/a")) == b"onetwo"
+    assert storage.rename("/d/a", "/d/b")
+    assert storage.names("/d") == ["b"]
+    storage.remove("/d/b")
+    storage.remove("/d/b")
+    assert cluster.files == {}
+    assert cluster.users == {"alice"}
+
+
+def test_a_rename_onto_a_file_is_false(cluster: Cluster) -> None:
+    cluster.files |= {"/d/a": b"a", "/d/b": b"b"}
+    assert not HdfsStorage([cluster.url]).rename("/d/a", "/d/b")
+    assert cluster.files["/d/b"] == b"b"
+
+
+def test_a_folder_is_no_file(cluster: Cluster) -> None:
+    cluster.folders.add("/d")
+    with pytest.raises(ArtifactError, match="/d is a directory"):
+        HdfsStorage([cluster.url]).length("/d")
+
+
+def test_a_token_is_the_credential(cluster: Cluster) -> None:
+    HdfsStorage([cluster.url], token="secret").length("/x")
+    assert cluster.users == {"token secret"}
+
+
+def test_the_next_namenode_is_tried(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"a"
+    assert HdfsStorage([nobody_listens(), cluster.url]).length("/a") == 1
+
+
+def test_unreachable_names_the_address_and_no_token() -> None:
+    address = nobody_listens()
+    with pytest.raises(StorageUnreachable, match="Connection refused") as caught:
+        HdfsStorage([address], token="secret").length("/a")
+    assert address in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("AccessControlException", NoPermission),
+        ("DSQuotaExceededException", NoSpace),
+        ("NSQuotaExceededException", NoSpace),
+        ("SafeModeException", SafeMode),
+        ("StandbyException", StorageUnreachable),
+        ("EOFException", StorageUnreachable),
+        ("IllegalArgumentException", ArtifactError),
+    ],
+)
+def test_the_name_of_the_exception_decides(cluster: Cluster, name: str, kind: type[ArtifactError]) -> None:
+    def refuse(operation: str, path: str) -> None:
+        if operation == "CREATE-DATA":
+            raise Refused(name, "first line\n\tat java.Stack")
+
+    cluster.before = refuse
+    with pytest.raises(ArtifactError, match=f"does not write /a: {name}: first line") as caught:
+        HdfsStorage([cluster.url]).write("/a", [b"x"])
+    assert type(caught.value) is kind
+    assert "java" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("IOException", "File /a could only be written to 0 of the 1 minReplication nodes.", NoSpace),
+        ("IOException", "Failed to find datanode, suggest to check cluster health", StorageUnreachable),
+        ("IOException", "anything else", ArtifactError),
+        (None, "Authentication failure. Check your credentials.", NoPermission),
+        (None, "", ArtifactError),
+    ],
+)
+def test_texts_where_the_name_says_nothing(name: str | None, text: str, kind: type[ArtifactError]) -> None:
+    assert type(refusal(name, text, "HDFS does not read /a")) is kind
