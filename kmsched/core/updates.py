@@ -80,7 +80,7 @@ def _claims(state: State, record: PodRecord, event: TaskUpdated) -> bool:
         return False
     if record.pod.task_id == event.task_id:
         return record.state in (PodState.ORPHANED, PodState.DONE)
-    node_name = state.node_of_agent(event.agent_id)
+    node_name = _node_of(state, record, event)
     if record.state is PodState.PENDING:
         return not (record.pod.is_gated or record.pod.is_terminating) and bool(node_name)
     return record.state is PodState.ORPHANED and node_name == record.pod.node_name
@@ -114,7 +114,14 @@ def _may_be_claimed(state: State, record: PodRecord, event: TaskUpdated) -> bool
     if record.state is PodState.CHECKING:
         return True
     waits = record.state in (PodState.PENDING, PodState.ORPHANED) and not record.task_id
-    return waits and not state.node_of_agent(event.agent_id)
+    return waits and not _node_of(state, record, event)
+
+
+def _node_of(state: State, record: PodRecord, event: TaskUpdated) -> str:
+    """The node of the agent that the update is about; a bound pod names the agent of its node itself."""
+    if event.agent_id and event.agent_id == record.pod.agent_id:
+        return record.pod.node_name
+    return state.node_of_agent(event.agent_id)
 
 
 def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: float) -> None:

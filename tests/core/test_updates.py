@@ -319,8 +319,16 @@ def test_a_second_task_of_a_pod_whose_own_one_lives_is_killed_after_all() -> Non
 
 
 def test_a_task_of_an_orphan_on_an_agent_that_nothing_has_named_is_asked_for_again() -> None:
-    fold = Fold(bound(task_id="u1.1.1"))
+    fold = Fold(bound(task_id="u1.1.1", agent_id="A0"))
     fold.take(update("u1.1.1", TaskState.GONE, source="SOURCE_MASTER"), update("u1.1.2", TaskState.RUNNING))
     assert not fold.state.killing.victims
     fold.take(NodeChanged(node(agent_id="A1")), update("u1.1.2", TaskState.RUNNING))
     assert [effect.task_id for effect in fold.of(AdoptPod)] == ["u1.1.2"]
+
+
+def test_the_pod_itself_names_the_agent_of_its_node_where_nothing_else_does() -> None:
+    fold = Fold(bound(task_id="u1.1.1"))
+    fold.take(update("u1.1.1", TaskState.GONE, source="SOURCE_MASTER"))
+    fold.take(update("u1.1.2", TaskState.RUNNING), update("u1.1.3", TaskState.RUNNING))
+    assert [effect.task_id for effect in fold.of(AdoptPod)] == ["u1.1.2"]
+    assert list(fold.state.killing.victims) == ["u1.1.3"]
