@@ -171,6 +171,12 @@ class Cluster:
         until(is_free, GONE_S, f"nothing of namespace {name} is left", 0.5)
         self.api.delete("Namespace", "", name)
 
+    def clear_leftovers(self) -> None:
+        """What a scenario that was killed has left."""
+        for each in self.api.listed("Namespace", query=f"labelSelector={workloads.OURS}"):
+            if not kubernetes.is_terminating(each):
+                self.clear(kubernetes.name(each))
+
     def heal(self) -> None:
         """Brings back what a scenario has ended."""
         lifecycle.up(self.settings, None, None, None)
@@ -196,6 +202,7 @@ def bring_up(settings: Settings) -> Cluster:
         found = product.installed(cluster.hosts, list(plan.hosts.schedulers), list(plan.hosts.agents))
         if found == {wanted}:
             cluster.heal()
+            cluster.clear_leftovers()
             return cluster
         if found != {""}:
             print(f"the testbed has another km than bin/km: {sorted(found)}", flush=True)

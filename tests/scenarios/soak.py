@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from testbed import processes
@@ -63,7 +65,12 @@ def soak(name: str, count: int) -> int:
     return len(failed)
 
 
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
 def main() -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("name", choices=SOAKS, help="what is tried")
     parser.add_argument("--trials", type=int, default=DEFAULT_TRIALS)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 IMAGE = "localhost/tiny:1"
+#: label of the namespaces that scenarios make
+OURS = "kmsched-scenario"
 CPU, MEMORY = "50m", "32Mi"
 #: ends at once when it is told to; number 1 of a container ignores signals that it has no trap for
 PATIENT = "trap 'exit 0' TERM; sleep 1000000 & wait"
@@ -75,4 +77,4 @@ def job(name: str, script: str) -> Manifest:
 
 
 def namespace(name: str) -> Manifest:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {OURS: "true"}}}
