@@ -3,14 +3,18 @@
 Knows files, locks and what a crash may leave of them: a record is replaced by rename after it was synced, so a reader
 sees the old or the new one and never a half.  It refuses to know what the records mean, and it repairs nothing: a
 record that cannot be read is refused by name, because guessing at a framework id would orphan running pods.
+
+A key is a name, or a folder and a name (`executors/<sha256>`); it is a file of the state folder.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +24,8 @@ from kmsched.errors import ConfigRefused, Conflict
 
 SCHEMA = 1
 MAX_RECORD_BYTES = 1 << 20
-KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME = r"[a-z0-9][a-z0-9-]{0,63}"
+KEY_PATTERN = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 LOCK_NAME = "lock"
 
 #: key -> what an operator does when its record cannot be read
@@ -54,16 +59,29 @@ class Store(Protocol):
         """Replace the record whose revision is `revision` (0: there is none yet); Conflict when it is another."""
         ...
 
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        """Every key that begins with `prefix`, sorted. Records are not read: one may be unreadable."""
+        ...
+
+    def watch(self, prefix: str) -> AsyncGenerator[str, None]:
+        """Each key that begins with `prefix` and is there, then each one again that is written; never ends.
+
+        A key that is written several times before the reader comes back is told once: its newest record is read with
+        `get`, and nothing older matters.
+        """
+        ...
+
 
 class FolderStore:
     """`Store` in a folder that this process holds the lock of, from construction until `close`.
 
     ConfigRefused: the folder cannot be made or written, another process holds it, or a record cannot be read.
-    Writes return when they are on the disk.
+    Writes return when they are on the disk.  The lock admits one writer, so `watch` tells of this object's writes.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._watches: list[_Watch] = []
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock_fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -93,8 +111,35 @@ class FolderStore:
     async def put(self, key: str, value: str, revision: int) -> Record:
         return self._write(key, value, revision)
 
+    async def list(self, prefix: str) -> tuple[str, ...]:
+        return self._keys(prefix)
+
+    async def watch(self, prefix: str) -> AsyncGenerator[str, None]:
+        watch = _Watch(prefix, dict.fromkeys(self._keys(prefix)))
+        self._watches.append(watch)
+        try:
+            while True:
+                while watch.keys:
+                    key = next(iter(watch.keys))
+                    del watch.keys[key]
+                    yield key
+                watch.has_keys.clear()
+                await watch.has_keys.wait()
+        finally:
+            self._watches.remove(watch)
+
+    def _keys(self, prefix: str) -> tuple[str, ...]:
+        try:
+            paths = [path for pattern in ("*", "*/*") for path in self.folder.glob(pattern) if path.is_file()]
+        except OSError as error:
+            raise ConfigRefused(
+                f"{self.folder}: cannot be listed: {error.strerror or error}; give the scheduler's user the right to"
+            ) from error
+        keys = (path.relative_to(self.folder).as_posix() for path in paths)
+        return tuple(sorted(key for key in keys if _is_key(key) and key.startswith(prefix)))
+
     def _path(self, key: str) -> Path:
-        if not KEY_PATTERN.fullmatch(key) or key == LOCK_NAME:
+        if not _is_key(key):
             raise ValueError(f"{key!r} is no key of the store")
         return self.folder / key
 
@@ -130,13 +175,32 @@ class FolderStore:
             raise Conflict(f"{path}: revision {found} is stored, revision {revision} was expected; read it again")
         record = Record(SCHEMA, revision + 1, value)
         try:
+            if path.parent != self.folder and not path.parent.exists():
+                path.parent.mkdir(mode=0o700)
+                sync_folder(self.folder)
             replace_synced(path, msgspec.json.encode(record) + b"\n")
         except OSError as error:
             raise ConfigRefused(
                 f"{path}: cannot be written: {error.strerror or error}; {key} {value!r} is not stored;"
                 " make room or give the scheduler's user the right to write, then start it again"
             ) from error
+        for watch in self._watches:
+            watch.written(key)
         return record
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Keys that its reader has not been told of; never more than there are records."""
+
+    prefix: str
+    keys: dict[str, None]
+    has_keys: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def written(self, key: str) -> None:
+        if key.startswith(self.prefix):
+            self.keys[key] = None
+            self.has_keys.set()
 
 
 class _SchemaOnly(msgspec.Struct):
@@ -157,11 +221,20 @@ def replace_synced(path: Path, content: bytes) -> None:
     finally:
         os.close(fd)
     draft.replace(path)
-    folder_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put what the folder lists on the disk. OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(folder_fd)
+        os.fsync(fd)
     finally:
-        os.close(folder_fd)
+        os.close(fd)
+
+
+def _is_key(key: str) -> bool:
+    return KEY_PATTERN.fullmatch(key) is not None and key != LOCK_NAME
 
 
 def _take(fd: int, folder: Path) -> None:

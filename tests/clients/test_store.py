@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kmsched.clients.store import FolderStore
-from kmsched.errors import EXIT_CONFIG, ConfigRefused, Conflict
+from kmsched.errors import EXIT_CONFIG, ConfigRefused
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,26 +38,6 @@ async def main():
         revision = (await store.put("term", str(revision + 1) * 500, revision)).revision
 asyncio.run(main())
 """
-
-
-def test_a_record_is_created_once_and_put_only_over_the_revision_that_was_read(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store = FolderStore(tmp_path)
-        assert await store.get("term") is None
-        first = await store.create("term", "1")
-        assert first.revision == 1
-        with pytest.raises(Conflict, match="revision 1 is stored, revision 0 was expected"):
-            await store.create("term", "1")
-        second = await store.put("term", "2", first.revision)
-        with pytest.raises(Conflict):
-            await store.put("term", "9", first.revision)
-        store.close()
-        again = FolderStore(tmp_path)
-        assert await again.get("term") == second
-        assert second.value == "2"
-        again.close()
-
-    asyncio.run(scenario())
 
 
 def test_the_folder_is_made_and_private(tmp_path: Path) -> None:
@@ -159,9 +139,28 @@ def test_a_record_that_cannot_be_written_is_refused_with_the_value_that_would_be
     store.close()
 
 
-@pytest.mark.parametrize("key", ["", "lock", "../x", ".term.new", "a/b"])
+@pytest.mark.parametrize("key", ["", "lock", "../x", ".term.new", "a/b/c", "a/", "/a", "a/.b", "../a"])
 def test_only_plain_keys_are_taken(tmp_path: Path, key: str) -> None:
     store = FolderStore(tmp_path)
     with pytest.raises(ValueError, match="is no key"):
         asyncio.run(store.get(key))
+    store.close()
+
+
+def test_a_folder_of_keys_is_private_and_drafts_in_it_are_no_records(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    asyncio.run(store.create("executors/ab12", "spec"))
+    (tmp_path / "executors" / ".cd34.new").write_bytes(b"{")
+    assert (tmp_path / "executors").stat().st_mode & 0o077 == 0
+    assert asyncio.run(store.list("")) == ("executors/ab12",)
+    store.close()
+
+
+def test_one_unreadable_record_does_not_hide_the_others(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    asyncio.run(store.create("executors/ab12", "spec"))
+    (tmp_path / "executors" / "cd34").write_bytes(b"{")
+    assert asyncio.run(store.list("executors/")) == ("executors/ab12", "executors/cd34")
+    with pytest.raises(ConfigRefused, match=r"executors/cd34: cannot be read"):
+        asyncio.run(store.get("executors/cd34"))
     store.close()
