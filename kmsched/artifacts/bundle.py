@@ -12,9 +12,10 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -28,10 +29,14 @@ MANYLINUX = ("manylinux_2_28", "manylinux_2_17", "manylinux2014", "manylinux_2_1
 #: 1980-01-01, the first moment that a zip file can tell
 EPOCH = (1980, 1, 1, 0, 0, 0)
 DOWNLOAD_TIMEOUT_S = 600
+#: plain Python that has no wheels; taken from the source as it is, so that no setuptools has a say in the bytes
+SOURCE_ONLY = frozenset({"docopt", "hdfs"})
 #: of no use at run time
 LEFT_OUT_ENDINGS = (".c", ".h", ".pyx", ".pxd", ".pxi", ".pyi", ".hash", ".cpp", ".typed", ".pyc")
 LEFT_OUT_PARTS = frozenset({"tests", "test", "__pycache__", ".hash"})
 KEPT_METADATA = frozenset({"METADATA"})
+#: guesses the encoding of texts, which nobody here asks for; its plain Python stays, its builds are 3 MB
+_CHARSETS = re.compile(r"(charset_normalizer/.*|[0-9a-f]{20}__mypyc\.[^/]*)\.so")
 
 
 class BundleRefused(Fatal):
@@ -68,21 +73,34 @@ def unconditional(requirements: str) -> str:
     return re.sub(r"(?m)^([A-Za-z0-9][^;#\n]*?)\s*;[^\\\n]*?(?=( ?\\)?$)", r"\1", requirements)
 
 
+def without_wheels(requirements: str) -> tuple[str, str]:
+    """The locked requirements, those of SOURCE_ONLY apart."""
+    entries = re.split(r"(?m)^(?=[A-Za-z0-9])", requirements)
+    parts: tuple[list[str], list[str]] = ([], [])
+    for entry in entries:
+        parts[entry.partition("==")[0] in SOURCE_ONLY].append(entry)
+    return "".join(parts[0]), "".join(parts[1])
+
+
 def wheels(requirements: Path, cache: Path) -> list[Path]:
-    """All wheels of all targets, fetched once with their hashes checked, and kept in `cache`."""
+    """All wheels of all targets, and sources where there are none, fetched once with their hashes checked, and kept
+    in `cache`."""
     text = unconditional(requirements.read_text(encoding="utf-8"))
     folder = cache / cache_name(text)
     if not folder.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".wheels-", dir=cache) as beside:
             into = Path(beside) / "all"
-            locked = Path(beside) / "requirements.txt"
-            locked.write_text(text, encoding="utf-8")
+            built, unbuilt = Path(beside) / "wheels.txt", Path(beside) / "sources.txt"
+            for path, part in zip((built, unbuilt), without_wheels(text), strict=True):
+                path.write_text(part, encoding="utf-8")
             for number, target in enumerate(TARGETS, start=1):
                 print(f"km: wheels for {target.tag} {target.machine} ({number}/{len(TARGETS)})", file=sys.stderr)
-                _download(locked, target, into)
+                what = f"wheels for {target.tag} {target.machine}"
+                _download(built, into, ["--only-binary=:all:", *target.pip_options()], what)
+            _download(unbuilt, into, ["--no-binary=:all:"], "sources")
             into.replace(folder)
-    return sorted(folder.glob("*.whl"))
+    return sorted(path for ending in ("*.whl", "*.tar.gz") for path in folder.glob(ending))
 
 
 def cache_name(requirements: str) -> str:
@@ -90,11 +108,11 @@ def cache_name(requirements: str) -> str:
     return f"wheels-{key}"
 
 
-def _download(requirements: Path, target: Target, into: Path) -> None:
+def _download(requirements: Path, into: Path, options: list[str], what: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary=:all:", "--require-hashes", f"--requirement={requirements}", f"--dest={into}"]
+    command += ["--require-hashes", f"--requirement={requirements}", f"--dest={into}"]
     done = subprocess.run(
-        command + target.pip_options(),
+        command + options,
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -102,7 +120,7 @@ def _download(requirements: Path, target: Target, into: Path) -> None:
     )
     if done.returncode:
         last = done.stdout.decode("utf-8", "replace").strip().splitlines()[-3:]
-        raise BundleRefused(f"pip finds no wheels for {target.tag} {target.machine}: {' '.join(last)}")
+        raise BundleRefused(f"pip finds no {what}: {' '.join(last)}")
 
 
 def is_wanted(name: str) -> bool:
@@ -113,7 +131,7 @@ def is_wanted(name: str) -> bool:
         return path.name in KEPT_METADATA or "licen" in name.lower()
     if folder.endswith(".data"):
         return False
-    if path.name.startswith("_testcapi."):
+    if path.name.startswith("_testcapi.") or _CHARSETS.fullmatch(name):
         return False
     return path.suffix not in LEFT_OUT_ENDINGS and not LEFT_OUT_PARTS & set(path.parts)
 
@@ -122,20 +140,38 @@ def collect(package: Path, from_wheels: Iterable[Path]) -> dict[str, bytes]:
     """Name -> content of the payload. A file that two wheels fill differently is refused."""
     files: dict[str, bytes] = {}
     for wheel in from_wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if name.endswith("/") or not is_wanted(name):
-                    continue
-                content = archive.read(name)
-                if name.endswith("METADATA"):
-                    content = _head(content)
-                if files.setdefault(name, content) != content:
-                    raise BundleRefused(f"{wheel.name}: {name} differs from that of another wheel; pin other versions")
+        for name, content in _unpacked(wheel):
+            if not is_wanted(name):
+                continue
+            kept = _head(content) if name.endswith("METADATA") else content
+            if files.setdefault(name, kept) != kept:
+                raise BundleRefused(f"{wheel.name}: {name} differs from that of another wheel; pin other versions")
     for path in package.rglob("*"):
         name = path.relative_to(package.parent).as_posix()
         if path.is_file() and is_wanted(name):
             files[name] = path.read_bytes()
     return files
+
+
+def _unpacked(package: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file of a wheel, or of a source under the names that it would have in a wheel."""
+    if package.suffix == ".whl":
+        with zipfile.ZipFile(package) as archive:
+            yield from ((name, archive.read(name)) for name in archive.namelist() if not name.endswith("/"))
+        return
+    project = package.name.removesuffix(".tar.gz")
+    module = project.rpartition("-")[0]
+    with tarfile.open(package) as archive:
+        for member in archive:
+            file, name = archive.extractfile(member), member.name.partition("/")[2]
+            if file is None:
+                continue
+            if name == "PKG-INFO":
+                yield f"{project}.dist-info/METADATA", file.read()
+            elif name.startswith("LICEN"):
+                yield f"{project}.dist-info/licenses/{name}", file.read()
+            elif name == f"{module}.py" or name.startswith(f"{module}/"):
+                yield name, file.read()
 
 
 def _head(metadata: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,9 @@ def make_package(root: Path) -> Path:
         ("aiohttp/.hash/x.hash", False),
         ("multidict/_testcapi.cpython-311-x86_64-linux-gnu.so", False),
         ("click/py.typed", False),
+        ("charset_normalizer/md.py", True),
+        ("charset_normalizer/md.cpython-311-x86_64-linux-gnu.so", False),
+        ("81d243bd2c585b0f4821__mypyc.cpython-311-x86_64-linux-gnu.so", False),
         ("pkg/tests/test_a.py", False),
         ("pkg-1.dist-info/METADATA", True),
         ("pkg-1.dist-info/RECORD", False),
@@ -74,6 +78,27 @@ def test_metadata_is_cut_to_what_all_wheels_of_a_version_share(tmp_path: Path) -
         make_wheel(tmp_path / "2.whl", {"a-1.dist-info/METADATA": head.replace(b"\n", b"\r\n") + b"\r\nwords\r\n"}),
     ]
     assert bundle.collect(make_package(tmp_path), wheels)["a-1.dist-info/METADATA"] == head
+
+
+def test_a_source_of_plain_python_is_laid_out_as_its_wheel_would_be(tmp_path: Path) -> None:
+    source = tmp_path / "hdfs-1.0.tar.gz"
+    files = {"PKG-INFO": b"Name: hdfs\n\nwords\n", "LICENSE": b"MIT", "setup.py": b"boom", "test/test_a.py": b"x"}
+    with tarfile.open(source, "w:gz") as archive:
+        for name, content in (files | {"hdfs/__init__.py": b"y", "hdfs.egg-info/x.py": b"z"}).items():
+            member = tarfile.TarInfo(f"hdfs-1.0/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    collected = bundle.collect(make_package(tmp_path), [source])
+    assert {name: content for name, content in collected.items() if not name.startswith("kmsched/")} == {
+        "hdfs-1.0.dist-info/METADATA": b"Name: hdfs\n",
+        "hdfs-1.0.dist-info/licenses/LICENSE": b"MIT",
+        "hdfs/__init__.py": b"y",
+    }
+
+
+def test_requirements_without_wheels_are_asked_for_apart() -> None:
+    click, hdfs = "# head\nclick==1 \\\n    --hash=sha256:aa\n", "hdfs==2 \\\n    --hash=sha256:bb\n    # via x\n"
+    assert bundle.without_wheels(click + hdfs) == (click, hdfs)
 
 
 def test_wheels_that_fill_a_file_differently_are_refused(tmp_path: Path) -> None:
