@@ -7,7 +7,6 @@ alone, `check_host` at files and folders, so that a flags file can be checked be
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kmsched import flags, values
+from kmsched.artifact_uri import without_digest
 from kmsched.errors import ConfigRefused, UsageError
 from kmsched.flags import Parsed
 from kmsched.values import Kind
 
 WEEK_S = 7 * 24 * 3600.0
-_SHA256 = re.compile(r"(?:^|/)[0-9a-f]{64}(?:/|$)")
+#: which flag names the km file that agents run
+KM_FLAGS = ("km-path",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,6 @@ class SchedulerConfig:
     state_dir: Path
     address: str
     port: int
-    km_path: str  # a URI, file:///path or http(s)://...
     executor_cpus_milli: int
     executor_mem_mib: int
     executor_launch_grace_period_s: float
@@ -58,8 +58,16 @@ class SchedulerConfig:
     default_mem_mib: int
     log_format: str
     log_level: str
-    #: name -> normal form, of every flag that is part of the executor spec, kubelet's own included
+    #: name -> normal form, of every flag that is part of the executor spec, kubelet's own included; URIs of artifacts
+    #: without their digests
     spec_flags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: flag name -> URI of each file that agents run, as given
+    artifacts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def km_flag(self) -> str:
+        """The flag that names the km file."""
+        return next(name for name in KM_FLAGS if name in self.artifacts)
 
 
 def build(parsed: Parsed) -> SchedulerConfig:
@@ -80,7 +88,6 @@ def build(parsed: Parsed) -> SchedulerConfig:
         state_dir=Path(parsed["state-dir"]),
         address=parsed["address"],
         port=parsed["port"],
-        km_path=parsed["km-path"],
         executor_cpus_milli=round(parsed["executor-cpus"] * 1000),
         executor_mem_mib=parsed["executor-mem"],
         executor_launch_grace_period_s=parsed["executor-launch-grace-period"],
@@ -95,10 +102,10 @@ def build(parsed: Parsed) -> SchedulerConfig:
         log_format=parsed["log-format"],
         log_level=parsed["log-level"],
         spec_flags=spec_flags(parsed),
+        artifacts=artifacts(parsed),
     )
     _refuse_empty(config)
     _refuse_contradictions(config, allow_short=parsed["allow-short-failover-timeout"])
-    _refuse_unsafe_km_path(config.km_path, allow_mutable=parsed["allow-mutable-km-path"])
     return config
 
 
@@ -114,9 +121,18 @@ def spec_flags(parsed: Parsed) -> Mapping[str, str]:
         value: Any = parsed[flag.name]
         if flag.name == "api-servers":
             value = api_servers(parsed)
+        if flag.kind is Kind.ARTIFACT and value is not None:
+            value = without_digest(value)
         if flag.in_spec and value not in (None, ()):
             chosen[flag.name] = values.write(flag.kind, value)
     return MappingProxyType(dict(sorted(chosen.items())))
+
+
+def artifacts(parsed: Parsed) -> Mapping[str, str]:
+    """Flag name -> URI of each file that agents run."""
+    kinds = {flag.name: flag.kind for flag in flags.flags_of(parsed.command)}
+    chosen = {name: parsed[name] for name, kind in kinds.items() if kind is Kind.ARTIFACT and parsed[name] is not None}
+    return MappingProxyType(chosen)
 
 
 def check_host(config: SchedulerConfig) -> None:
@@ -197,15 +213,6 @@ def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> Non
             f"--launch-timeout={_duration(config.launch_timeout_s)} must be shorter than "
             f"--executor-idle-timeout={_duration(idle)}, or executors leave while launches are on their way"
         )
-
-
-def _refuse_unsafe_km_path(uri: str, *, allow_mutable: bool) -> None:
-    if allow_mutable or _SHA256.search(urlsplit(uri).path):
-        return
-    raise ConfigRefused(
-        f"--km-path={uri} names no SHA-256: a file replaced under this name would run under the old fingerprint; "
-        "give .../<sha256>/km, or --allow-mutable-km-path"
-    )
 
 
 def _seconds(config: SchedulerConfig, name: str) -> float:

@@ -80,12 +80,17 @@ FLAGS: tuple[Flag, ...] = (
     Flag("port", Kind.INT, "10251", "Port of the HTTP server; 0 takes any free one.", at_least=0, at_most=65535),
     Flag(
         "km-path",
-        Kind.URI,
+        Kind.ARTIFACT,
         None,
-        "The km file that agents run: file:///path on the agent, or an http(s) URI that agents fetch.",
+        "The km file that agents run: file:///path on the agent, or an hdfs or http(s) URI that agents fetch.",
         required=True,
     ),
-    Flag("allow-mutable-km-path", Kind.BOOL, "false", "Accept a --km-path that names no SHA-256."),
+    Flag(
+        "allow-mutable-km-path",
+        Kind.BOOL,
+        "false",
+        "Has no effect any more: a --km-path that names no SHA-256 is read once.",
+    ),
     Flag("executor-cpus", Kind.CPUS, "0.25", "CPUs charged once per agent for executor and kubelet.", at_least=0.01),
     Flag("executor-mem", Kind.MIB, "256", "Memory charged once per agent, MiB.", at_least=32),
     Flag(
@@ -111,7 +116,7 @@ FLAGS: tuple[Flag, ...] = (
         "How long Mesos waits for an executor that was told to end.",
         at_least=1,
     ),
-    Flag("kubelet-path", Kind.URI, "file:///usr/local/lib/kmsched/kubelet", "kubelet on the agent.", BOTH),
+    Flag("kubelet-path", Kind.ARTIFACT, "file:///usr/local/lib/kmsched/kubelet", "kubelet on the agent.", BOTH),
     Flag(
         "kubelet-kubeconfig",
         Kind.PATH,

@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from kmsched import artifact_uri
+
 
 class Kind(enum.Enum):
     """The Python value of each kind is named beside it."""
@@ -28,6 +30,7 @@ class Kind(enum.Enum):
     LIST = "list"  # tuple of str
     PATH = "path"  # str, absolute and normal
     URI = "URI"  # str; a bare absolute path becomes file:///path
+    ARTIFACT = "artifact"  # str; a URI that may name its SHA-256, also as #sha256=<hex>
 
 
 UNITS_MS: Mapping[str, int] = MappingProxyType(
@@ -35,7 +38,8 @@ UNITS_MS: Mapping[str, int] = MappingProxyType(
 )
 SIZES_MIB: Mapping[str, int] = MappingProxyType({"": 1, "Mi": 1, "MiB": 1, "Gi": 1024, "GiB": 1024})
 MAX_DURATION_MS = 100 * 365 * UNITS_MS["d"]
-SCHEMES = frozenset({"file", "http", "https"})
+SCHEMES = ("file", "http", "https")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
@@ -62,6 +66,13 @@ def write(kind: Kind, value: Any) -> str:
     if kind is Kind.LIST:
         return ",".join(value)
     return str(value)
+
+
+def as_json(kind: Kind, value: Any) -> Any:
+    """The value as the executor spec holds it: numbers, booleans and lists as such, all else in its normal form."""
+    if kind in (Kind.BOOL, Kind.INT, Kind.MIB):
+        return value
+    return list(value) if kind is Kind.LIST else write(kind, value)
 
 
 def read_duration(text: str) -> float:
@@ -130,18 +141,42 @@ def _read_path(text: str) -> str:
 
 
 def _read_uri(text: str) -> str:
+    return _read_uri_of(SCHEMES, text)
+
+
+def _read_artifact(text: str) -> str:
+    """Without a digest behind it where the path names it already."""
+    bare = _read_uri_of(artifact_uri.SCHEMES, artifact_uri.without_digest(text))
+    parts = urlsplit(bare)
+    if "@" in parts.netloc:
+        raise ValueError("holds a user; everybody can read this flag, so give a URI that needs no credentials")
+    if not parts.path.startswith("/") or parts.path.endswith("/"):
+        raise ValueError("names no file; write it like hdfs:///path/km")
+    digest = artifact_uri.sha256_of(text)
+    return bare if digest is None else artifact_uri.with_digest(bare, digest)
+
+
+def _read_uri_of(schemes: tuple[str, ...], text: str) -> str:
     if text.startswith("/"):
         return "file://" + _read_path(text)
-    parts = urlsplit(_read_text(text))
+    try:
+        parts = urlsplit(_read_text(text))
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URI: {error}; write it like {schemes[-1]}://host:port/path") from None
     if parts.scheme == "file":
         if parts.netloc:
             raise ValueError(f"has a host; write file:///{parts.netloc}{parts.path} with three slashes")
         return "file://" + _read_path(parts.path)
-    if parts.scheme not in SCHEMES:
-        raise ValueError(f"has no usable scheme; write one of {', '.join(sorted(SCHEMES))}, like file:///path")
-    if not parts.hostname:
+    if parts.scheme not in schemes:
+        raise ValueError(f"has no usable scheme; write one of {', '.join(schemes)}, like file:///path")
+    if not parts.hostname and parts.scheme != "hdfs":
         raise ValueError("names no host; write it like http://host:port/path")
-    return text
+    netloc = parts.netloc.lower() if parts.username is None else parts.netloc
+    if port is not None and port == _DEFAULT_PORTS.get(parts.scheme):
+        netloc = netloc.removesuffix(f":{port}")
+    bare = f"{parts.scheme}://{netloc}{parts.path}"
+    return bare + text[len(text.partition("?")[0].partition("#")[0]) :]
 
 
 _READERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
@@ -155,5 +190,6 @@ _READERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
         Kind.LIST: _read_list,
         Kind.PATH: _read_path,
         Kind.URI: _read_uri,
+        Kind.ARTIFACT: _read_artifact,
     }
 )

@@ -39,7 +39,6 @@ def test_defaults() -> None:
     [
         (["--failover-timeout=6d"], "--failover-timeout=518400s is below one week"),
         (["--failover-timeout=0"], "--allow-short-failover-timeout"),
-        (["--km-path=/opt/km"], "names no SHA-256"),
         (["--api-servers="], "neither --kubeconfig nor --api-servers"),
         (["--mesos-authentication-principal=p"], "give both or none"),
         (["--mesos-authentication-secret-file=/s"], "give both or none"),
@@ -74,7 +73,7 @@ def test_unusable_values_are_usage_errors(tokens: list[str], words: str) -> None
     "tokens",
     [
         ["--failover-timeout=1h", "--allow-short-failover-timeout"],
-        ["--km-path=http://h/km", "--allow-mutable-km-path"],
+        ["--km-path=hdfs:///km"],
         ["--executor-idle-timeout=0"],
     ],
 )
@@ -89,6 +88,15 @@ def test_spec_flags_are_normal_forms_of_the_documented_flags_only() -> None:
     assert spec["kubelet-v"] == "4"
     assert "cluster-dns" not in spec
     assert all(flags.is_in_spec(name) for name in spec)
+
+
+def test_artifacts_keep_their_digests_and_the_spec_says_them_apart() -> None:
+    built = build(f"--kubelet-path=hdfs:///kubelet#sha256={SHA}")
+    assert built.artifacts == {
+        "km-path": f"file:///opt/{SHA}/km",
+        "kubelet-path": f"hdfs:///kubelet#sha256={SHA}",
+    }
+    assert built.spec_flags["kubelet-path"] == "hdfs:///kubelet"
 
 
 def test_host_with_all_in_place_is_accepted(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kmsched import values
 from kmsched.values import Kind
 
+SHA = "0123456789abcdef" * 4
 GOOD = [
     (Kind.DURATION, "30s", 30.0),
     (Kind.DURATION, "30", 30.0),
@@ -31,6 +32,14 @@ GOOD = [
     (Kind.URI, "/opt/km", "file:///opt/km"),
     (Kind.URI, "file:///opt/km", "file:///opt/km"),
     (Kind.URI, "https://h:1/km", "https://h:1/km"),
+    (Kind.URI, "HTTPS://H:443/Km?A=b#c", "https://h/Km?A=b#c"),
+    (Kind.URI, "http://h:443/", "http://h:443/"),
+    (Kind.ARTIFACT, "/opt/km", "file:///opt/km"),
+    (Kind.ARTIFACT, "hdfs:///km", "hdfs:///km"),
+    (Kind.ARTIFACT, "HDFS://NN:8020/km", "hdfs://nn:8020/km"),
+    (Kind.ARTIFACT, f"file:///opt//km#sha256={SHA.upper()}", f"file:///opt/km#sha256={SHA}"),
+    (Kind.ARTIFACT, f"/opt/{SHA}/km#sha256={SHA}", f"file:///opt/{SHA}/km"),
+    (Kind.ARTIFACT, f"http://h:80/km?x#sha256={SHA}", f"http://h/km?x#sha256={SHA}"),
 ]
 BAD = [
     (Kind.DURATION, "", "is empty"),
@@ -50,6 +59,14 @@ BAD = [
     (Kind.URI, "file://host/km", "three slashes"),
     (Kind.URI, "hdfs:///km", "no usable scheme"),
     (Kind.URI, "http:///km", "names no host"),
+    (Kind.URI, "http://h:x/km", "is not a URI"),
+    (Kind.ARTIFACT, "ftp://h/km", "no usable scheme"),
+    (Kind.ARTIFACT, "https:///km", "names no host"),
+    (Kind.ARTIFACT, "hdfs:///dir/", "names no file"),
+    (Kind.ARTIFACT, "hdfs:km", "names no file"),
+    (Kind.ARTIFACT, "http://u:secret@h/km", "holds a user"),
+    (Kind.ARTIFACT, "hdfs:///km#km", "is no digest"),
+    (Kind.ARTIFACT, f"hdfs:///{SHA}/km#sha256={'f' * 64}", "names two digests"),
     (Kind.TEXT, "a\nb", "control characters"),
 ]
 

@@ -77,7 +77,8 @@ def metavar(flag: Flag) -> str:
         return "|".join(flag.choices)
     if flag.kind is Kind.BOOL:
         return "[true|false]"
-    return flag.metavar or {Kind.LIST: "A,B", Kind.INT: "N"}.get(flag.kind, flag.kind.value.upper())
+    short = {Kind.LIST: "A,B", Kind.INT: "N", Kind.ARTIFACT: "URI"}
+    return flag.metavar or short.get(flag.kind, flag.kind.value.upper())
 
 
 def epilog() -> str:

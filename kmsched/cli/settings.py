@@ -10,6 +10,7 @@ import click
 from kmsched import __version__, config
 from kmsched import fingerprint as specs
 from kmsched import flags as table
+from kmsched.artifacts.digests import named
 from kmsched.cli.command import FlagCommand, markdown
 from kmsched.errors import EXIT_OK, UsageError
 
@@ -34,7 +35,8 @@ class _FingerprintCommand(FlagCommand):
         return rest
 
     def invoke(self, ctx: click.Context) -> int:
-        spec = specs.executor_spec(config.build(ctx.params["parsed"]))
+        built = config.build(ctx.params["parsed"])
+        spec = specs.executor_spec(built, named(built.artifacts))
         click.echo(specs.fingerprint(spec))
         if ctx.params["explain"]:
             click.echo(json.dumps(spec, indent=2, sort_keys=True))

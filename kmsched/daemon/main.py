@@ -12,14 +12,18 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from random import SystemRandom
 
 from kmsched import __version__
 from kmsched.clients.aiohttp_transport import AiohttpTransport
+from kmsched.clients.fetch import read_uri
+from kmsched.clients.hadoop_conf import load_hadoop_conf
 from kmsched.clients.store import FolderStore
 from kmsched.clock import SystemClock
 from kmsched.config import SchedulerConfig
 from kmsched.core.step import step
+from kmsched.daemon.artifacts import artifact_digests
 from kmsched.daemon.identity import FrameworkId, next_term
 from kmsched.daemon.scheduler import Scheduler
 from kmsched.daemon.surroundings import Surroundings
@@ -40,9 +44,15 @@ def run_scheduler(config: SchedulerConfig) -> int:
         environment=os.environ,
         hostname=socket.gethostname(),
         step=step,
+        read_artifact=read_artifact,
     )
     asyncio.run(until_signalled(Daemon(config, surroundings)))
     return EXIT_OK
+
+
+def read_artifact(uri: str) -> Iterator[bytes]:
+    """The file behind a URI, with this host's configuration of Hadoop."""
+    return read_uri(uri, load_hadoop_conf(os.environ))
 
 
 class Daemon:
@@ -60,9 +70,12 @@ class Daemon:
         with contextlib.closing(FolderStore(folder)) as store:
             framework_id = FrameworkId(store, self._config.framework_name, str(folder))
             await framework_id.load()
+            digests = await artifact_digests(self._config, store, self._surroundings.read_artifact)
             term = await next_term(store)
             log.info("km scheduler %s, term %d, framework id %s", __version__, term, framework_id.value or "none yet")
-            self.scheduler = Scheduler(self._config, self._surroundings, store, framework_id, term, self._notifier)
+            self.scheduler = Scheduler(
+                self._config, self._surroundings, store, framework_id, term, self._notifier, digests
+            )
             try:
                 await self.scheduler.run()
             except BaseExceptionGroup as group:

@@ -63,20 +63,22 @@ class Scheduler:
         framework_id: FrameworkId,
         term: int,
         notifier: Notifier,
+        digests: Mapping[str, str],
     ) -> None:
         self._config = config
+        self._digests = digests
         self._surroundings = surroundings
         self._store = store
         self._framework_id = framework_id
         self._notifier = notifier
         clock = self._clock = surroundings.clock
         self._executor_infos: dict[str, Json] = {}
-        self._fingerprint = fingerprint.fingerprint(fingerprint.executor_spec(config))
+        self._fingerprint = fingerprint.fingerprint(fingerprint.executor_spec(config, digests))
         self._defaults = settings.request_defaults(config)
         self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
         self._has_checked_term = False
-        self.core = Core(settings.core_settings(config), term, surroundings.step)
+        self.core = Core(settings.core_settings(config, digests), term, surroundings.step)
         self.inbox = Inbox()
         self.readiness = Readiness(clock, self.core.is_reconciled)
         self.metrics = Metrics()
@@ -200,7 +202,8 @@ class Scheduler:
 
     def _accept(self, effect: AcceptOffers, framework_id: str) -> Call:
         if framework_id not in self._executor_infos:
-            self._executor_infos = {framework_id: fingerprint.executor_info(self._config, framework_id)}
+            made = fingerprint.executor_info(self._config, self._digests, framework_id)
+            self._executor_infos = {framework_id: made}
         executor = self._executor_infos[framework_id]
         tasks = [task_info(launch, effect.agent_id, executor) for launch in effect.launches]
         return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)

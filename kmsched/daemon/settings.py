@@ -5,6 +5,8 @@ Knows both spellings and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kmsched import fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.kube import KubeAccess, load_access
@@ -16,9 +18,9 @@ from kmsched.wire.mesos_calls import FrameworkInfo
 from kmsched.wire.pod_requests import Defaults
 
 
-def core_settings(config: SchedulerConfig) -> Settings:
+def core_settings(config: SchedulerConfig, digests: Mapping[str, str]) -> Settings:
     return Settings(
-        executor_id=fingerprint.executor_id(fingerprint.executor_spec(config)),
+        executor_id=fingerprint.executor_id(fingerprint.executor_spec(config, digests)),
         executor_resources=Resources(cpus=config.executor_cpus_milli, mem=config.executor_mem_mib * MILLI),
         scheduler_name=config.scheduler_name,
         offer_ttl_s=config.offer_ttl_s,

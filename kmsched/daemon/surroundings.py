@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from kmsched.artifacts.digests import Read
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Transport
 from kmsched.clock import Clock
@@ -25,3 +26,4 @@ class Surroundings:
     environment: Mapping[str, str]
     hostname: str
     step: StepState
+    read_artifact: Read  # blocks

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -29,12 +29,13 @@ from kmsched.daemon.core import StepState
 from kmsched.daemon.main import Daemon, cause_of
 from kmsched.daemon.settings import core_settings
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.errors import ConfigRefused, Deposed, FrameworkIdMissing, InternalError
+from kmsched.errors import ConfigRefused, Deposed, FrameworkIdMissing, InternalError, LocalFileUnreadable
 from kmsched.wire.recordio import encode
 from tests.clients.fakes import FakeClock, HandlerTransport, Piece, Reply, Silence
 from tests.daemon.values import pod_json
 
 ROOT = Path(__file__).parents[2]
+SHA = "0123456789abcdef" * 4
 
 
 def settings(folder: Path, *more: str) -> SchedulerConfig:
@@ -44,8 +45,8 @@ def settings(folder: Path, *more: str) -> SchedulerConfig:
                 "--mesos-master=m:5050",
                 "--api-servers=http://api:8080",
                 f"--state-dir={folder}",
-                "--km-path=/opt/km",
-                "--allow-mutable-km-path",
+                f"--km-path=/opt/{SHA}/km",
+                f"--kubelet-path=/opt/{SHA}/kubelet",
                 "--port=0",
                 *more,
             ],
@@ -70,6 +71,12 @@ class World:
         self.order: list[str] = []
         self.calls: list[dict[str, Any]] = []
         self.transport = HandlerTransport(self.answer)
+        self.artifacts: dict[str, bytes] = {}
+
+    def read(self, uri: str) -> Iterator[bytes]:
+        if uri not in self.artifacts:
+            raise LocalFileUnreadable(f"{uri}: No such file or directory")
+        yield self.artifacts[uri]
 
     def answer(self, request: Request) -> Reply:
         if "/api/v1/scheduler" in request.url:
@@ -105,6 +112,7 @@ class Process:
                 environment={},
                 hostname="s1",
                 step=self._watched,
+                read_artifact=world.read,
             ),
         )
 
@@ -284,8 +292,7 @@ def test_sigterm_ends_the_real_process_with_0_while_its_upstreams_are_away(tmp_p
         "--mesos-master=127.0.0.1:1",
         "--api-servers=http://127.0.0.1:1",
         f"--state-dir={tmp_path}",
-        "--km-path=/opt/km",
-        "--allow-mutable-km-path",
+        f"--km-path=/opt/{SHA}/km",
         "--port=0",
     ]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NOTIFY")}
@@ -309,8 +316,28 @@ def test_sigterm_ends_the_real_process_with_0_while_its_upstreams_are_away(tmp_p
 def test_settings_reach_the_core(tmp_path: Path) -> None:
     made = settings(tmp_path, "--scheduler-name=mine", "--offer-ttl=7s")
     daemon_settings = replace(made, refuse_s=3.0)
-    core = core_settings(daemon_settings)
+    core = core_settings(daemon_settings, {"km-path": SHA})
     assert (core.scheduler_name, core.offer_ttl_s, core.refuse_s) == ("mine", 7.0, 3.0)
     assert core.executor_resources.cpus == 250
     assert core.executor_resources.mem == 256_000
     assert core.executor_id.startswith("km-")
+
+
+def test_a_mutable_path_is_read_once_and_its_digest_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The file is replaced between two starts: the executor id stays."""
+
+    async def started(content: bytes) -> str:
+        world = World()
+        world.artifacts = {"hdfs:///km": content}
+        process = Process(tmp_path, world, step, "--km-path=hdfs:///km")
+        await process.until(is_subscribed)
+        assert process.daemon.scheduler is not None
+        return process.daemon.scheduler.core.state.settings.executor_id
+
+    assert asyncio.run(started(b"first")) == asyncio.run(started(b"second"))
+    assert caplog.text.count("--km-path=hdfs:///km names no SHA-256. Its file was read once") == 2
+
+
+def test_a_file_of_agents_without_a_digest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigRefused, match="--km-path=file:///opt/km names no SHA-256"):
+        asyncio.run(Process(tmp_path, World(), step, "--km-path=/opt/km").daemon.run())
