@@ -41,8 +41,11 @@ def place_of(state: State, agent: AgentOffers) -> Place:
     """The agent as a pod would find it; one without a Node is judged by the Node that it would get."""
     settings, name = state.settings, agent.node_name
     offered = agent.total
-    if not agent.executor_id:
+    if not agent.executor_ids:
         offered = offered.minus(settings.executor_resources)
+    other = state.other_executor(agent)
+    executor_id = other or (settings.executor_id if agent.executor_ids else "")
+    difference = state.executors.words(other) if other else ""
     node = state.nodes.get(name)
     used = state.usage.get(name, ZERO)
     records = [state.pods[uid] for uid in state.on_node.get(name, ())]
@@ -62,7 +65,8 @@ def place_of(state: State, agent: AgentOffers) -> Place:
             taints=node.taints,
             is_cordoned=node.is_unschedulable,
             extended=extended,
-            executor_id=agent.executor_id,
+            executor_id=executor_id,
+            difference=difference,
             used_ports=ports,
         )
     held = ZERO  # by our own tasks: it is out of the offers already
@@ -76,7 +80,8 @@ def place_of(state: State, agent: AgentOffers) -> Place:
         offered=offered,
         room=offered.plus(held).minus(used)._replace(pods=settings.pods_per_node - used.pods),
         labels=node_labels(agent.hostname, agent.attributes),
-        executor_id=agent.executor_id,
+        executor_id=executor_id,
+        difference=difference,
         used_ports=ports,
     )
 

@@ -12,12 +12,15 @@ ORPHAN_REVIVE_PAUSE_S = 1.0
 LONGEST_ORPHAN_PAUSE_S = 30.0
 #: a REVIVE that was lost is not missed by anybody: while pods wait and agents offer nothing it is sent again
 REVIVE_AGAIN_S = 30.0
+#: cause of a DECLINE that only another executor on the agent can end
+OTHER_EXECUTOR = "executor of another fingerprint"
 
 
 def tick(state: State, now: float) -> None:
     if state.link is not Link.ACTIVE:
         return
     wants = bool(state.orphans) or state.queue.wants_offers()
+    _decline_others(state)
     for agent in state.offers.expired(now):
         ids = state.offers.take(agent.agent_id)
         state.emit(DeclineOffers(ids, state.settings.refuse_s, cause="ttl", reason=f"{agent.hostname}: not needed"))
@@ -45,6 +48,19 @@ def tick(state: State, now: float) -> None:
         state.revived_at = now
         state.is_suppressed = state.has_fresh_work = False
         state.emit(ReviveOffers(cause="work", reason="pods wait for offers"))
+
+
+def _decline_others(state: State) -> None:
+    """Where an executor of another fingerprint runs nothing is launched; pods that wait have been told of it by now.
+
+    While such an executor ends, its agent's offers are held: the next one may lack it.
+    """
+    for agent in state.offers.held():
+        other = state.other_executor(agent)
+        if other and not agent.ended_executor:
+            ids = state.offers.take(agent.agent_id)
+            why = f"{agent.hostname} runs an executor of another fingerprint ({state.executors.words(other)})"
+            state.emit(DeclineOffers(ids, state.settings.refuse_s, cause=OTHER_EXECUTOR, reason=why))
 
 
 def _lacks_offers(state: State) -> bool:

@@ -119,6 +119,17 @@ class ReportPod:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigureExecutor:
+    """Tell a running executor the hot settings; `version` orders them, the values are the daemon's."""
+
+    agent_id: str
+    executor_id: str
+    version: int
+    cause: str
+    reason: str
+
+
 Effect = (
     AcceptOffers
     | DeclineOffers
@@ -130,4 +141,5 @@ Effect = (
     | BindPod
     | AdoptPod
     | ReportPod
+    | ConfigureExecutor
 )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -119,6 +120,25 @@ class AgentFailed:
     agent_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsConfirmed:
+    """An executor says which version of the hot settings it has."""
+
+    agent_id: str
+    executor_id: str
+    version: int
+
+
+# --- from the store
+
+
+@dataclass(frozen=True, slots=True)
+class SpecsLearned:
+    """Executor id -> in what its spec differs from ours, for every spec that is known but ours."""
+
+    differences: Mapping[str, tuple[str, ...]]
+
+
 # --- how an effect ended
 
 
@@ -204,6 +224,8 @@ Event = (
     | TaskUpdated
     | ExecutorFailed
     | AgentFailed
+    | SettingsConfirmed
+    | SpecsLearned
     | AcceptRefused
     | PodBound
     | BindRefused

@@ -34,7 +34,8 @@ class Place:
     taints: tuple[Taint, ...] = ()
     is_cordoned: bool = False
     extended: Mapping[str, int] = field(default_factory=dict)  # what is free of resources of other names
-    executor_id: str = ""  # the one that runs there or was launched there; "" none
+    executor_id: str = ""  # the one that runs there, of another fingerprint before ours; "" none
+    difference: str = ""  # how that one differs from ours, in words
     used_ports: frozenset[HostPort] = NO_PORTS
 
 
@@ -152,7 +153,7 @@ def _taints(pod: Pod, place: Place, settings: Settings) -> Veto | None:
 def _executor(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     if not place.executor_id or place.executor_id == settings.executor_id:
         return None
-    return Veto("executor", "executor of another fingerprint", True)
+    return Veto("executor", f"executor of another fingerprint ({place.difference})", True)
 
 
 def _extended(pod: Pod, place: Place, settings: Settings) -> Veto | None:

@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kmsched.core.model import EXECUTOR_PREFIX, NOTHING, Offer
+from kmsched.core.executors import ours
+from kmsched.core.model import NOTHING, Offer
 from kmsched.core.resources import ZERO, Resources
 
 #: an executor that an offer still lists so long after its end was heard of runs again: the news was old
@@ -26,7 +27,7 @@ class AgentOffers:
     agent_id: str
     hostname: str
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    executor_id: str = ""  # ours, as the newest offer tells; "" none
+    executor_ids: tuple[str, ...] = ()  # of ours and of other fingerprints, as the newest offer tells
     offers: dict[str, Offer] = field(default_factory=dict)
     expires_at: float = 0.0
     #: an executor that has ended but may still be listed by the agent: no launch until an offer lacks it (rule 3)
@@ -67,8 +68,7 @@ class OfferLedger:
             del self.agents[before.agent_id]
         self.by_node[agent.node_name] = offer.agent_id
         agent.attributes = offer.attributes
-        ours = sorted(e for e in offer.executor_ids if e.startswith(EXECUTOR_PREFIX))
-        agent.executor_id = ours[0] if ours else ""
+        agent.executor_ids = ours(offer.executor_ids)
         if agent.ended_executor not in offer.executor_ids:
             agent.ended_executor = ""
         agent.expires_at = expires_at if not agent.offers else min(agent.expires_at, expires_at)

@@ -14,10 +14,11 @@ from enum import Enum
 
 from kmsched.core.asking import Asking
 from kmsched.core.effects import Effect
+from kmsched.core.executors import Executors
 from kmsched.core.fit import Veto
 from kmsched.core.killing import Killing
 from kmsched.core.model import Node, Pod, Settings
-from kmsched.core.offers import OfferLedger
+from kmsched.core.offers import AgentOffers, OfferLedger
 from kmsched.core.queue import Queue
 from kmsched.core.refusals import Refusals
 from kmsched.core.resources import ZERO, Resources
@@ -98,6 +99,7 @@ class State:
     orphans: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)  # uids
     offers: OfferLedger = field(default_factory=OfferLedger)
+    executors: Executors = field(default_factory=Executors)
     queue: Queue = field(default_factory=Queue)
     killing: Killing = field(default_factory=Killing)
     refusals: Refusals = field(default_factory=Refusals)
@@ -137,6 +139,10 @@ class State:
         if agent is not None:
             return agent.node_name
         return next((node.name for node in self.nodes.values() if node.agent_id == agent_id), "")
+
+    def other_executor(self, agent: AgentOffers) -> str:
+        """The first executor of another fingerprint that runs there: beside it ours would wait for its kubelet."""
+        return next((each for each in agent.executor_ids if each != self.settings.executor_id), "")
 
     def recount(self, record: PodRecord) -> None:
         """Bring the usage of nodes up to date with this record (protocol rule 9)."""

@@ -33,6 +33,8 @@ from kmsched.core.events import (
     PodChanged,
     PodDeleted,
     PodsListed,
+    SettingsConfirmed,
+    SpecsLearned,
     Subscribed,
     TaskUpdated,
     Ticked,
@@ -102,6 +104,8 @@ def _node_deleted(state: State, event: NodeDeleted, now: float) -> None:
 
 def _subscribed(state: State, event: Subscribed, now: float) -> None:
     state.offers.void()
+    # offers and the snapshot name all that run; what ended meanwhile is not told
+    state.executors.on_agent.clear()
     state.is_suppressed = False
     reconcile.begin(state, now)
 
@@ -113,7 +117,11 @@ def _disconnected(state: State, event: Disconnected, now: float) -> None:
 
 def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
     for offer in event.offers:
-        state.offers.add(offer, now + state.settings.offer_ttl_s)
+        before = state.offers.by_node.get(offer.node_name, offer.agent_id)
+        if before != offer.agent_id:
+            state.executors.agent_ended(before)
+        if state.offers.add(offer, now + state.settings.offer_ttl_s):
+            state.executors.offered(offer.agent_id, offer.executor_ids, now)
     if state.unreachable:
         _see_replaced(state, {offer.node_name: offer.agent_id for offer in event.offers}, now)
     # if it did not arrive: the master goes on offering, and it is said again
@@ -141,7 +149,17 @@ def _executor_failed(state: State, event: ExecutorFailed, now: float) -> None:
     executor_ended(state, event.agent_id, event.executor_id, now)
 
 
+def _settings_confirmed(state: State, event: SettingsConfirmed, now: float) -> None:
+    state.executors.confirmed(event.agent_id, event.executor_id, event.version, now)
+
+
+def _specs_learned(state: State, event: SpecsLearned, now: float) -> None:
+    state.executors.differences = event.differences
+    state.wants_cycle = state.queue.wake() or state.wants_cycle  # other words for why they wait
+
+
 def _agent_failed(state: State, event: AgentFailed, now: float) -> None:
+    state.executors.agent_ended(event.agent_id)
     ids = state.offers.drop_agent(event.agent_id)
     if ids:
         state.emit(DeclineOffers(ids, 0.0, cause="agent failed", reason=f"agent {event.agent_id} was removed"))
@@ -231,6 +249,9 @@ def _ticked(state: State, event: Ticked, now: float) -> None:
     if state.wants_cycle and state.link is Link.ACTIVE:
         run_cycle(state, now)
     demand.tick(state, now)
+    if state.link is Link.ACTIVE:
+        for told in state.executors.due(state.term, now):
+            state.emit(told)
 
 
 def _run_timers(state: State, now: float) -> None:
@@ -268,6 +289,8 @@ _HANDLERS: dict[type[Any], Callable[[State, Any, float], None]] = {
     TaskUpdated: task_updated,
     ExecutorFailed: _executor_failed,
     AgentFailed: _agent_failed,
+    SettingsConfirmed: _settings_confirmed,
+    SpecsLearned: _specs_learned,
     AcceptRefused: _accept_refused,
     PodBound: _pod_bound,
     BindRefused: _bind_refused,

@@ -58,6 +58,8 @@ def task_updated(state: State, event: TaskUpdated, now: float) -> None:
         state.asking.answered(event.task_id)
     if event.state in TERMINAL:
         state.killing.ended(event.task_id)
+    elif event.state is not TaskState.UNREACHABLE:
+        state.executors.seen(event.agent_id, event.executor_id, now)
     if event.reason in EXECUTOR_ENDED:
         executor_ended(state, event.agent_id, event.executor_id, now)
     record = state.pods.get(task.pod_uid) if task is not None else None
@@ -166,9 +168,13 @@ def _is_crowded(state: State, record: PodRecord) -> bool:
 
 def executor_ended(state: State, agent_id: str, executor_id: str, now: float) -> None:
     """No launch for that executor until an offer lacks it: so its held offers, which name it, are given back."""
+    state.executors.ended(agent_id, executor_id)
     agent = state.offers.agents.get(agent_id)
     if agent is None or not executor_id:
         return
+    if executor_id in agent.executor_ids and executor_id != state.settings.executor_id:
+        # new pods may go there now
+        state.has_fresh_work = True
     agent.ended_executor, agent.ended_at = executor_id, now
     ids = state.offers.take(agent_id)
     if ids:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from kmsched.core.cycle import why_waiting
+from kmsched.core.model import EXECUTOR_PREFIX
 from kmsched.core.queue import Waiting
+from kmsched.core.resources import MILLI, ZERO, Resources
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import PodState
 
@@ -84,9 +87,69 @@ def summary(state: State) -> dict[str, Any]:
             {
                 "hostname": agent.hostname,
                 "agent_id": agent.agent_id,
-                "executor": agent.executor_id or "none",
+                "executor": ", ".join(agent.executor_ids) or "none",
                 "pods": len(state.on_node.get(agent.node_name, ())),
             }
             for agent in sorted(state.offers.agents.values(), key=lambda a: a.hostname)
         ],
     }
+
+
+def agents(state: State) -> list[dict[str, Any]]:
+    """Every agent that offered something or runs executors or tasks of ours, by hostname.
+
+    `compatible`: new pods may go there. `differences`: of its executors from ours; None where a spec is unknown, and
+    `reason` says so. `fingerprint`: the first digits of the executor that decides this; "" where none runs.
+    """
+    tasks: dict[str, list[PodRecord]] = {}
+    for record in state.pods.values():
+        if record.task_id and record.agent_id:
+            tasks.setdefault(record.agent_id, []).append(record)
+    known = {*state.offers.agents, *state.executors.on_agent, *tasks}
+    found = [_agent(state, agent_id, tasks.get(agent_id, [])) for agent_id in known]
+    return sorted(found, key=lambda each: (each["hostname"].lower(), each["agent_id"]))
+
+
+def _agent(state: State, agent_id: str, tasks: list[PodRecord]) -> dict[str, Any]:
+    agent = state.offers.agents.get(agent_id)
+    hostname = agent.hostname if agent else _first(record.node_name for record in tasks)
+    hostname = hostname or state.node_of_agent(agent_id)
+    running = state.executors.on_agent.get(agent_id, {})
+    ids = sorted(running)
+    other = _first(each for each in ids if each != state.settings.executor_id)
+    held = ZERO
+    for record in tasks:
+        held = held.plus(record.promised)
+    return {
+        "agent_id": agent_id,
+        "hostname": hostname,
+        "executor_ids": ids,
+        "fingerprint": (other or _first(ids)).removeprefix(EXECUTOR_PREFIX),
+        "compatible": not other,
+        "differences": _differences(state, other),
+        "reason": f"executor of another fingerprint ({state.executors.words(other)})" if other else "",
+        "settings_versions": {each: executor.settings_version for each, executor in sorted(running.items())},
+        "pods": len(state.on_node.get(hostname.lower(), ())),
+        "tasks": len(tasks),
+        "resources": {"held": _amounts(held), "offered": _amounts(agent.total if agent else ZERO)},
+    }
+
+
+def _differences(state: State, other: str) -> list[str] | None:
+    if not other:
+        return []
+    found = state.executors.differences.get(other)
+    return None if found is None else list(found)
+
+
+def _amounts(resources: Resources) -> dict[str, float]:
+    return {
+        "cpus": resources.cpus / MILLI,
+        "mem_mib": resources.mem / MILLI,
+        "disk_mib": resources.disk / MILLI,
+        "gpus": resources.gpus / MILLI,
+    }
+
+
+def _first(words: Iterable[str]) -> str:
+    return next((each for each in words if each), "")

@@ -12,7 +12,9 @@ from types import MappingProxyType
 
 from kmsched.clock import Clock
 from kmsched.core import effects
+from kmsched.core.demand import OTHER_EXECUTOR
 from kmsched.core.effects import Effect
+from kmsched.daemon.repeats import Repeats
 
 log = logging.getLogger("kmsched.decisions")
 
@@ -24,6 +26,7 @@ MAX_NAMED = 5
 QUIET: Mapping[type[Effect], int] = MappingProxyType(
     {
         effects.AcknowledgeUpdate: logging.DEBUG,
+        effects.ConfigureExecutor: logging.DEBUG,
         effects.DeclineOffers: logging.DEBUG,
         effects.ReportPod: logging.DEBUG,
     }
@@ -35,12 +38,13 @@ class Decisions:
 
     def __init__(self, clock: Clock, limit: int = MAX_DECISIONS) -> None:
         self._clock = clock
+        self._repeats = Repeats(clock)
         self._last: deque[dict[str, object]] = deque(maxlen=limit)
 
     def record(self, effect: Effect) -> None:
         kind = type(effect).__name__
         words = subject(effect)
-        level = QUIET.get(type(effect), logging.INFO)
+        level = self._level(effect)
         if log.isEnabledFor(level):
             log.log(level, "%s %s: %s (%s)", kind, words, effect.reason, effect.cause)
         self._last.append(
@@ -52,6 +56,12 @@ class Decisions:
                 "reason": effect.reason,
             }
         )
+
+    def _level(self, effect: Effect) -> int:
+        if isinstance(effect, effects.DeclineOffers) and effect.cause == OTHER_EXECUTOR:
+            # the same agent is offered again and again: it is told once, and again when something else differs
+            return logging.WARNING if self._repeats.is_first(effect.reason) else logging.DEBUG
+        return QUIET.get(type(effect), logging.INFO)
 
     def listed(self) -> list[dict[str, object]]:
         return list(self._last)
@@ -75,6 +85,8 @@ def subject(effect: Effect) -> str:
             return f"pod {effect.key} to {effect.node_name} by task {effect.task_id}"
         case effects.AdoptPod():
             return f"pod {effect.key} by task {effect.task_id} after {effect.old_task_id or 'none'}"
+        case effects.ConfigureExecutor():
+            return f"executor {effect.executor_id} of agent {effect.agent_id}"
         case effects.ReportPod():
             return f"pod {effect.key}: {effect.topic}: {effect.message}"
 

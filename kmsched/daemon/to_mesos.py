@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
+from types import MappingProxyType
 from typing import Protocol
 
 from kmsched.clients.backoff import Backoff
@@ -19,6 +20,7 @@ from kmsched.clock import Clock
 from kmsched.core.effects import (
     AcceptOffers,
     AcknowledgeUpdate,
+    ConfigureExecutor,
     DeclineOffers,
     KillTask,
     ReconcileTasks,
@@ -28,7 +30,8 @@ from kmsched.core.effects import (
 from kmsched.core.events import AcceptRefused, Event
 from kmsched.daemon.metrics import Metrics
 from kmsched.errors import Invalid, NotSubscribed, Unavailable
-from kmsched.wire import mesos_calls
+from kmsched.wire import hotsettings, mesos_calls
+from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos_calls import Call
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,20 @@ RETRY_BASE_S = 0.1
 RETRY_CAP_S = 2.0
 
 MesosEffect = (
-    AcceptOffers | AcknowledgeUpdate | DeclineOffers | KillTask | ReconcileTasks | ReviveOffers | SuppressOffers
+    AcceptOffers
+    | AcknowledgeUpdate
+    | ConfigureExecutor
+    | DeclineOffers
+    | KillTask
+    | ReconcileTasks
+    | ReviveOffers
+    | SuppressOffers
 )
 #: what makes an ACCEPT call of the effect and of the framework id
 MakeAccept = Callable[[AcceptOffers, str], Call]
+
+
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 class MesosCalls(Protocol):
@@ -69,9 +82,11 @@ class ToMesos:
         metrics: Metrics,
         clock: Clock,
         rng: Random,
+        hot_settings: Mapping[str, str] = NO_SETTINGS,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._mesos = mesos
+        self._hot_settings = hot_settings
         self._make_accept = make_accept
         self._report = report
         self._metrics = metrics
@@ -161,5 +176,8 @@ class ToMesos:
                 return mesos_calls.acknowledge(effect.agent_id, effect.task_id, base64.b64decode(effect.update_id))
             case KillTask():
                 return mesos_calls.kill(effect.task_id, effect.agent_id or None)
+            case ConfigureExecutor():
+                told = HotSettings(settings_version=effect.version, settings=self._hot_settings)
+                return mesos_calls.message(effect.agent_id, effect.executor_id, hotsettings.encode(told))
             case ReconcileTasks():
                 return mesos_calls.reconcile((task, agent or None) for task, agent in effect.tasks)

@@ -11,13 +11,16 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import msgspec
+
 from kmsched.core import events
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
 from kmsched.core.model import Offer
 from kmsched.core.resources import MILLI, Resources
 from kmsched.errors import ProtocolError
-from kmsched.wire import mesos, taskdata
+from kmsched.wire import hotsettings, mesos, taskdata
+from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos import Json
 
 #: what Mesos calls them and how many thousandths we count them in; pods are not Mesos'
@@ -28,7 +31,7 @@ _STATES = {state.value: state for state in TaskState}
 
 
 def core_event(event: mesos.SchedulerEvent) -> events.Event | None:
-    """The event as the core knows it; None for those that are the client's alone (heartbeats, errors, messages)."""
+    """The event as the core knows it; None for those that are the client's alone (heartbeats, errors)."""
     match event:
         case mesos.Subscribed():
             return events.Subscribed(event.framework_id.value)
@@ -44,6 +47,9 @@ def core_event(event: mesos.SchedulerEvent) -> events.Event | None:
             if event.executor_id is None:
                 return events.AgentFailed(event.agent_id.value)
             return events.ExecutorFailed(event.agent_id.value, event.executor_id.value)
+        case mesos.Message():
+            version = hotsettings.confirmed(event.data)
+            return events.SettingsConfirmed(event.agent_id.value, event.executor_id.value, version)
         case _:
             return None
 
@@ -107,9 +113,11 @@ def decode_update(status: mesos.TaskStatus) -> events.TaskUpdated:
     )
 
 
-def task_info(launch: Launch, agent_id: str, executor_info: Json) -> Json:
+def task_info(launch: Launch, agent_id: str, executor_info: Json, settings: HotSettings | None = None) -> Json:
     """The TaskInfo of one launch; `executor_info` as Mesos compares it, the same for every task of the agent."""
-    data = taskdata.TaskData(mode=_mode(launch), pod=launch.pod_key, uid=launch.pod_uid)
+    data = taskdata.TaskData(
+        mode=_mode(launch), pod=launch.pod_key, uid=launch.pod_uid, settings=settings or msgspec.UNSET
+    )
     return {
         "name": launch.pod_key,
         "task_id": {"value": launch.task_id},

@@ -6,7 +6,7 @@ not know what the executor does with it.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,6 +22,8 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["bind", "adopt"]
     pod: str  # "namespace/name"
     uid: str
+    #: `wire.hotsettings.HotSettings`, not looked into here: a launch must not fail by them
+    settings: Any = msgspec.UNSET
 
 
 def encode(data: TaskData) -> bytes:

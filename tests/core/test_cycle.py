@@ -109,12 +109,6 @@ def test_no_launch_to_an_ended_executor_until_an_offer_lacks_it() -> None:
     assert len(fold.launch(offer("o3"))) == 1
 
 
-def test_an_executor_of_another_fingerprint_is_left_alone() -> None:
-    fold = Fold(pod())
-    assert fold.launch(offer(executor_ids=frozenset({"km-theirs"}))) == []
-    assert fold.record().vetoes["A1"].reason == "executor of another fingerprint"
-
-
 def test_a_pod_that_fits_nowhere_is_woken_by_offers_and_by_nodes() -> None:
     tainted = node(taints=(Taint("a", "b", "NoSchedule"),))
     fold = Fold(pod(), nodes=(tainted,))

@@ -49,7 +49,7 @@ def test_an_orphaned_pod_revives_again_and_again_with_growing_pauses() -> None:
     fold = Fold(pod())
     task_id = fold.run()
     fold.take(update(task_id, TaskState.GONE, source="SOURCE_MASTER"))
-    times = [second for second in range(200) for _ in fold.tick(1.0) if fold.of(ReviveOffers)]
+    times = [second for second in range(200) for each in fold.tick(1.0) if isinstance(each, ReviveOffers)]
     pauses = [after - before for before, after in pairwise(times)]
     assert pauses[:6] == [1, 2, 4, 8, 16, 30]
     assert set(pauses[6:]) == {LONGEST_ORPHAN_PAUSE_S}

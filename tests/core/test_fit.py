@@ -101,7 +101,11 @@ def test_an_exact_fit_fits() -> None:
             ("taints", "taint dedicated=db:NoSchedule", True),
         ),
         ({}, {"taints": (Taint("broken", "", "NoExecute"),)}, ("taints", "taint broken:NoExecute", True)),
-        ({}, {"executor_id": "km-other"}, ("executor", "executor of another fingerprint", True)),
+        (
+            {},
+            {"executor_id": "km-other", "difference": "--a: '1' here, '2' there"},
+            ("executor", "executor of another fingerprint (--a: '1' here, '2' there)", True),
+        ),
         (
             {"extended": (("example.com/fpga", 2),)},
             {"extended": {"example.com/fpga": 1}},
@@ -370,12 +374,12 @@ def test_causes_are_counted_and_the_best_shortfall_told() -> None:
     tainted = place(taints=(Taint("dedicated", "db", "NoSchedule"),))
     vetoes = judged(
         *[place(offered=PLENTY._replace(cpus=cpus)) for cpus in (0, 10, 240, 5, 0)],
-        *[place(executor_id="km-other")] * 4,
+        *[place(executor_id="km-other", difference="--a: 1 here, 2 there")] * 4,
         *[tainted] * 3,
     )
     assert explain(vetoes, 12) == (
         "0/12 agents: 5 insufficient cpu (offers, short by 10m at best),"
-        " 4 executor of another fingerprint, 3 taint dedicated=db:NoSchedule"
+        " 4 executor of another fingerprint (--a: 1 here, 2 there), 3 taint dedicated=db:NoSchedule"
     )
 
 
@@ -402,8 +406,13 @@ def test_no_agents_at_all() -> None:
 
 
 def test_equal_counts_are_in_the_order_of_their_words() -> None:
-    vetoes = judged(place(is_cordoned=True), place(room=PLENTY._replace(pods=0)), place(executor_id="km-other"))
+    vetoes = judged(
+        place(is_cordoned=True),
+        place(room=PLENTY._replace(pods=0)),
+        place(executor_id="km-other", difference="--a: 1 here, 2 there"),
+    )
     assert (
-        explain(vetoes, 3) == "0/3 agents: 1 cordoned, 1 executor of another fingerprint, 1 too many pods on the node"
+        explain(vetoes, 3) == "0/3 agents: 1 cordoned,"
+        " 1 executor of another fingerprint (--a: 1 here, 2 there), 1 too many pods on the node"
     )
     assert explain(vetoes[::-1], 3) == explain(vetoes, 3)

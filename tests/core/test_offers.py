@@ -61,13 +61,13 @@ def test_an_ended_executor_bars_its_agent_until_an_offer_lacks_it() -> None:
     ledger = OfferLedger()
     ledger.add(offer("o1", executor_ids=frozenset({"km-x", "other"})), 5.0)
     agent = ledger.agents["A1"]
-    assert agent.executor_id == "km-x"
+    assert agent.executor_ids == ("km-x",)
     agent.ended_executor, agent.ended_at = "km-x", 1.0
     ledger.add(offer("o2", executor_ids=frozenset({"km-x"})), 5.0)
     assert not list(ledger.usable(2.0))
     ledger.add(offer("o3"), 5.0)
     assert [one.agent_id for one in ledger.usable(2.0)] == ["A1"]
-    assert agent.executor_id == ""
+    assert not agent.executor_ids
 
 
 def test_an_executor_that_goes_on_being_listed_runs_again() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import pytest
 
-from kmsched.core.effects import Effect, ReviveOffers
+from kmsched.core.demand import OTHER_EXECUTOR
+from kmsched.core.effects import DeclineOffers, Effect, ReviveOffers
 from kmsched.core.events import Event, NodeDeleted, OfferRescinded, Ticked
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.inbox import Inbox
@@ -172,6 +174,20 @@ def test_only_the_last_decisions_are_kept() -> None:
     for number in range(3):
         decisions.record(ReviveOffers(cause="test", reason=str(number)))
     assert [each["reason"] for each in decisions.listed()] == ["1", "2"]
+
+
+def test_an_agent_that_is_refused_for_its_executor_is_told_once_and_again_when_something_else_differs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    decisions = Decisions(FakeClock())
+    for reason in ("a1 runs another (--a)", "a2 runs another (--a)", "a1 runs another (--a)", "a1 runs another (--b)"):
+        decisions.record(DeclineOffers(("o1",), 5.0, cause=OTHER_EXECUTOR, reason=reason))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"DeclineOffers o1: {reason} (executor of another fingerprint)")
+        for reason in ("a1 runs another (--a)", "a2 runs another (--a)", "a1 runs another (--b)")
+    ]
+    assert len(decisions.listed()) == 4
 
 
 def test_news_waits_for_room_and_outcomes_do_not() -> None:

@@ -12,6 +12,7 @@ from kmsched.clients.mesos import Subscription
 from kmsched.core.effects import (
     AcceptOffers,
     AcknowledgeUpdate,
+    ConfigureExecutor,
     DeclineOffers,
     KillTask,
     ReconcileTasks,
@@ -22,7 +23,8 @@ from kmsched.core.events import AcceptRefused, Event
 from kmsched.daemon.metrics import Metrics
 from kmsched.daemon.to_mesos import MAX_SENDS, ToMesos
 from kmsched.errors import Invalid, KmError, NotSubscribed, Unavailable
-from kmsched.wire import mesos_calls
+from kmsched.wire import hotsettings, mesos_calls
+from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos_calls import Call
 from tests.clients.fakes import FakeClock
 from tests.daemon.values import WHY, accept
@@ -203,3 +205,24 @@ def test_offers_are_given_back_however_many_calls_wait() -> None:
         assert [call.kind for call in mesos.calls] == ["KILL", "DECLINE", "DECLINE"]
 
     asyncio.run(scenario())
+
+
+def test_hot_settings_go_to_the_executor_as_a_message() -> None:
+    mesos = FakeMesos()
+
+    async def scenario() -> None:
+        to_mesos = ToMesos(
+            mesos,
+            make_accept,
+            report=lambda event: None,
+            metrics=Metrics(),
+            clock=FakeClock(),
+            rng=Random(1),
+            hot_settings={"agent-log-level": "debug"},
+        )
+        to_mesos.put(ConfigureExecutor("A1", "km-1", 7, **WHY))
+        await to_mesos.send_next()
+
+    asyncio.run(scenario())
+    told = hotsettings.encode(HotSettings(settings_version=7, settings={"agent-log-level": "debug"}))
+    assert mesos.calls == [mesos_calls.message("A1", "km-1", told)]

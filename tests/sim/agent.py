@@ -59,9 +59,11 @@ class Agent:
         self.executor: Executor | None = None
         self.is_up = True
         self.is_subscribed = False  # the executor, at this agent
+        self.settings_version = 0  # of the executor
         self.to_master: Channel | None = None
         self.on_status: Callable[[Agent, Status], None] = lambda agent, status: None
         self.on_executor_ended: Callable[[Agent], None] = lambda agent: None
+        self.on_configured: Callable[[Agent, int], None] = lambda agent, version: None
         self._make_executor = make_executor
         self._updates = 0
         loop.every(RETRY_S, self._retry)
@@ -99,6 +101,12 @@ class Agent:
         elif task.unsent:
             self._send(task)
 
+    def configure(self, version: int) -> None:
+        """A message for the executor: lost where there is none, or none subscribed."""
+        if self.executor is not None and self.is_subscribed:
+            newest = self.settings_version = max(self.settings_version, version)
+            self._to_master(lambda: self.on_configured(self, newest))
+
     # --- faults
 
     def crash(self) -> None:
@@ -132,6 +140,7 @@ class Agent:
     # --- the executor
 
     def _start_executor(self) -> None:
+        self.settings_version = 0
         executor = self.executor = self._make_executor(
             lambda update: self._from_executor(executor, update),
             lambda: self._executor_gone(executor, TaskState.FAILED, "REASON_EXECUTOR_TERMINATED"),

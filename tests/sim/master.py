@@ -70,6 +70,7 @@ class Master:
         loop.every(ALLOCATE_S, self._allocate)
         for agent in agents:
             agent.on_status, agent.on_executor_ended = self._status, self._executor_ended
+            agent.on_configured = self._configured
             self.register(agent)
 
     # --- agents
@@ -132,6 +133,15 @@ class Master:
             found.executors.discard(self.executor_id)
             self._event(ev.ExecutorFailed(agent.agent_id, self.executor_id))
 
+    def _configure(self, effect: do.ConfigureExecutor) -> None:
+        found = self.known.get(effect.agent_id)
+        if found is not None:
+            self._to_agent(found, lambda: found.agent.configure(effect.version))
+
+    def _configured(self, agent: Agent, version: int) -> None:
+        if not self.loop.chance(0.2):  # a message is delivered at best once
+            self._event(ev.SettingsConfirmed(agent.agent_id, self.executor_id, version))
+
     # --- the scheduler
 
     def subscribe(self, connection: Connection) -> bool:
@@ -177,6 +187,8 @@ class Master:
                         self._to_agent(found, lambda agent=agent, task_id=task_id: agent.kill(task_id))  # type: ignore[misc]
             case do.ReconcileTasks():
                 self._reconcile(effect.tasks)
+            case do.ConfigureExecutor():
+                self._configure(effect)
             case _:
                 raise AssertionError(effect)
         return True

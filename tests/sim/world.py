@@ -231,6 +231,8 @@ def check_peace(world: World) -> None:
             if pod.task_id in needed:
                 amount = amount.plus(pod.requests._replace(pods=0))
         require(registration.held == amount, f"{agent.agent_id} has {registration.held} held, its pods need {amount}")
+        term, has = world.scheduler.state.term, agent.settings_version
+        require(not needed or has == term, f"the executor of {agent.agent_id} has settings {has}, not {term}")
         unsent = [task_id for task_id, task in agent.tasks.items() if task.unsent]
         require(not unsent, f"updates of {unsent} are not acknowledged")
         for uid in agent.kubelet.starts:

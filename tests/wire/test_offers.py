@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from fractions import Fraction
 from typing import Any
@@ -16,7 +17,7 @@ from kmsched.core.events import TaskState
 from kmsched.core.model import Offer
 from kmsched.core.resources import Resources
 from kmsched.errors import ProtocolError
-from kmsched.wire import taskdata
+from kmsched.wire import hotsettings, taskdata
 from kmsched.wire.mesos import Resource, Scalar, scheduler_event
 from kmsched.wire.offers import core_event, decode_resources, scalars, task_info
 
@@ -157,6 +158,17 @@ def test_an_unknown_state_is_named() -> None:
             {"type": "FAILURE", "failure": {"agent_id": {"value": "S1"}, "executor_id": {"value": "km-1"}}},
             events.ExecutorFailed("S1", "km-1"),
         ),
+        (
+            {
+                "type": "MESSAGE",
+                "message": {
+                    "agent_id": {"value": "S1"},
+                    "executor_id": {"value": "km-1"},
+                    "data": base64.b64encode(hotsettings.confirm(7)).decode(),
+                },
+            },
+            events.SettingsConfirmed("S1", "km-1", 7),
+        ),
         ({"type": "FAILURE", "failure": {}}, None),
         ({"type": "HEARTBEAT"}, None),
         ({"type": "ERROR", "error": {"message": "x"}}, None),
@@ -180,6 +192,12 @@ def test_task_info() -> None:
         "executor": executor,
     }
     assert taskdata.decode(data) == taskdata.TaskData(mode="bind", pod="ns/web", uid="uid")
+
+
+def test_hot_settings_ride_along_with_a_launch() -> None:
+    hot = hotsettings.HotSettings(settings_version=7, settings={"agent-log-level": "debug"})
+    info = task_info(Launch("uid.1.0", "ns/web", "uid", "bind", Resources(cpus=1)), "S1", {}, hot)
+    assert hotsettings.read(taskdata.decode(info["data"]).settings) == hot
 
 
 def test_a_task_that_adopts_says_so() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmsched.errors import ProtocolError
+from kmsched.wire import hotsettings
 from kmsched.wire.taskdata import TaskData, decode, encode
 
 
@@ -21,6 +22,18 @@ def test_what_is_encoded_is_decoded(mode: str) -> None:
 def test_the_spelling_is_the_agreed_one() -> None:
     text = encode(TaskData(mode="adopt", pod="ns/name", uid="u-1"))
     assert json.loads(text) == {"schema": 1, "mode": "adopt", "pod": "ns/name", "uid": "u-1"}
+
+
+def test_settings_ride_along_and_whatever_they_are_the_launch_is_good() -> None:
+    settings = hotsettings.HotSettings(settings_version=7, settings={"agent-log-level": "debug"})
+    again = decode(encode(TaskData(mode="bind", pod="ns/name", uid="u-1", settings=settings)))
+    assert hotsettings.read(again.settings) == settings
+    assert decode(_raw({**GOOD, "settings": ["of", "a", "later", "release"]})).settings == [
+        "of",
+        "a",
+        "later",
+        "release",
+    ]
 
 
 def _raw(value: object) -> bytes:
