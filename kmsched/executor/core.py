@@ -1,7 +1,7 @@
 """The executor's decisions: `step(state, event, now) -> [Effect]`, a fold without I/O, clock or randomness.
 
-Knows tasks, this node's pods, whether the Node takes pods, and the updates that the agent has not acknowledged.
-It does not know how kubelet is configured or watched over (`executor.kubelet`), nor any protocol's spelling.
+Knows what each event changes (`executor.state`), and lets every task make its moves (`executor.settling`).  It does
+not know how kubelet is configured or watched over (`executor.kubelet`), nor any protocol's spelling.
 
 A task is a reservation for one pod.  The pod's annotation says which task is current; to kill another one ends the
 reservation and leaves the pod alone.  A bound pod is deleted only by a kill of its current task, never with grace
@@ -10,18 +10,17 @@ reservation and leaves the pod alone.  A bound pod is deleted only by a kill of 
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass, field, replace
-from uuid import UUID
+from dataclasses import replace
 
 from kmsched.core.events import TaskState
-from kmsched.core.model import LIFECYCLE_TAINTS, Phase
 from kmsched.core.resources import Resources
 from kmsched.errors import EXIT_CONFIG, EXIT_OK
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
-from kmsched.executor.tasks import Sign, Stage, Task, moved
+from kmsched.executor.settling import apply, deletion, is_current, settled, update
+from kmsched.executor.state import State
+from kmsched.executor.tasks import Sign, Stage, Task
 
 #: A deletion that shows no effect is asked for again after this long.
 DELETE_RETRY_S = 5.0
@@ -29,29 +28,6 @@ DELETE_RETRY_S = 5.0
 NODE_WAIT_S = 60.0
 #: When kubelet is refused: how long to stay, so that launches on their way get the reason, not a crash.
 REFUSED_LINGER_S = 30.0
-NO_KUBELET = "kubelet has not been started"
-
-
-@dataclass(slots=True)
-class State:
-    """`seed` makes the update ids unique to this process; durations in seconds, 0 turns the limit off."""
-
-    seed: bytes
-    launch_grace_s: float
-    idle_timeout_s: float
-    tasks: dict[str, Task] = field(default_factory=dict)
-    updates: list[do.SendUpdate] = field(default_factory=list)  # sent, not acknowledged; in order
-    pods: dict[str, ev.PodSeen] = field(default_factory=dict)  # by uid
-    is_synced: bool = False  # `pods` is complete
-    node: ev.NodeSeen | None = None
-    kubelet_trouble: str = NO_KUBELET  # "" while it is healthy
-    healthy_since_s: float = 0.0
-    is_started: bool = False
-    refused: str = ""
-    refused_s: float = 0.0
-    had_tasks: bool = False
-    busy_s: float | None = None  # when there was work last
-    is_over: bool = False
 
 
 def step(state: State, event: ev.Event, now: float) -> list[do.Effect]:
@@ -61,14 +37,9 @@ def step(state: State, event: ev.Event, now: float) -> list[do.Effect]:
     effects = _taken_in(state, event, now)
     if not state.is_over:
         for task in list(state.tasks.values()):
-            effects += _settled(state, task, now)
+            effects += settled(state, task, now)
         effects += _ended(state, now, isinstance(event, ev.Ticked))
     return effects
-
-
-def unacknowledged_tasks(state: State) -> list[str]:
-    """Ids of the tasks of which no update was acknowledged: a restarted agent must be told of them."""
-    return [task.task_id for task in state.tasks.values() if not task.is_acknowledged]
 
 
 def _taken_in(state: State, event: ev.Event, now: float) -> list[do.Effect]:
@@ -88,6 +59,8 @@ def _taken_in(state: State, event: ev.Event, now: float) -> list[do.Effect]:
         case ev.PodsListed():
             state.pods = {pod.uid: pod for pod in event.pods}
             state.is_synced = True
+        case ev.DeletionRefused():
+            return _on_deletion_refused(state, event, now)
         case ev.NodeSeen():
             state.node = event
         case ev.NodeVanished():
@@ -139,7 +112,7 @@ def _on_launch(state: State, event: ev.TaskLaunched | ev.TaskUnreadable, now: fl
         return []
     task = Task(event.task_id, "bind", "", "", Stage.ENDED, now, updates_made=1)
     state.tasks[task.task_id] = task
-    return [_update(state, task, TaskState.FAILED, event.reason, "REASON_TASK_INVALID", now)]
+    return [update(state, task, TaskState.FAILED, event.reason, "REASON_TASK_INVALID", now)]
 
 
 def _on_kill(state: State, event: ev.KillRequested, now: float) -> list[do.Effect]:
@@ -151,9 +124,18 @@ def _on_kill(state: State, event: ev.KillRequested, now: float) -> list[do.Effec
     if task.stage is Stage.KILLING and pod is not None and pod.is_terminating:
         return []
     grace_s = None if event.grace_s is None else max(1, math.ceil(event.grace_s))
-    sign = Sign.KILL_POD if _is_current(task, pod) else Sign.KILL_RESERVATION
+    sign = Sign.KILL_POD if is_current(task, pod) else Sign.KILL_RESERVATION
     state.tasks[task.task_id] = task = replace(task, grace_s=grace_s, has_pod=task.has_pod or pod is not None)
-    return _apply(state, task, sign, now)
+    return apply(state, task, sign, now)
+
+
+def _on_deletion_refused(state: State, event: ev.DeletionRefused, now: float) -> list[do.Effect]:
+    """The pod has changed meanwhile: looked at again, now if its change is known, else by a later tick."""
+    pod = state.pods.get(event.uid)
+    if pod is None or pod.version == event.version:
+        return []
+    waiting = [t for t in state.tasks.values() if t.pod_uid == event.uid and t.stage is Stage.KILLING]
+    return [effect for task in waiting for effect in _delete_again(state, task, now)]
 
 
 def _on_acknowledged(state: State, event: ev.Acknowledged) -> None:
@@ -200,140 +182,15 @@ def _delete_again(state: State, task: Task, now: float) -> list[do.Effect]:
     pod = state.pods.get(task.pod_uid)
     if pod is None or pod.is_terminating:
         return []
-    if not _is_current(task, pod):
-        return _apply(state, task, Sign.KILL_RESERVATION, now)
-    return [_deletion(state, task, now)]
-
-
-def _deletion(state: State, task: Task, now: float) -> do.DeletePod:
-    state.tasks[task.task_id] = replace(task, delete_asked_s=now)
-    return do.DeletePod(task.pod_key, task.pod_uid, task.grace_s, f"its task {task.task_id} is killed")
+    if not is_current(task, pod):
+        return apply(state, task, Sign.KILL_RESERVATION, now)
+    return [deletion(state, task, now)]
 
 
 def _refuse(state: State, reason: str, now: float) -> None:
     if not state.refused:
         state.refused, state.refused_s = reason, now
         state.kubelet_trouble = reason
-
-
-# --- what a task makes of all this
-
-
-def _is_current(task: Task, pod: ev.PodSeen | None) -> bool:
-    return pod is not None and pod.task_id == task.task_id
-
-
-def _follows(task: Task, pod: ev.PodSeen) -> bool:
-    """Is the pod's life this task's? A pod that came here by another task's Binding is not this one's."""
-    return task.mode == "adopt" or task.has_pod or _is_current(task, pod)
-
-
-def node_trouble(state: State) -> str:
-    """Why this node does not take pods; "" when it does."""
-    if state.kubelet_trouble:
-        return state.kubelet_trouble
-    if state.node is None:
-        return "there is no Node object yet"
-    if state.node.not_ready_reason:
-        return f"the Node is not Ready: {state.node.not_ready_reason}"
-    taints = [t.key for t in state.node.taints if t.effect == "NoExecute" and t.key in LIFECYCLE_TAINTS]
-    return f"the Node still has the taint {taints[0]}" if taints else ""
-
-
-def _pod_sign(state: State, task: Task) -> Sign | None:
-    pod = state.pods.get(task.pod_uid)
-    if pod is None:
-        if task.has_pod:
-            return Sign.POD_GONE
-        return Sign.POD_ABSENT if task.mode == "adopt" and state.is_synced else None
-    if not _follows(task, pod):
-        return None
-    if pod.is_terminating and pod.phase.is_terminal:
-        return Sign.POD_GONE  # kubelet has ended its containers; a finalizer may keep the object
-    if pod.phase is Phase.SUCCEEDED:
-        return Sign.POD_SUCCEEDED
-    if pod.phase is Phase.FAILED:
-        return Sign.POD_FAILED
-    return Sign.POD_RUNNING if pod.phase is Phase.RUNNING or pod.has_started else None
-
-
-def _grace_passed(state: State, task: Task, now: float) -> bool:
-    if not state.launch_grace_s or now - task.since_s < state.launch_grace_s:
-        return False
-    return task.stage is Stage.WAITING or (task.stage is Stage.STARTING and not task.has_pod)
-
-
-def _signs(state: State, task: Task, now: float) -> list[Sign]:
-    """What holds for the task now, weightiest first."""
-    signs = [Sign.KUBELET_REFUSED] if state.refused else []
-    if pod_sign := _pod_sign(state, task):
-        signs.append(pod_sign)
-    if not node_trouble(state):
-        signs.append(Sign.NODE_USABLE)
-    if _grace_passed(state, task, now):
-        signs.append(Sign.GRACE_PASSED)
-    return signs
-
-
-def _settled(state: State, task: Task, now: float) -> list[do.Effect]:
-    """Move the task for as long as a sign moves it: at most once through its stages."""
-    pod = state.pods.get(task.pod_uid)
-    if pod is not None and not task.has_pod and _follows(task, pod):
-        state.tasks[task.task_id] = task = replace(task, has_pod=True)
-    effects: list[do.Effect] = []
-    for _ in Stage:
-        stage = task.stage
-        for sign in _signs(state, task, now):
-            effects += _apply(state, task, sign, now)
-            task = state.tasks[task.task_id]
-            if task.stage is not stage:
-                break
-        else:
-            break
-    return effects
-
-
-def _apply(state: State, task: Task, sign: Sign, now: float) -> list[do.Effect]:
-    before = task.stage
-    message = _words(state, task, sign)
-    task, report = moved(task, sign, now)
-    state.tasks[task.task_id] = task
-    if report is None:
-        return []
-    effects: list[do.Effect] = [_update(state, task, report, message, "", now)]
-    if task.stage is Stage.KILLING and before is not Stage.KILLING:
-        effects.append(_deletion(state, task, now))
-    return effects
-
-
-def _words(state: State, task: Task, sign: Sign) -> str:
-    pod = state.pods.get(task.pod_uid)
-    match sign:
-        case Sign.KUBELET_REFUSED:
-            return state.refused
-        case Sign.POD_FAILED if pod is not None:
-            said = ": ".join(part for part in (pod.reason, pod.exit_summary) if part)
-            return f"pod {task.pod_key} failed: {said or 'no reason given'}"
-        case Sign.POD_ABSENT:
-            return f"pod {task.pod_key} (uid {task.pod_uid}), which was to be adopted, is not on this node"
-        case Sign.GRACE_PASSED:
-            waited_for = node_trouble(state) or f"pod {task.pod_key} was not bound to this node"
-            return f"launch grace of {state.launch_grace_s:g} s has passed: {waited_for}"
-        case Sign.KILL_RESERVATION if pod is not None:
-            owner = pod.task_id or "none"
-            return f"reservation ended; pod {task.pod_key} stays, its current task is {owner}"
-        case Sign.KILL_RESERVATION:
-            return f"reservation ended; pod {task.pod_key} is not on this node"
-        case _:
-            return f"pod {task.pod_key}: {sign.value}"
-
-
-def _update(state: State, task: Task, report: TaskState, message: str, reason: str, now: float) -> do.SendUpdate:
-    digest = hashlib.sha256(state.seed + f"/{task.task_id}/{task.updates_made}".encode()).digest()
-    update_id = UUID(bytes=digest[:16], version=4).bytes
-    update = do.SendUpdate(task.task_id, report, update_id, message, reason, now)
-    state.updates.append(update)
-    return update
 
 
 # --- the executor's own end

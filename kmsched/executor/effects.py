@@ -44,10 +44,14 @@ class SendUpdate:
 
 @dataclass(frozen=True, slots=True)
 class DeletePod:
-    """Delete it if it still has this uid. `grace_s` None: the pod's own grace period; never 0 (see `core`)."""
+    """Delete it if it still has this uid and, if it is not "", version. A refusal is told as DeletionRefused.
+
+    `grace_s` None: the pod's own grace period; never 0 (see `core`).
+    """
 
     key: str
     uid: str
+    version: str
     grace_s: int | None
     reason: str
 

@@ -83,6 +83,7 @@ class PodSeen:
     is_static: bool = False
     reason: str = ""
     exit_summary: str = ""
+    version: str = ""  # of the object
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,14 @@ class PodsListed:
     """A complete list: pods that are known and not in it are gone."""
 
     pods: tuple[PodSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRefused:
+    """The pod has another version by now than the one that was to be deleted."""
+
+    uid: str
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,7 @@ Event = (
     | PodSeen
     | PodGone
     | PodsListed
+    | DeletionRefused
     | NodeSeen
     | NodeVanished
     | KubeletHealthy

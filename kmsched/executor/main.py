@@ -28,6 +28,7 @@ from kmsched.executor.agent import AgentLink
 from kmsched.executor.environment import MesosEnvironment, read_environment
 from kmsched.executor.kubelet import Kubelet
 from kmsched.executor.settings import ExecutorSettings
+from kmsched.executor.state import State, unacknowledged_tasks
 
 TICK_S = 1.0
 #: events that wait to be taken in; producers that find it full are ahead of a consumer that is stuck
@@ -71,7 +72,7 @@ class _Executor:
         self._settings = settings
         self._mesos = mesos
         self._parts = parts
-        self._state = core.State(parts.seed, settings.launch_grace_s, settings.idle_timeout_s)
+        self._state = State(parts.seed, settings.launch_grace_s, settings.idle_timeout_s)
         self._events: asyncio.Queue[ev.Event] = asyncio.Queue(MAX_EVENTS)
         self._jobs: set[asyncio.Task[None]] = set()
         self._kubelet: Kubelet | None = None
@@ -93,7 +94,7 @@ class _Executor:
                 recovery_s=mesos.recovery_s,
                 pause_max_s=mesos.pause_max_s,
                 tell=self.tell,
-                unacknowledged=lambda: (core.unacknowledged_tasks(self._state), list(self._state.updates)),
+                unacknowledged=lambda: (unacknowledged_tasks(self._state), list(self._state.updates)),
             )
             self._look_around(transport, stack)
             self._on_sigterm(stack)

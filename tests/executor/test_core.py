@@ -15,7 +15,8 @@ from kmsched.core.resources import Resources
 from kmsched.errors import EXIT_CONFIG, EXIT_OK
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
-from kmsched.executor.core import State, step, unacknowledged_tasks
+from kmsched.executor.core import step
+from kmsched.executor.state import State, unacknowledged_tasks
 from kmsched.executor.tasks import Stage
 
 UID, KEY, TASK = "u1", "ns/p", "u1.1.1"
@@ -214,7 +215,7 @@ def test_kill_of_the_current_task_deletes_the_pod(wanted: float | None, asked: i
     story = running()
     effects = story.tell(ev.KillRequested(TASK, wanted))
     assert [type(e) for e in effects] == [do.SendUpdate, do.DeletePod]
-    assert effects[1] == do.DeletePod(KEY, UID, asked, f"its task {TASK} is killed")
+    assert effects[1] == do.DeletePod(KEY, UID, "", asked, f"its task {TASK} is killed")
     assert story.tell(replace(POD, phase=Phase.SUCCEEDED)) == []
     story.tell(ev.PodGone(UID))
     assert story.reports() == ["STARTING", "RUNNING", "KILLING", "KILLED"]
@@ -253,6 +254,26 @@ def test_a_pod_that_changes_hands_while_it_is_to_be_deleted_is_let_go() -> None:
     story.tell(ev.KillRequested(TASK), replace(POD, phase=Phase.RUNNING, task_id="u1.2.1"))
     story.after(10.0)
     assert story.reports()[-1] == "KILLED"
+
+
+def test_a_pod_that_changed_before_it_was_deleted_is_looked_at_again() -> None:
+    story = running()
+    seen = replace(POD, phase=Phase.RUNNING, version="7")
+    [*_, asked] = story.tell(seen, ev.KillRequested(TASK))
+    assert isinstance(asked, do.DeletePod)
+    assert asked.version == "7"
+    # its change is not known yet: a later tick asks with what is known then
+    assert story.tell(ev.DeletionRefused(UID, "7")) == []
+    assert story.tell(replace(seen, version="8")) == []
+    assert [e.version for e in story.after(5.0) if isinstance(e, do.DeletePod)] == ["8"]
+    # its change is known already
+    story.tell(replace(seen, version="9"))
+    assert [e.version for e in story.tell(ev.DeletionRefused(UID, "8")) if isinstance(e, do.DeletePod)] == ["9"]
+    # and was that it belongs to another task now
+    story.tell(replace(seen, version="10", task_id="u1.2.1"))
+    story.tell(ev.DeletionRefused(UID, "9"))
+    assert story.reports()[-1] == "KILLED"
+    assert story.tell(ev.DeletionRefused("unknown", "1")) == []
 
 
 def test_updates_are_kept_until_acknowledged_and_the_task_until_its_last() -> None:

@@ -163,6 +163,7 @@ def test_one_that_never_gets_healthy_is_refused_with_its_last_words(tmp_path: Pa
     async def story() -> None:
         lock_fd = await take_lock(tmp_path, SystemClock())
         watched = Watched(tmp_path, FAILING, lock_fd)
+        watched.health = "not yet"
         await watched.kubelet.run()
         assert watched.starts() == MAX_FAILED_STARTS
         last = watched.told[-1]

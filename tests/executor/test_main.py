@@ -122,10 +122,30 @@ def test_a_pods_way_to_its_end_and_the_executors(run: Run) -> None:
         world.event("KILL", kill={"task_id": {"value": "t1"}})
         await until(lambda: world.deletions)
         assert world.deletions[0]["path"] == "/api/v1/namespaces/ns/pods/p"
-        assert world.deletions[0]["preconditions"] == {"uid": "uid-p"}
+        version = world.pods["p"]["metadata"]["resourceVersion"]
+        assert world.deletions[0]["preconditions"] == {"uid": "uid-p", "resourceVersion": version}
         assert "gracePeriodSeconds" not in world.deletions[0]
         world.remove_pod("p")
         await until(lambda: world.states("t1") == ["STARTING", "RUNNING", "KILLING", "KILLED"])
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_a_pod_that_changes_meanwhile_is_deleted_as_it_is_then(run: Run) -> None:
+    world = run.world
+    world.is_deletable = False
+
+    async def story() -> None:
+        await one_running(run)
+        world.event("KILL", kill={"task_id": {"value": "t1"}})
+        await until(lambda: world.deletions)
+        world.is_deletable = True
+        world.set_pod("p", "Running", "t1")
+        version = world.pods["p"]["metadata"]["resourceVersion"]
+        await until(lambda: world.deletions[-1]["preconditions"]["resourceVersion"] == version)
+        world.remove_pod("p")
+        await until(lambda: world.states("t1")[-1] == "KILLED")
         world.event("SHUTDOWN")
 
     assert play(run, story) == EXIT_OK

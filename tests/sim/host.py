@@ -12,7 +12,8 @@ from kmsched.core.resources import ZERO, Resources
 from kmsched.executor import core
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
-from tests.sim.kube import Kube, Watch
+from kmsched.executor.state import State
+from tests.sim.kube import Conflict, Kube, Watch
 from tests.sim.loop import Loop
 
 POLL_S = 0.5
@@ -110,7 +111,7 @@ class Executor:
     ) -> None:
         self.loop, self.kube, self.kubelet = loop, kube, kubelet
         self._update, self._ended = update, ended
-        self.state = core.State(str(loop.rng.random()).encode(), LAUNCH_GRACE_S, idle_timeout_s)
+        self.state = State(str(loop.rng.random()).encode(), LAUNCH_GRACE_S, idle_timeout_s)
         self.is_alive = True
         self._watch: Watch | None = None
         self._tick()
@@ -147,14 +148,18 @@ class Executor:
             case do.SendUpdate():
                 self._update(effect)
             case do.DeletePod():
-                self.loop.at(
-                    self.loop.between(0.0, 0.2), lambda: self.kube.delete(effect.key, effect.uid, effect.reason)
-                )
+                self.loop.at(self.loop.between(0.0, 0.2), lambda: self._delete(effect))
             case do.Exit():
                 self.die()
                 self._ended()
             case _:
                 pass
+
+    def _delete(self, effect: do.DeletePod) -> None:
+        try:
+            self.kube.delete(effect.key, effect.uid, effect.reason, effect.version)
+        except Conflict:
+            self.take(ev.DeletionRefused(effect.uid, effect.version))
 
     def _kubelet_starts(self) -> None:
         if self.is_alive:
@@ -177,4 +182,5 @@ def pod_seen(pod: Pod) -> ev.PodSeen:
         task_id=pod.task_id,
         has_started=pod.phase is Phase.RUNNING,
         is_terminating=pod.is_terminating,
+        version=pod.resource_version,
     )

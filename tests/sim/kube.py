@@ -78,10 +78,12 @@ class Kube:
 
     # --- what everybody calls
 
-    def delete(self, key: str, uid: str, who: str) -> None:
+    def delete(self, key: str, uid: str, who: str, version: str = "") -> None:
+        """`version` "" is no precondition."""
         pod = self.pods.get(key)
         if pod is None or pod.uid != uid:
             return
+        self._guarded(key, uid, version)
         self.loop.tell(f"{who} deletes pod {uid}")
         self.loop.require(uid in self.user_deleted, f"{who} deletes pod {uid}, which no user has deleted")
         if not pod.is_bound or pod.phase.is_terminal:
