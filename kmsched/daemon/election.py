@@ -1,0 +1,374 @@
+"""Leading by a lease in etcd: renewed while the process lives, campaigned for when nobody leads.
+
+Knows one lease, two keys that live by it, and the order in which things must be sent.  What a leader may do is in
+`core.leadership`; what it does is not known here.  A watch tells of changes at once, and a poll tells of those that a
+frozen member of etcd keeps to itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+import msgspec
+
+from kmsched.clients.etcd import EtcdClient
+from kmsched.clock import Clock
+from kmsched.core import leadership as leading
+from kmsched.core.leadership import Fact, Leadership, Role
+from kmsched.errors import ConfigRefused, Fatal, Gone, KmError, NotFound, Unavailable
+from kmsched.wire import members as records
+from kmsched.wire.etcd import Created, Get, KeyValue, News, Put
+from kmsched.wire.members import Keys, Leader, Member
+
+log = logging.getLogger(__name__)
+
+LEASE_ID_BITS = 62
+#: the deadline is looked at so often; acting asks the clock each time
+DEADLINE_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. renew_interval + request_deadline < renew_deadline < ttl is checked where flags are."""
+
+    ttl_s: int
+    renew_interval_s: float
+    request_deadline_s: float
+    renew_deadline_s: float
+
+    @property
+    def poll_s(self) -> float:
+        return self.ttl_s / 3
+
+
+@dataclass(slots=True)
+class Group:
+    """What etcd said last of all schedulers of this framework, as of `revision`."""
+
+    revision: int = 0
+    leader: Leader | None = None
+    leader_kv: KeyValue | None = None
+    members: dict[str, Member] = field(default_factory=dict)
+
+    @property
+    def term(self) -> int:
+        """Of whoever leads; 0: nobody."""
+        if self.leader is None or self.leader_kv is None:
+            return 0
+        return leading.new_term(self.leader_kv.create_revision, self.leader.term_at_least - 1)
+
+
+class Election:
+    """`run` until cancelled. `changed` is called after every change of `leadership`, with the one before.
+
+    `may_campaign` says why this process must not lead now, or "".  `highest_term` is the highest term that is stored or
+    that tasks name.
+    """
+
+    def __init__(
+        self,
+        etcd: EtcdClient,
+        keys: Keys,
+        member: Member,
+        timing: Timing,
+        *,
+        may_campaign: Callable[[], str],
+        highest_term: Callable[[], int],
+        changed: Callable[[Leadership, Leadership], None],
+        clock: Clock,
+        rng: Random,
+    ) -> None:
+        self._etcd = etcd
+        self._keys = keys
+        self._timing = timing
+        self._may_campaign = may_campaign
+        self._highest_term = highest_term
+        self._changed = changed
+        self._clock = clock
+        self._rng = rng
+        self._lease_id = 0
+        self._renewed_at = float("-inf")
+        self._create_revision = 0
+        self._stored_member: Member | None = None
+        self._look = asyncio.Event()
+        self.member = member
+        self.group = Group()
+        self.leadership = Leadership()
+        #: why etcd cannot be used now, "" while it can
+        self.trouble = "not asked yet"
+
+    @property
+    def create_revision(self) -> int:
+        """Of our leader key: the guard of every write of this term."""
+        return self._create_revision
+
+    @property
+    def role(self) -> Role:
+        return self.leadership.role
+
+    def may_act(self) -> bool:
+        return self.leadership.may_act(self._clock.monotonic())
+
+    def tell(self, fact: Fact, reason: str = "") -> None:
+        """What others know: SUBSCRIBED, SETTLED, UNSUBSCRIBED."""
+        self._become(leading.after(self.leadership, fact, reason))
+
+    def describe(self, **changes: object) -> None:
+        """Change what our member key says; written with the next renewal, or sooner."""
+        self.member = msgspec.structs.replace(self.member, **changes)
+        self._look.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Fatal: etcd will never take us."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._renew_forever())
+            group.create_task(self._watch_forever())
+            group.create_task(self._look_forever())
+            group.create_task(self._mind_the_deadline())
+
+    async def resign(self, reason: str) -> None:
+        """Stop acting at once; then let others lead. The caller has settled what it had sent."""
+        self._become(leading.after(self.leadership, Fact.RESIGNED, reason))
+        await self.release()
+
+    async def release(self) -> None:
+        """End our lease, so that nobody waits for its TTL. Best effort: what cannot be told expires."""
+        lease_id, self._lease_id = self._lease_id, 0
+        if lease_id:
+            try:
+                await self._etcd.revoke(lease_id)
+            except KmError as error:
+                log.warning("our lease could not be revoked, it expires by itself: %s", error)
+
+    # --- renewing
+
+    async def _renew_forever(self) -> None:
+        while self.leadership.role is not Role.DEPOSED:
+            started = self._clock.monotonic()
+            try:
+                await self._renew()
+                self._trouble("")
+            except Fatal:
+                raise
+            except KmError as error:
+                self._trouble(str(error))
+            spent_s = self._clock.monotonic() - started
+            await self._clock.sleep(max(0.0, self._timing.renew_interval_s - spent_s))
+
+    async def _renew(self) -> None:
+        if not self._lease_id:
+            await self._begin_lease()
+        lease_id, create_revision = self._lease_id, self._create_revision
+        sent_at = self._clock.monotonic()
+        if self.role is Role.STANDBY:
+            if await self._etcd.keepalive(lease_id):
+                self._renewed_at = max(self._renewed_at, sent_at)
+                if self.group.leader_kv is None:
+                    self._look.set()
+                await self._write_member()
+            # by now it may have been elected with this lease
+            elif self.leadership.role is not Role.STANDBY:
+                self._lose("etcd has ended our lease")
+            else:
+                log.warning("the lease of this standby ran out; taking another")
+                self._lease_id = 0
+            return
+        # in one deadline; and a lease that etcd calls alive though it was revoked shows in the key that is gone
+        ttl_s, found = await asyncio.gather(self._etcd.keepalive(lease_id), self._etcd.range(self._keys.leader))
+        kv = found.kvs[0] if found.kvs else None
+        if not ttl_s:
+            self._lose("etcd has ended our lease")
+        elif kv is None or kv.create_revision != create_revision:
+            self._lose("the leader key is gone" if kv is None else "another scheduler has the leader key")
+        else:
+            self._renewed_at = sent_at
+            self._become(leading.renewed(self.leadership, sent_at, self._timing.renew_deadline_s))
+            await self._write_member()
+
+    def _lose(self, reason: str) -> None:
+        self._become(leading.after(self.leadership, Fact.LOST, reason))
+
+    async def _begin_lease(self) -> None:
+        await self._displace_predecessor()
+        sent_at = self._clock.monotonic()
+        lease_id = self._rng.getrandbits(LEASE_ID_BITS) | 1
+        await self._etcd.grant(lease_id, self._timing.ttl_s)
+        self._lease_id, self._renewed_at = lease_id, sent_at
+        self.member = msgspec.structs.replace(self.member, lease_id=str(lease_id))
+        self._look.set()
+        await self._write_member()
+
+    async def _displace_predecessor(self) -> None:
+        """End the lease of a process that was here before us: we hold the lock that it held, so it is dead."""
+        found = (await self._etcd.range(self._keys.member(self.member.instance))).kvs
+        if not found:
+            return
+        other = records.decode_member(found[0])
+        if other.boot_id == self.member.boot_id:
+            return
+        if other.home != self.member.home:
+            raise ConfigRefused(
+                f"another scheduler is called {other.instance!r}, too: it is at {other.url}, with its state in"
+                f" {other.home}; give each its own --ha-instance, or wait until that one's lease has run out"
+            )
+        log.warning("ending the lease of %s, which ran here before us", other.boot_id)
+        await self._etcd.revoke(int(other.lease_id))
+
+    async def _write_member(self) -> None:
+        wanted = msgspec.structs.replace(self.member, role=self.leadership.role.value)
+        # without a lease the key would stay for ever
+        if wanted == self._stored_member or not self._lease_id or self.leadership.role is Role.DEPOSED:
+            return
+        await self._etcd.txn([], [Put(self._keys.member(wanted.instance), records.encode(wanted), self._lease_id)])
+        self._stored_member = wanted
+
+    # --- looking
+
+    async def _watch_forever(self) -> None:
+        while self.leadership.role is not Role.DEPOSED:
+            try:
+                await self._list()
+                async for news in self._etcd.watch(self._keys.prefix, self.group.revision + 1):
+                    self._take(news)
+            except (Unavailable, Gone, NotFound) as error:
+                log.debug("the watch of etcd begins again: %s", error)
+            except Fatal:
+                raise
+            except KmError as error:
+                self._trouble(str(error))
+            await self._clock.sleep(self._timing.poll_s * self._rng.uniform(0.1, 0.3))
+
+    async def _look_forever(self) -> None:
+        """Campaign whenever nobody leads; and look for ourselves when no news came for a while."""
+        while self.leadership.role is not Role.DEPOSED:
+            try:
+                if self.leadership.role is Role.STANDBY and self._must_poll():
+                    await self._list()
+                await self._campaign()
+            except (Unavailable, NotFound) as error:
+                self._trouble(str(error))
+            except Fatal:
+                raise
+            except KmError as error:
+                self._trouble(str(error))
+            await self._wait_for_news()
+
+    def _must_poll(self) -> bool:
+        return not self._look.is_set()
+
+    async def _wait_for_news(self) -> None:
+        waiting = asyncio.ensure_future(self._look.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(self._timing.poll_s))
+        try:
+            await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in (waiting, timer):
+                each.cancel()
+            await asyncio.gather(waiting, timer, return_exceptions=True)
+
+    async def _list(self) -> None:
+        answer = await self._etcd.range(self._keys.prefix, is_prefix=True)
+        if answer.header.revision < self.group.revision:
+            return
+        group = Group(answer.header.revision)
+        for kv in answer.kvs:
+            self._put(group, kv)
+        self.group = group
+        if group.leader is None:
+            self._look.set()
+
+    def _take(self, news: News) -> None:
+        if news.header.revision < self.group.revision:
+            return
+        for change in news.events:
+            # a list may have been ahead; of one revision there may be several changes
+            if change.kv.mod_revision < self.group.revision:
+                continue
+            if change.is_deletion:
+                self._remove(change.kv)
+            else:
+                self._put(self.group, change.kv)
+        self.group.revision = max(self.group.revision, news.header.revision)
+
+    def _put(self, group: Group, kv: KeyValue) -> None:
+        try:
+            if kv.name == self._keys.leader:
+                group.leader, group.leader_kv = records.decode_leader(kv), kv
+            elif kv.name.startswith(self._keys.members):
+                group.members[kv.name] = records.decode_member(kv)
+        except Fatal as error:
+            # somebody leads, though it cannot be read who
+            log.error("%s", error)
+            if kv.name == self._keys.leader:
+                group.leader_kv = kv
+
+    def _remove(self, kv: KeyValue) -> None:
+        if kv.name == self._keys.leader:
+            self.group.leader = self.group.leader_kv = None
+            self._look.set()
+        else:
+            self.group.members.pop(kv.name, None)
+
+    # --- campaigning
+
+    async def _campaign(self) -> None:
+        self._look.clear()
+        now = self._clock.monotonic()
+        is_fresh = self._lease_id != 0 and now < self._renewed_at + self._timing.renew_interval_s * 2
+        if self.leadership.role is not Role.STANDBY or not is_fresh or self._may_campaign():
+            return
+        kv = self.group.leader_kv
+        if kv is not None and kv.lease != self._lease_id:
+            return
+        floor = self._highest_term() + 1
+        record = Leader(
+            instance=self.member.instance,
+            boot_id=self.member.boot_id,
+            url=self.member.url,
+            since_s=self._clock.wall(),
+            term_at_least=floor,
+            lease_id=str(self._lease_id),
+            fingerprint=self.member.fingerprint,
+            version=self.member.version,
+        )
+        key = self._keys.leader
+        answer = await self._etcd.txn([Created(key, 0)], [Put(key, records.encode(record), self._lease_id)], [Get(key)])
+        if answer.succeeded:
+            self._win(answer.header.revision, floor)
+        elif (found := answer.found(0)) is not None:
+            # the answer to an earlier try may have been lost
+            if found.lease == self._lease_id:
+                self._win(found.create_revision, records.decode_leader(found).term_at_least)
+            else:
+                self._put(self.group, found)
+
+    def _win(self, create_revision: int, floor: int) -> None:
+        self._create_revision = create_revision
+        term = leading.new_term(create_revision, floor - 1)
+        self._become(leading.elected(self.leadership, term, self._renewed_at, self._timing.renew_deadline_s))
+
+    # --- being
+
+    async def _mind_the_deadline(self) -> None:
+        while self.leadership.role is not Role.DEPOSED:
+            now = self._clock.monotonic()
+            self._become(leading.timed(self.leadership, now))
+            wait_s = self.leadership.deadline - now if self.leadership.is_leading else self._timing.poll_s
+            await self._clock.sleep(max(DEADLINE_STEP_S, wait_s))
+
+    def _become(self, following: Leadership) -> None:
+        before, self.leadership = self.leadership, following
+        if (before.role, before.term) != (following.role, following.term):
+            log.warning("%s -> %s: %s", before.role.value, following.role.value, following.reason)
+            self._changed(before, following)
+
+    def _trouble(self, reason: str) -> None:
+        if reason and not self.trouble:
+            log.warning("etcd cannot be used: %s", reason)
+        elif self.trouble and not reason:
+            log.info("etcd answers")
+        self.trouble = reason
