@@ -1,0 +1,73 @@
+"""Checks of the Kubernetes API: is it there, does it know us, may we do what the scheduler does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from kmsched.clients.kube import KubeClient
+from kmsched.clients.kube_rights import REVIEWS, RIGHTS, Right
+from kmsched.doctor.findings import Found, NotChecked, Severity
+from kmsched.doctor.subject import Subject
+from kmsched.errors import Forbidden, KmError, Unavailable
+
+
+async def credentials(subject: Subject) -> list[Found]:
+    """Files with credentials: kubeconfig, certificates, the Mesos secret."""
+    found = []
+    for what in (subject.kube, subject.mesos):
+        try:
+            what()
+        except NotChecked as error:
+            found.append(Found(str(error)))
+    return found
+
+
+async def reachable(subject: Subject) -> list[Found]:
+    """Each API server by itself: one that is away is noticed when the others are, too."""
+    clients = subject.kube()
+    answers = await asyncio.gather(*(_refusal(client) for client in clients.values()))
+    found = [Found(words) for words in answers if words]
+    if len(found) < len(clients):
+        return [Found(each.message, severity=Severity.WARNING) for each in found]
+    return found
+
+
+async def _refusal(client: KubeClient) -> str | None:
+    try:
+        await client.get("/version")
+    except Forbidden as error:
+        return f"the API server {client.server} does not accept the credentials: {error}"
+    except KmError as error:
+        return f"the API server {client.server} is of no use: {error}"
+    return None
+
+
+async def permissions(subject: Subject) -> list[Found]:
+    """Every right that the scheduler uses, asked from the API server's authorizers."""
+    client = await answering(subject)
+    answers = await asyncio.gather(*(_is_granted(client, right) for right in RIGHTS))
+    missing = [str(right) for right, granted in zip(RIGHTS, answers, strict=True) if not granted]
+    if not missing:
+        return []
+    user = subject.reached.kube_access().user
+    return [Found(f"user {user!r} of the kubeconfig may not: {', '.join(missing)}")]
+
+
+async def _is_granted(client: KubeClient, right: Right) -> bool:
+    review = await client.create(REVIEWS, right.review())
+    return bool(review.get("status", {}).get("allowed"))
+
+
+async def answering(subject: Subject) -> KubeClient:
+    """A client of an API server that answers. NotChecked: there is none."""
+    reasons = []
+    for client in subject.kube().values():
+        try:
+            await client.get("/version")
+        except Forbidden:
+            return client
+        except Unavailable as error:
+            reasons.append(str(error))
+            continue
+        return client
+    raise NotChecked(f"no API server answers: {'; '.join(reasons)}")
