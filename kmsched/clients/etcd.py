@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kmsched.clients.http import Request, Response, StreamResponse, Transport
@@ -117,7 +117,7 @@ class EtcdClient:
         answer = await self._call(wire.STATUS, {}, can_repeat=True)
         return typed.decode(_status, answer.body, "etcd's status")
 
-    async def watch(self, prefix: str, start_revision: int) -> AsyncIterator[wire.News]:
+    async def watch(self, prefix: str, start_revision: int) -> AsyncGenerator[wire.News, None]:
         """Messages of one watch at one endpoint, until it breaks: Unavailable.
 
         Gone: `start_revision` is compacted; read again and watch from there.  A member that is frozen stays silent and

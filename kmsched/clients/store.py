@@ -28,12 +28,13 @@ _NAME = r"[a-z0-9][a-z0-9-]{0,63}"
 KEY_PATTERN = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 LOCK_NAME = "lock"
 
-#: key -> what an operator does when its record cannot be read
+#: key, or its folder -> what an operator does when its record cannot be read
 REMEDIES: Mapping[str, str] = {
     "framework-id": "restore it from a backup, or write it again with the framework id that the Mesos master's page"
     " shows; do not just delete it while pods run, they would be left to a framework that nobody drives",
     "term": "restore it from a backup, or write it again with a number above every term in the taskId annotations"
     " of the pods",
+    "executors": "remove it: it says only how executors differ, and a scheduler that has this spec stores it again",
 }
 REMEDY_DEFAULT = "restore it from a backup"
 
@@ -136,10 +137,10 @@ class FolderStore:
                 f"{self.folder}: cannot be listed: {error.strerror or error}; give the scheduler's user the right to"
             ) from error
         keys = (path.relative_to(self.folder).as_posix() for path in paths)
-        return tuple(sorted(key for key in keys if _is_key(key) and key.startswith(prefix)))
+        return tuple(sorted(key for key in keys if is_key(key) and key.startswith(prefix)))
 
     def _path(self, key: str) -> Path:
-        if not _is_key(key):
+        if not is_key(key):
             raise ValueError(f"{key!r} is no key of the store")
         return self.folder / key
 
@@ -233,7 +234,7 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def _is_key(key: str) -> bool:
+def is_key(key: str) -> bool:
     return KEY_PATTERN.fullmatch(key) is not None and key != LOCK_NAME
 
 
@@ -256,7 +257,7 @@ def _take(fd: int, folder: Path) -> None:
 
 
 def _unreadable(path: Path, key: str, why: str) -> ConfigRefused:
-    remedy = REMEDIES.get(key, REMEDY_DEFAULT)
+    remedy = REMEDIES.get(key.partition("/")[0], REMEDY_DEFAULT)
     example = Record(SCHEMA, 1, "...")
     return ConfigRefused(
         f"{path}: cannot be read: {why}; nothing was changed; {remedy}"

@@ -6,13 +6,20 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from kmsched.clients.etcd import EtcdClient
+from kmsched.clients.etcd_store import EtcdStore
 from kmsched.clients.store import FolderStore, Store
+from kmsched.clock import SystemClock
 from kmsched.errors import Conflict
+from kmsched.wire.members import Keys
+from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
 
 SHA256 = "05" * 32
+ENDPOINT = "http://etcd:2379"
 
 #: opens the store of which the records lie under this path; opened twice one after the other, it is the same store
 OpenStore = Callable[[Path], AbstractAsyncContextManager[Store]]
@@ -27,8 +34,20 @@ async def folder(path: Path) -> AsyncIterator[Store]:
         store.close()
 
 
+#: by the path that stands for it
+_modelled: dict[Path, EtcdModel] = {}
+
+
+@asynccontextmanager
+async def etcd(path: Path) -> AsyncIterator[Store]:
+    clock = SystemClock()
+    model = _modelled.setdefault(path, EtcdModel(clock))
+    client = EtcdClient([ENDPOINT], EtcdWays(model, {ENDPOINT: Way()}), clock, call_deadline_s=5.0)
+    yield EtcdStore(client, Keys("Kubernetes"), lambda: None, clock, Random(1))
+
+
 #: another implementation is one more row
-KINDS: dict[str, OpenStore] = {"folder": folder}
+KINDS: dict[str, OpenStore] = {"folder": folder, "etcd": etcd}
 
 
 @pytest.fixture(params=sorted(KINDS))
