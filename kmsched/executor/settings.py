@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+ARTIFACTS_DIR = Path("/var/lib/km/artifacts")
 DEFAULT_CONTAINERD = "unix:///run/containerd/containerd.sock"
 
 
@@ -14,7 +15,7 @@ class ExecutorSettings:
 
     #: URLs; empty: those of the kubeconfig
     api_servers: tuple[str, ...] = ()
-    #: a path, file:///path, or the URI of a file that Mesos fetched into the sandbox
+    #: a URI with its digest; without one a path, file:///path, or the URI of what Mesos fetched into the sandbox
     kubelet_path: str = "/usr/local/lib/kmsched/kubelet"
     #: the node's own credential, for kubelet and for this executor
     kubelet_kubeconfig: Path = Path("/etc/kmsched/kubelet.kubeconfig")
@@ -22,6 +23,19 @@ class ExecutorSettings:
     kubelet_root_dir: Path = Path("/var/lib/kubelet")
     #: flags that go to kubelet as they are: "--v=2"
     kubelet_extra_args: tuple[str, ...] = ()
+    #: kube-proxy, named as kubelet is; "": none runs
+    proxy_path: str = ""
+    proxy_kubeconfig: Path = Path("/etc/kmsched/kubelet.kubeconfig")
+    #: flags that go to kube-proxy as they are
+    proxy_extra_args: tuple[str, ...] = ()
+    #: like kubelet_path; empty: no kube-proxy
+    proxy_path: str = ""
+    #: a credential of its own: kubelet's may not read Services
+    proxy_kubeconfig: Path = Path("/etc/kmsched/kube-proxy.kubeconfig")
+    #: flags that go to kube-proxy as they are
+    proxy_extra_args: tuple[str, ...] = ()
+    #: programs that were fetched, by their SHA-256
+    artifacts_dir: Path = ARTIFACTS_DIR
     containerd_endpoint: str = DEFAULT_CONTAINERD
     cluster_dns: tuple[str, ...] = ()
     cluster_domain: str = ""
