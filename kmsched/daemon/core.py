@@ -15,6 +15,7 @@ from kmsched.core.intake import is_ours, names_task
 from kmsched.core.model import Settings
 from kmsched.core.state import Link, State
 from kmsched.core.taskid import parse_task_id
+from kmsched.core.views import agents
 from kmsched.daemon.identity import MAX_SEEN_TERM
 
 StepState = Callable[[State, Event, float], Sequence[Effect]]
@@ -63,6 +64,15 @@ class Core:
 
     def agents(self) -> int:
         return len(self.state.offers.agents)
+
+    def agents_by_fingerprint(self) -> Counter[tuple[str, bool]]:
+        """Agents by the first digits of the fingerprint that decides for them, and whether that is ours."""
+        found = (each for each in agents(self.state) if each["fingerprint"])
+        return Counter((each["fingerprint"], each["compatible"]) for each in found)
+
+    def agents_by_executor(self) -> Counter[str]:
+        """On how many agents each executor runs."""
+        return Counter(each for running in self.state.executors.on_agent.values() for each in running)
 
     def offers_held(self) -> int:
         return len(self.state.offers.agent_of)

@@ -53,6 +53,12 @@ class Metrics:
         )
         self._pods = Gauge("kmsched_pods", "Pods known, by state", ["state"], registry=registry)
         self._agents = Gauge("kmsched_agents", "Agents with offers or tasks of ours", registry=registry)
+        self._by_fingerprint = Gauge(
+            "kmsched_agents_by_fingerprint",
+            "Agents by the executor that runs there; new pods go to ours only",
+            ["fingerprint", "ours"],
+            registry=registry,
+        )
         self._offers_held = Gauge("kmsched_offers_held", "Offers held now", registry=registry)
         self.accepts = Counter("kmsched_accepts", "ACCEPT calls decided", registry=registry)
         self.launches = Counter("kmsched_tasks_launched", "Tasks in those ACCEPT calls", registry=registry)
@@ -89,8 +95,19 @@ class Metrics:
     def updated(self, update: TaskUpdated) -> None:
         self._status_updates.labels(update.source, update.reason, update.state.value).inc()
 
-    def observe_state(self, pods: Mapping[str, int], *, agents: int, offers_held: int, is_ready: bool) -> None:
-        """What is read off the core when somebody asks."""
+    def observe_state(
+        self,
+        pods: Mapping[str, int],
+        *,
+        agents: int,
+        by_fingerprint: Mapping[tuple[str, bool], int],
+        offers_held: int,
+        is_ready: bool,
+    ) -> None:
+        """What is read off the core when somebody asks. `by_fingerprint`: agents by (fingerprint, is it ours)."""
+        self._by_fingerprint.clear()
+        for (fingerprint, is_ours), count in by_fingerprint.items():
+            self._by_fingerprint.labels(fingerprint, str(is_ours).lower()).set(count)
         self._pods.clear()
         for state, count in pods.items():
             self._pods.labels(state).set(count)

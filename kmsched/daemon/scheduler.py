@@ -19,7 +19,7 @@ from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
 from kmsched.core.model import Pod
-from kmsched.core.views import explain_pod, summary
+from kmsched.core.views import agents, explain_pod, summary
 from kmsched.daemon import settings
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
@@ -33,6 +33,7 @@ from kmsched.daemon.preflight import await_access
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
 from kmsched.daemon.runner import Runner
+from kmsched.daemon.specs import Specs
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
 from kmsched.daemon.to_kube import ToKube
@@ -73,7 +74,7 @@ class Scheduler:
         self._notifier = notifier
         clock = self._clock = surroundings.clock
         self._executor_infos: dict[str, Json] = {}
-        self._fingerprint = fingerprint.fingerprint(fingerprint.executor_spec(config, digests))
+        self._specs = Specs(store, fingerprint.executor_spec(config, digests))
         self._defaults = settings.request_defaults(config)
         self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
@@ -135,6 +136,8 @@ class Scheduler:
             group.create_task(self._tell_status())
             group.create_task(self._to_mesos.run())
             group.create_task(self._pod_events.run())
+            self.inbox.put_now(await self._specs.open())
+            group.create_task(self._follow_specs())
             await await_access(
                 self._kube,
                 origin=f"--kubeconfig {self._config.kubeconfig or '(none)'}",
@@ -168,6 +171,10 @@ class Scheduler:
         group.create_task(from_kube.pods(pods.changes()))
         group.create_task(from_kube.nodes(nodes.changes()))
         group.create_task(from_mesos.run())
+
+    async def _follow_specs(self) -> None:
+        async for learned in self._specs.news():
+            await self.inbox.put(learned)
 
     async def _gate(self) -> str | None:
         """Before each SUBSCRIBE: the cache is whole, the term is ours alone, and the framework id is not forgotten."""
@@ -249,7 +256,13 @@ class Scheduler:
             status=self._status,
             pod=lambda key: explain_pod(self.core.state, key),
             decisions=self.decisions.listed,
+            agents=self._agents,
+            executors=lambda: {"executors": self._specs.listed(self.core.agents_by_executor())},
+            executor=self._specs.found,
         )
+
+    def _agents(self) -> dict[str, Any]:
+        return {"fingerprint": self._specs.ours, "agents": agents(self.core.state)}
 
     def _readiness(self) -> dict[str, Any]:
         reasons = self.readiness.reasons()
@@ -259,7 +272,7 @@ class Scheduler:
             "role": "leader",
             "term": self.core.state.term,
             "framework_id": self._framework_id.value,
-            "fingerprint": self._fingerprint,
+            "fingerprint": self._specs.ours,
             "version": __version__,
         }
 
@@ -270,6 +283,7 @@ class Scheduler:
         self.metrics.observe_state(
             self.core.pods_by_state(),
             agents=self.core.agents(),
+            by_fingerprint=self.core.agents_by_fingerprint(),
             offers_held=self.core.offers_held(),
             is_ready=not self.readiness.reasons(),
         )

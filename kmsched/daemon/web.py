@@ -6,7 +6,7 @@ Knows paths and forms.  What is told comes from the `Views` it is given; it chan
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,9 @@ class Views:
     status: Callable[[], Json]
     pod: Callable[[str], Json | None]  # "namespace/name"
     decisions: Callable[[], list[dict[str, object]]]
+    agents: Callable[[], Json]
+    executors: Callable[[], Json]
+    executor: Callable[[str], Sequence[Json]]  # specs by the first digits of their SHA-256, or of an executor id
 
 
 class Web:
@@ -105,6 +108,22 @@ def application(views: Views) -> web.Application:
     async def decisions(_: web.Request) -> web.Response:
         return as_json({"decisions": views.decisions()})
 
+    async def agents(_: web.Request) -> web.Response:
+        return as_json(views.agents())
+
+    async def executors(_: web.Request) -> web.Response:
+        return as_json(views.executors())
+
+    async def executor(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        found = views.executor(name)
+        if len(found) == 1:
+            return as_json(found[0])
+        if not found:
+            return as_json({"error": f"no executor spec {name} is known; /api/v1/executors lists those that are"}, 404)
+        named = ", ".join(str(each["fingerprint"]) for each in found)
+        return as_json({"error": f"{name} is the beginning of {len(found)} executor specs: {named}"}, 409)
+
     app = web.Application(middlewares=[_refusals_as_json])
     app.add_routes(
         [
@@ -114,6 +133,9 @@ def application(views: Views) -> web.Application:
             web.get("/api/v1/status", status),
             web.get("/api/v1/pods/{namespace}/{name}", pod),
             web.get("/api/v1/decisions", decisions),
+            web.get("/api/v1/agents", agents),
+            web.get("/api/v1/executors", executors),
+            web.get("/api/v1/executors/{name}", executor),
         ]
     )
     return app

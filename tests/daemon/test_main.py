@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from kmsched.clients.http import Request
 from kmsched.clients.store import FolderStore
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import Effect
-from kmsched.core.events import Event, PodsListed, Subscribed
+from kmsched.core.events import Event, OffersArrived, PodsListed, Subscribed
 from kmsched.core.state import State
 from kmsched.core.step import step
 from kmsched.daemon.core import StepState
@@ -233,6 +234,57 @@ def test_pages_tell_readiness_and_pods(tmp_path: Path) -> None:
         await process.until(is_subscribed, ask)
 
     asyncio.run(scenario())
+
+
+def test_our_spec_is_in_the_store_before_mesos_is_asked_and_agents_with_another_are_told_apart(tmp_path: Path) -> None:
+    theirs = b'{"flags":{"cluster-domain":"b"},"schema":2}'
+    other = f"km-{hashlib.sha256(theirs).hexdigest()[:16]}"
+    (tmp_path / "executors").mkdir(mode=0o700)
+    (tmp_path / "executors" / hashlib.sha256(theirs).hexdigest()).write_bytes(
+        json.dumps({"schema": 1, "revision": 1, "value": theirs.decode()}).encode()
+    )
+    offers = [
+        {
+            "id": {"value": f"o{n}"},
+            "framework_id": {"value": "f-1"},
+            "agent_id": {"value": f"A{n}"},
+            "hostname": f"h{n}",
+            "executor_ids": [{"value": each}] if each else [],
+        }
+        for n, each in enumerate((other, other, ""))
+    ]
+    world = World()
+    world.stream = [*world.stream[:1], record("OFFERS", offers={"offers": offers}), Silence()]
+    kept: list[bool] = []
+    answer = world.answer
+
+    def answer_and_look(request: Request) -> Reply:
+        if "/api/v1/scheduler" in request.url:
+            kept.append(len(list((tmp_path / "executors").iterdir())) == 2)
+        return answer(request)
+
+    world.transport = HandlerTransport(answer_and_look)
+
+    async def scenario() -> None:
+        process = Process(tmp_path, world)
+
+        async def ask() -> None:
+            assert process.daemon.scheduler is not None
+            url = process.daemon.scheduler.web.url
+            async with aiohttp.ClientSession() as session:
+                agents = await (await session.get(f"{url}/api/v1/agents")).json()
+                executors = await (await session.get(f"{url}/api/v1/executors")).json()
+                metrics = await (await session.get(f"{url}/metrics")).text()
+            assert [each["compatible"] for each in agents["agents"]] == [False, False, True]
+            assert "--cluster-domain: not set here, 'b' there" in agents["agents"][0]["differences"]
+            running = {each["executor_id"]: (each["ours"], each["agents"]) for each in executors["executors"]}
+            assert running == {other: (False, 2), f"km-{agents['fingerprint'][:16]}": (True, 0)}
+            assert f'kmsched_agents_by_fingerprint{{fingerprint="{other[3:]}",ours="false"}} 2.0' in metrics
+
+        await process.until(lambda event: isinstance(event, OffersArrived), ask)
+
+    asyncio.run(scenario())
+    assert kept[0]
 
 
 def test_a_pod_that_cannot_be_read_is_known_and_placed_nowhere(tmp_path: Path) -> None:

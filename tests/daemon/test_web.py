@@ -13,6 +13,7 @@ import pytest
 from kmsched.daemon.web import Views, Web
 from kmsched.errors import EXIT_CONFIG, ConfigRefused
 
+SPECS = [{"fingerprint": "ab01", "spec": {}}, {"fingerprint": "ab02", "spec": {}}]
 POD = {"pod": "default/web", "state": "pending"}
 
 
@@ -24,6 +25,9 @@ def views(ready: bool = True, alive: bool = True) -> Views:
         status=lambda: {"link": "active"},
         pod=lambda key: POD if key == "default/web" else None,
         decisions=lambda: [{"effect": "ReviveOffers"}],
+        agents=lambda: {"agents": []},
+        executors=lambda: {"executors": [{"fingerprint": "ab01"}]},
+        executor=lambda prefix: [each for each in SPECS if str(each["fingerprint"]).startswith(prefix)],
     )
 
 
@@ -54,6 +58,9 @@ def test_every_page_answers() -> None:
         assert await get(session, f"{url}/api/v1/status") == (200, {"link": "active"})
         assert await get(session, f"{url}/api/v1/pods/default/web") == (200, POD)
         assert await get(session, f"{url}/api/v1/decisions") == (200, {"decisions": [{"effect": "ReviveOffers"}]})
+        assert await get(session, f"{url}/api/v1/agents") == (200, {"agents": []})
+        assert await get(session, f"{url}/api/v1/executors") == (200, {"executors": [{"fingerprint": "ab01"}]})
+        assert await get(session, f"{url}/api/v1/executors/ab02") == (200, SPECS[1])
 
     with_web(views(), check)
 
@@ -72,6 +79,11 @@ def test_what_is_not_there_and_what_is_not_allowed_is_told_as_json() -> None:
         status, answer = await get(session, f"{url}/api/v1/pods/default/other")
         assert status == 404
         assert "no pod default/other is known" in answer["error"]
+        status, answer = await get(session, f"{url}/api/v1/executors/cd")
+        assert status == 404
+        assert "no executor spec cd is known" in answer["error"]
+        status, answer = await get(session, f"{url}/api/v1/executors/ab")
+        assert (status, answer["error"]) == (409, "ab is the beginning of 2 executor specs: ab01, ab02")
         assert await get(session, f"{url}/nowhere") == (404, {"error": "GET /nowhere: Not Found"})
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             assert (await get(session, f"{url}/api/v1/status", method))[0] == 405
