@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urldefrag, urlsplit
 
 from kmsched.clients.hadoop_conf import HadoopConf
-from kmsched.clients.hdfs import HdfsStorage
+from kmsched.clients.hdfs import refusal
+from kmsched.clients.webhdfs import HdfsRefusal, NotThere, WebHdfs
 from kmsched.errors import ArtifactError, LocalFileUnreadable, NoPermission, StorageUnreachable, UsageError
 
 #: for each connect and each read of a socket
@@ -124,11 +125,18 @@ def _words(error: Exception) -> str:
 def _from_hdfs(uri: str, conf: HadoopConf, user: str | None) -> Iterator[bytes]:
     authority = conf.authority(uri)
     path = urlsplit(uri).path
-    storage = HdfsStorage(conf.http_addresses(authority), user=user)
-    length = storage.length(path)
-    if length is None:
-        raise ArtifactError(f"{uri}: there is no such file in HDFS at {authority}; publish it, or correct the URI")
-    yield from _length_is(uri, length, storage.read(path))
+    hdfs = WebHdfs(conf.http_addresses(authority), user=user)
+    try:
+        status = hdfs.status(path)
+        if status.is_folder:
+            raise ArtifactError(f"{uri} is a folder in HDFS; name a file")
+        yield from hdfs.read(path, status)
+    except NotThere as error:
+        raise ArtifactError(
+            f"{uri}: there is no such file in HDFS at {authority}; publish it, or correct the URI"
+        ) from error
+    except HdfsRefusal as error:
+        raise refusal(error.name, str(error), f"HDFS does not give {uri}") from error
 
 
 _READERS: dict[str, Callable[[str, HadoopConf, str | None], Iterator[bytes]]] = {

@@ -135,7 +135,13 @@ def test_hdfs_whose_file_is_replaced_in_between(cluster: Cluster) -> None:
             cluster.files[path] = b"k"
 
     cluster.files["/km"], cluster.before = b"km!", cut
-    with pytest.raises(StorageUnreachable, match="ended after 1 of 3 bytes"):
+    with pytest.raises(ArtifactError, match="was written to while it was read"):
+        content("hdfs:///km", lab(cluster))
+
+
+def test_a_folder_of_hdfs(cluster: Cluster) -> None:
+    cluster.folders.add("/km")
+    with pytest.raises(ArtifactError, match="hdfs:///km is a folder"):
         content("hdfs:///km", lab(cluster))
 
 

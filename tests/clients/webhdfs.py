@@ -1,7 +1,8 @@
 """A small WebHDFS in a thread: NameNode and DataNode behind one loopback port, files in memory.
 
 It models what bites: the redirect to a DataNode, refusals that come from the DataNode and are told apart by name
-only, `false` for a rename onto a file, and a writer that dies and leaves a short file that looks complete.
+only, `false` for a rename onto a file, HttpFS that cannot replace, a connection that is cut, and a writer that dies
+and leaves a short file that looks complete.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 PREFIX = "/webhdfs/v1"
 
@@ -24,14 +25,27 @@ class Refused(Exception):
         self.name, self.status = name, status
 
 
+class Cut(Exception):
+    """The server goes away without an answer."""
+
+
 class Cluster:
     """State of the fake; a test changes it, or hangs a function on `before` (operation, path)."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.folders: set[str] = set()
+        #: of files; what is not here is as old as the epoch
+        self.modified_ms: dict[str, int] = {}
+        self.clock_ms = 1_000_000
+        #: HttpFS knows no renameoptions
+        self.can_replace = True
+        self.file_ids: dict[str, int] = {}
         self.calls: list[tuple[str, str]] = []
         self.users: set[str] = set()
+        self.queries: list[dict[str, str]] = []
+        #: where the next redirects lead, instead of to us
+        self.datanodes: list[str] = []
         self.before: Callable[[str, str], None] = lambda operation, path: None
         #: what of a body is kept; models a writer that died although it was told nothing
         self.kept_bytes: int | None = None
@@ -42,21 +56,58 @@ class Cluster:
         """How many bodies a DataNode has taken."""
         return sum(operation == "CREATE-DATA" for operation, _ in self.calls)
 
-    def status(self, path: str) -> dict[str, object]:
-        if path in self.files:
-            return {"type": "FILE", "length": len(self.files[path]), "pathSuffix": path.rpartition("/")[2]}
-        if path in self.folders:
-            return {"type": "DIRECTORY", "length": 0, "pathSuffix": path.rpartition("/")[2]}
-        raise Refused("FileNotFoundException", f"File does not exist: {path}", 404)
+    def keep(self, path: str, content: bytes) -> None:
+        """A new file, now."""
+        self.clock_ms += 1
+        self.files[path], self.modified_ms[path], self.file_ids[path] = content, self.clock_ms, self.clock_ms
 
-    def rename(self, path: str, target: str) -> bool:
-        if target in self.files or path not in self.files:
-            return False
-        self.files[target] = self.files.pop(path)
-        return True
+    def is_folder(self, path: str) -> bool:
+        inside = path.rstrip("/") + "/"
+        return path == "/" or path in self.folders or any(name.startswith(inside) for name in self.files)
+
+    def status(self, path: str, suffix: str = "") -> dict[str, object]:
+        """The object FileStatus; `suffix` is the name in a listing."""
+        if path in self.files:
+            kind: dict[str, object] = {"type": "FILE", "length": len(self.files[path]), "permission": "644"}
+            kind |= {"replication": 3, "blockSize": 128 << 20}
+        elif self.is_folder(path):
+            kind = {"type": "DIRECTORY", "length": 0, "permission": "755", "replication": 0, "blockSize": 0}
+        else:
+            raise Refused("FileNotFoundException", f"File does not exist: {path}", 404)
+        modified = self.modified_ms.get(path, 0)
+        times = {"modificationTime": modified, "accessTime": modified, "fileId": self.file_ids.get(path, 0)}
+        return {**kind, **times, "owner": "alice", "group": "staff", "pathSuffix": suffix}
+
+    def rename(self, path: str, target: str, *, replaces: bool, refuses: bool = False) -> bytes:
+        """The body of the answer. With options it is empty; without, it says false for every reason."""
+        if refuses and target in self.files:
+            raise Refused("FileAlreadyExistsException", f"rename destination {target} already exists")
+        if (replaces or refuses) and path not in self.files:
+            raise Refused("FileNotFoundException", f"rename source {path} is not found.", 404)
+        done = path in self.files and (replaces or target not in self.files)
+        if done:
+            for kept in (self.files, self.modified_ms, self.file_ids):
+                if path in kept:
+                    kept[target] = kept.pop(path)  # type: ignore[assignment]
+        return b"" if replaces or refuses else json.dumps({"boolean": done}).encode()
+
+    def remove(self, path: str, recursive: bool = True) -> bool:
+        inside = [name for name in self.files if name.startswith(f"{path}/")]
+        if inside and not recursive:
+            raise Refused("PathIsNotEmptyDirectoryException", f"`{path} is non empty': Directory is not empty")
+        gone = [self.files.pop(name) for name in inside if path != "/"] + [self.files.pop(path, None)]
+        was_folder = path in self.folders
+        self.folders = {name for name in self.folders if name != path and not name.startswith(f"{path}/")}
+        return was_folder or any(each is not None for each in gone)
 
     def listing(self, path: str) -> list[dict[str, object]]:
-        return [self.status(name) for name in sorted(self.files) if name.rpartition("/")[0] == path]
+        if path in self.files:
+            return [self.status(path)]
+        inside = path.rstrip("/") + "/"
+        names = {
+            name[len(inside) :].partition("/")[0] for name in {*self.files, *self.folders} if name.startswith(inside)
+        }
+        return [self.status(inside + name, name) for name in sorted(names - {""})]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,9 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         cluster, parts = self.cluster, urlsplit(self.path)
-        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        query = {key: values[0] for key, values in parse_qs(parts.query, errors="surrogateescape").items()}
         at_datanode = parts.path.startswith("/datanode")
-        path = parts.path.removeprefix("/datanode").removeprefix(PREFIX)
+        path = unquote(parts.path.removeprefix("/datanode").removeprefix(PREFIX), errors="surrogateescape")
         operation = query["op"] + ("-DATA" if at_datanode else "")
         try:
             body = self._body() if operation == "CREATE-DATA" else b""
@@ -88,6 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             with cluster.lock:
                 cluster.calls.append((operation, path))
+                cluster.queries.append(query)
                 cluster.users.add(query.get("user.name") or f"token {query.get('delegation')}")
             cluster.before(operation, path)
             with cluster.lock:
@@ -95,6 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
         except Refused as error:
             exception = {"exception": error.name, "javaClassName": f"x.{error.name}", "message": str(error)}
             self._send(error.status, json.dumps({"RemoteException": exception}).encode())
+        except Cut:
+            self.close_connection = True
 
     def _serve(self, operation: str, path: str, query: dict[str, str], body: bytes) -> None:
         cluster = self.cluster
@@ -109,16 +163,31 @@ class _Handler(BaseHTTPRequestHandler):
             case "CREATE" | "OPEN":
                 if operation == "OPEN":
                     cluster.status(path)
-                self._send(307, b"", {"Location": f"{cluster.url}/datanode{self.path}"})
+                where = cluster.datanodes.pop(0) if cluster.datanodes else cluster.url
+                self._send(307, b"", {"Location": f"{where}/datanode{self.path}"})
             case "CREATE-DATA":
-                cluster.files[path] = body[: cluster.kept_bytes]
+                cluster.keep(path, body[: cluster.kept_bytes])
                 self._send(201, b"")
             case "OPEN-DATA":
-                self._send(200, cluster.files[path])
+                self._send(200, cluster.files[path][int(query.get("offset", "0")) :])
             case "RENAME":
-                self._json({"boolean": cluster.rename(path, query["destination"])})
+                replaces = query.get("renameoptions") == "OVERWRITE" and cluster.can_replace
+                refuses = query.get("renameoptions") == "NONE"
+                self._send(200, cluster.rename(path, query["destination"], replaces=replaces, refuses=refuses))
+            case "SETTIMES":
+                cluster.modified_ms[path] = int(query["modificationtime"])
+                self._send(200, b"")
             case "DELETE":
-                self._json({"boolean": cluster.files.pop(path, None) is not None})
+                self._json({"boolean": cluster.remove(path, query.get("recursive") != "false")})
+            case "GETHOMEDIRECTORY":
+                self._json({"Path": f"/user/{query.get('user.name')}"})
+            case "GETCONTENTSUMMARY":
+                length = sum(len(body) for name, body in cluster.files.items() if f"{name}/".startswith(f"{path}/"))
+                self._json({"ContentSummary": {"length": length, "spaceConsumed": 3 * length}})
+            case "CHECKACCESS":
+                if query["fsaction"] != "r--":
+                    raise Refused("AccessControlException")
+                self._send(200, b"")
 
     def _body(self) -> bytes:
         pieces = []

@@ -1,0 +1,345 @@
+"""HDFS by its HTTP interface with the standard library alone, for programs that start often on hosts without Java.
+
+Knows the calls, the redirect to a DataNode, failover between NameNodes and DataNodes, and every timeout.  Paths are
+taken as they are, whatever characters they have.  It does not know URIs, configuration files, or what the files are
+for; publishing is in `kmsched.clients.hdfs`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from kmsched.errors import ArtifactError, StorageUnreachable
+
+PREFIX = "/webhdfs/v1"
+CONNECT_TIMEOUT_S = 5
+CALL_TIMEOUT_S = 30
+#: a replica that hangs holds a write for about 70 s
+DATA_TIMEOUT_S = 120
+#: between rounds over all NameNodes: a failover takes some seconds
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+MAX_DATANODES = 5
+CHUNK_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 64 << 20
+MAX_REFUSAL_BYTES = 1 << 20
+
+#: names of files are bytes, and the command line may have any
+_AS_BYTES = "surrogateescape"
+#: this NameNode cannot say; another one, or the same one later, can
+_ASK_ANOTHER = frozenset({"StandbyException", "RetriableException", "ObserverRetryOnActiveException"})
+
+
+class HdfsRefusal(ArtifactError):
+    """HDFS's own exception: `name` is its class, the text its first line (the rest is a Java stack)."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__((message.strip().splitlines() or [name])[0].strip())
+        self.name = name
+
+
+class NotThere(HdfsRefusal):
+    """HDFS knows no such path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A file or folder; `name` is its last part in a listing and "" otherwise, times are milliseconds since 1970."""
+
+    name: str
+    is_folder: bool
+    length: int
+    owner: str
+    group: str
+    permission: int
+    has_acl: bool
+    replication: int
+    block_bytes: int
+    modified_ms: int
+    accessed_ms: int
+    file_id: int
+
+    def is_same_file(self, other: Status) -> bool:
+        """Whether nobody has written in between."""
+        mine, others = ((each.file_id, each.length, each.modified_ms) for each in (self, other))
+        return mine == others
+
+
+class WebHdfs:
+    """One HDFS, as one user. Raises HdfsRefusal, and StorageUnreachable when nobody has answered for long."""
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        user: str | None = None,
+        token: str | None = None,
+        pauses_s: Sequence[float] = PAUSES_S,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`addresses`: `http(s)://host:port` of the NameNodes. `token`: a delegation token, instead of `user`."""
+        self._addresses = list(addresses)
+        self._identity = {"delegation": token} if token else {"user.name": user} if user else {}
+        self._pauses_s, self._sleep = tuple(pauses_s), sleep
+
+    def status(self, path: str) -> Status:
+        return _status(_get(self._ask("GET", "GETFILESTATUS", path), "FileStatus"))
+
+    def listing(self, folder: str) -> list[Status]:
+        """What is in the folder, by name; of a file, itself."""
+        found = _get(self._ask("GET", "LISTSTATUS", folder), "FileStatuses", "FileStatus")
+        return [_status(each) for each in found]
+
+    def summary(self, path: str) -> dict[str, Any]:
+        """Hadoop's ContentSummary: `length`, `spaceConsumed`, `fileCount`, `directoryCount`."""
+        found: dict[str, Any] = _get(self._ask("GET", "GETCONTENTSUMMARY", path), "ContentSummary")
+        return found
+
+    def may(self, path: str, action: str) -> bool:
+        """Whether this user may do it: `r--`, `-w-`, `--x` or more of them."""
+        try:
+            self._ask("GET", "CHECKACCESS", path, fsaction=action)
+        except HdfsRefusal as error:
+            if error.name != "AccessControlException":
+                raise
+            return False
+        return True
+
+    def home(self) -> str:
+        return str(_get(self._ask("GET", "GETHOMEDIRECTORY", "/"), "Path"))
+
+    def make_folder(self, path: str, permission: int) -> bool:
+        """With its parents."""
+        return _get(self._ask("PUT", "MKDIRS", path, permission=f"{permission:o}"), "boolean") is True
+
+    def remove(self, path: str, *, recursive: bool = False) -> bool:
+        """False: there was nothing."""
+        answer = self._ask("DELETE", "DELETE", path, repeatable=False, recursive=str(recursive).lower())
+        return _get(answer, "boolean") is True
+
+    def rename(self, source: str, target: str, *, overwrite: bool) -> None:
+        """In one step, also over another file; HdfsRefusal says why not."""
+        options = {"destination": target, "renameoptions": "OVERWRITE" if overwrite else "NONE"}
+        self._ask("PUT", "RENAME", source, repeatable=False, **options)
+
+    def read(self, path: str, status: Status) -> Iterator[bytes]:
+        """The file that `status` has told of, to its last byte: goes on at another DataNode when one goes away.
+
+        ArtifactError: somebody has written to it in between.
+        """
+        done, dead = 0, _Dead()
+        while True:
+            try:
+                for piece in self._stream(path, done, dead):
+                    done += len(piece)
+                    yield piece
+                if done == status.length:
+                    return
+                dead.add(dead.asked, f"the answer ended after {done} of {status.length} bytes")
+            except (OSError, http.client.HTTPException) as error:
+                dead.add(dead.asked, reason_of(error))
+            if not status.is_same_file(self.status(path)):
+                raise ArtifactError(f"{path} was written to while it was read; try again")
+            if dead.count > MAX_DATANODES:
+                raise StorageUnreachable(f"{path} cannot be read: {dead.last}; look at the DataNodes, then try again")
+            self._sleep(self._pauses_s[0] if self._pauses_s else 0)
+
+    def write(self, path: str, chunks: Iterable[bytes], *, overwrite: bool, **options: str) -> None:
+        """After an error any part of it may be there, and look complete. `options`: permission, replication."""
+        dead = _Dead()
+        while True:
+            asked = {"overwrite": str(overwrite).lower(), **dead.excluded(), **options}
+            with self._open("PUT", "CREATE", path, repeatable=True, **asked) as answer:
+                location = _location(answer, path)
+            dead.asked = urlsplit(location).hostname or ""
+            with contextlib.ExitStack() as stack:
+                try:
+                    connection = stack.enter_context(_connected(location, DATA_TIMEOUT_S))
+                except OSError as error:
+                    dead.add(dead.asked, f"{urlsplit(location).netloc}: {reason_of(error)}")
+                    if dead.count > MAX_DATANODES:
+                        raise StorageUnreachable(f"no DataNode takes {path}: {dead.last}") from error
+                    continue
+                return _send(connection, location, chunks, path)
+
+    def _stream(self, path: str, offset: int, dead: _Dead) -> Iterator[bytes]:
+        with contextlib.ExitStack() as stack:
+            try:
+                asked = {"offset": str(offset), **dead.excluded()}
+                answer = stack.enter_context(self._open("GET", "OPEN", path, repeatable=True, **asked))
+            except HdfsRefusal as error:
+                if not dead.hosts or isinstance(error, NotThere):
+                    raise
+                dead.hosts.clear()  # no replica is left: perhaps one of those is back
+                raise ConnectionError(str(error)) from error
+            if answer.status == http.HTTPStatus.TEMPORARY_REDIRECT:
+                location = _location(answer, path)
+                dead.asked = urlsplit(location).hostname or ""
+                connection = stack.enter_context(_connected(location, DATA_TIMEOUT_S))
+                connection.request("GET", _target(location))
+                answer = connection.getresponse()
+                _refused(answer)
+            while piece := answer.read(CHUNK_BYTES):
+                yield piece
+
+    def _ask(self, method: str, operation: str, path: str, *, repeatable: bool = True, **query: str) -> Any:
+        with self._open(method, operation, path, repeatable=repeatable, **query) as answer:
+            body = answer.read(MAX_ANSWER_BYTES + 1)
+        if len(body) > MAX_ANSWER_BYTES:
+            raise ArtifactError(f"{operation} {path}: the answer has more than {MAX_ANSWER_BYTES >> 20} MiB")
+        try:
+            return json.loads(body) if body else {}
+        except ValueError as error:
+            raise StorageUnreachable(f"{self._addresses[0]} does not answer as WebHDFS does") from error
+
+    @contextlib.contextmanager
+    def _open(
+        self, method: str, operation: str, path: str, *, repeatable: bool, **query: str
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer of the first NameNode that has one; it is asked first from then on.
+
+        A call that must not happen twice is given up once it was sent and nobody has answered.
+        """
+        asked = {"op": operation, **self._identity, **query}
+        target = f"{PREFIX}{quote(path, errors=_AS_BYTES)}?{urlencode(asked, errors=_AS_BYTES)}"
+        last = ""
+        for pause_s in (*self._pauses_s, None):
+            for address in tuple(self._addresses):
+                with contextlib.ExitStack() as stack:
+                    is_sent = False
+                    try:
+                        connection = stack.enter_context(_connected(address, CALL_TIMEOUT_S))
+                        is_sent = True
+                        connection.request(method, target, headers={"Content-Length": "0"} if method == "PUT" else {})
+                        answer = connection.getresponse()
+                        _refused(answer)
+                    except (OSError, http.client.HTTPException) as error:
+                        last = f"{address}: {reason_of(error)}"
+                        if is_sent and not repeatable:
+                            raise StorageUnreachable(f"{last}; whether it was done is not known") from error
+                        continue
+                    except HdfsRefusal as error:
+                        if error.name not in _ASK_ANOTHER:
+                            raise
+                        last = f"{address}: {error}"
+                        continue
+                    self._addresses.remove(address)
+                    self._addresses.insert(0, address)
+                    yield answer
+                    return
+            if pause_s is not None:
+                self._sleep(pause_s)
+        raise StorageUnreachable(last)
+
+
+class _Dead:
+    """DataNodes that went away during one call; NameNodes find that out later than we do."""
+
+    def __init__(self) -> None:
+        self.hosts: list[str] = []
+        self.count, self.last, self.asked = 0, "", ""
+
+    def add(self, host: str, why: str) -> None:
+        self.count, self.last = self.count + 1, why
+        if host and host not in self.hosts:
+            self.hosts.append(host)
+
+    def excluded(self) -> dict[str, str]:
+        return {"excludedatanodes": ",".join(self.hosts)} if self.hosts else {}
+
+
+def reason_of(error: BaseException) -> str:
+    """The system's words, or the name of the exception."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+@contextlib.contextmanager
+def _connected(url: str, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise StorageUnreachable(f"{url.partition('?')[0]} is not an HTTP address")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=CONNECT_TIMEOUT_S)
+    try:
+        connection.connect()
+        connection.sock.settimeout(timeout_s)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _send(connection: http.client.HTTPConnection, location: str, chunks: Iterable[bytes], path: str) -> None:
+    broken: OSError | None = None
+    try:
+        headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/octet-stream"}
+        connection.request("PUT", _target(location), body=chunks, headers=headers, encode_chunked=True)
+    except (BrokenPipeError, ConnectionResetError) as error:
+        broken = error  # a DataNode that refuses in mid-body may have said why
+    try:
+        _refused(connection.getresponse())
+        if broken is not None:
+            raise broken
+    except (OSError, http.client.HTTPException) as error:
+        reason = reason_of(broken or error)
+        raise StorageUnreachable(f"{path} is not written: {urlsplit(location).netloc}: {reason}") from error
+
+
+def _target(location: str) -> str:
+    parts = urlsplit(location)
+    return f"{parts.path}?{parts.query}"
+
+
+def _location(answer: http.client.HTTPResponse, path: str) -> str:
+    location = answer.getheader("Location")
+    if answer.status != http.HTTPStatus.TEMPORARY_REDIRECT or not location:
+        raise StorageUnreachable(f"{path}: the NameNode answers {answer.status} and names no DataNode")
+    return location
+
+
+def _refused(answer: http.client.HTTPResponse) -> None:
+    """Raise what an answer that is no success says."""
+    if answer.status < http.HTTPStatus.BAD_REQUEST:
+        return
+    body = answer.read(MAX_REFUSAL_BYTES)
+    try:
+        told = json.loads(body)["RemoteException"]
+        name, message = str(told["exception"]), str(told["message"])
+    except (ValueError, KeyError, TypeError):
+        if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise ConnectionError(0, f"{answer.status} {answer.reason}") from None
+        name = "AuthenticationException" if answer.status == http.HTTPStatus.UNAUTHORIZED else "error"
+        message = f"{answer.status} {answer.reason}"
+    raise (NotThere if name == "FileNotFoundException" else HdfsRefusal)(name, message)
+
+
+def _get(answer: Any, *names: str) -> Any:
+    for name in names:
+        if not isinstance(answer, dict) or name not in answer:
+            raise StorageUnreachable(f"the answer has no {name}: it does not come from WebHDFS")
+        answer = answer[name]
+    return answer
+
+
+def _status(told: Any) -> Status:
+    return Status(
+        name=str(_get(told, "pathSuffix")),
+        is_folder=_get(told, "type") == "DIRECTORY",
+        length=int(_get(told, "length")),
+        owner=str(told.get("owner", "")),
+        group=str(told.get("group", "")),
+        permission=int(str(told.get("permission", "0")), 8),
+        has_acl=told.get("aclBit") is True,
+        replication=int(told.get("replication", 0)),
+        block_bytes=int(told.get("blockSize", 0)),
+        modified_ms=int(told.get("modificationTime", 0)),
+        accessed_ms=int(told.get("accessTime", 0)),
+        file_id=int(told.get("fileId", 0)),
+    )

@@ -1,0 +1,211 @@
+"""WebHDFS with the standard library: failover, resuming, and what is given up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from kmsched.clients.webhdfs import MAX_DATANODES, HdfsRefusal, NotThere, WebHdfs
+from kmsched.errors import ArtifactError, StorageUnreachable
+from tests.clients.webhdfs import Cluster, Refused, running
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with running() as cluster:
+        yield cluster
+
+
+def nobody() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        return f"http://127.0.0.1:{once.getsockname()[1]}"
+
+
+def hdfs(*addresses: str, pauses: int = 0) -> tuple[WebHdfs, list[float]]:
+    slept: list[float] = []
+    return WebHdfs(addresses, user="alice", pauses_s=[0.25] * pauses, sleep=slept.append), slept
+
+
+def read(client: WebHdfs, path: str) -> bytes:
+    return b"".join(client.read(path, client.status(path)))
+
+
+@pytest.mark.parametrize("path", ["/a", "/a b", "/ä#?%&+;x", "/x=1", "/\udcff"])
+def test_any_name(cluster: Cluster, path: str) -> None:
+    client, _ = hdfs(cluster.url)
+    client.write(path + ".tmp", [b"one", b"two"], overwrite=True)
+    client.rename(path + ".tmp", path, overwrite=False)
+    assert read(client, path) == b"onetwo"
+    assert len(client.listing("/")) == 1
+    assert client.remove(path)
+    assert not client.remove(path)
+
+
+def test_what_a_status_has(cluster: Cluster) -> None:
+    cluster.files["/d/a"] = b"x"
+    client, _ = hdfs(cluster.url)
+    [found] = client.listing("/d")
+    assert (found.name, found.is_folder, found.length, found.owner, found.permission) == ("a", False, 1, "alice", 0o644)
+    assert client.status("/d").is_folder
+    assert client.summary("/d")["spaceConsumed"] == 3
+    assert client.home() == "/user/alice"
+    assert (client.may("/d", "r--"), client.may("/d", "-w-")) == (True, False)
+    with pytest.raises(NotThere, match="File does not exist: /none"):
+        client.status("/none")
+
+
+def test_a_rename_replaces_only_when_told(cluster: Cluster) -> None:
+    cluster.files |= {"/a": b"a", "/b": b"b"}
+    client, _ = hdfs(cluster.url)
+    with pytest.raises(HdfsRefusal, match="already exists"):
+        client.rename("/a", "/b", overwrite=False)
+    client.rename("/a", "/b", overwrite=True)
+    assert cluster.files == {"/b": b"a"}
+
+
+def test_the_active_namenode_is_found_and_kept(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"a"
+    with running() as standby:
+
+        def refuse(operation: str, path: str) -> None:
+            raise Refused("StandbyException")
+
+        standby.before = refuse
+        client, slept = hdfs(nobody(), standby.url, cluster.url)
+        assert read(client, "/a") == b"a"
+        assert len(standby.calls) == 1
+    assert slept == []
+
+
+def test_a_failover_is_waited_for(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"a"
+    standby = iter([True, True, False])
+
+    def refuse(operation: str, path: str) -> None:
+        if operation == "GETFILESTATUS" and next(standby):
+            raise Refused("StandbyException", "Operation category READ is not supported in state standby")
+
+    cluster.before = refuse
+    client, slept = hdfs(cluster.url, pauses=5)
+    assert client.status("/a").length == 1
+    assert slept == [0.25, 0.25]
+
+
+def test_nobody_answers() -> None:
+    address = nobody()
+    client, slept = hdfs(address, pauses=2)
+    with pytest.raises(StorageUnreachable, match=f"{address}: Connection refused"):
+        client.status("/a")
+    assert slept == [0.25, 0.25]
+
+
+def test_what_must_not_happen_twice_is_not_sent_twice(cluster: Cluster) -> None:
+    with closing(2) as (address, _):
+        client, slept = hdfs(address, cluster.url, pauses=2)
+        with pytest.raises(StorageUnreachable, match="whether it was done is not known"):
+            client.remove("/a")
+        cluster.files["/a"] = b"a"
+        assert client.status("/a").length == 1
+    assert slept == []
+
+
+@contextlib.contextmanager
+def closing(times: int, answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+    """A server that reads a request, answers with these bytes and hangs up."""
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(times):
+                with listener.accept()[0] as connection:
+                    asked.append(connection.recv(65536))
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        thread.join()
+
+
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nonet"
+
+
+def test_a_read_goes_on_elsewhere_where_it_broke(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"onetwo"
+    with closing(1, CUT) as (dead, asked):
+        cluster.datanodes = [dead]
+        client, _ = hdfs(cluster.url)
+        assert read(client, "/a") == b"onetwo"
+    assert b"offset=0" in asked[0]
+    assert cluster.queries[-1]["offset"] == "4"
+    assert cluster.queries[-1]["excludedatanodes"] == "127.0.0.1"
+
+
+def test_a_read_of_a_file_that_was_replaced_in_between(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"onetwo"
+    with closing(1, CUT) as (dead, _):
+        cluster.datanodes = [dead]
+        client, _ = hdfs(cluster.url)
+        pieces = client.read("/a", client.status("/a"))
+        assert next(pieces) == b"onet"
+        cluster.files["/a"] = b"another"
+        with pytest.raises(ArtifactError, match="was written to while it was read"):
+            next(pieces)
+
+
+def test_no_datanode_is_there(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"a"
+    cluster.datanodes = [nobody()] * (2 * MAX_DATANODES + 2)
+    client, slept = hdfs(cluster.url, pauses=1)
+    with pytest.raises(StorageUnreachable, match="/a cannot be read: Connection refused"):
+        read(client, "/a")
+    assert len(slept) == MAX_DATANODES
+    with pytest.raises(StorageUnreachable, match=r"no DataNode takes /b: .*Connection refused"):
+        client.write("/b", [b"b"], overwrite=False)
+
+
+def test_a_write_goes_to_another_datanode(cluster: Cluster) -> None:
+    cluster.datanodes = [nobody()]
+    hdfs(cluster.url)[0].write("/b", [b"b"], overwrite=False)
+    assert cluster.files == {"/b": b"b"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (b"", StorageUnreachable, "is not written: .*RemoteDisconnected"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", HdfsRefusal, "403 Forbidden"),
+        (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", StorageUnreachable, "500 No"),
+    ],
+)
+def test_a_write_that_a_datanode_ends(
+    cluster: Cluster, answer: bytes, error: type[ArtifactError], message: str
+) -> None:
+    with closing(1, answer) as (dead, _):
+        cluster.datanodes = [dead]
+        with pytest.raises(error, match=message):
+            hdfs(cluster.url)[0].write("/b", [b"b"], overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml", StorageUnreachable, "does not answer as WebHDFS"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", StorageUnreachable, "the answer has no FileStatus"),
+        (b"HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n", HdfsRefusal, "401 Who"),
+    ],
+)
+def test_what_is_no_namenode(answer: bytes, error: type[ArtifactError], message: str) -> None:
+    with closing(1, answer) as (address, _), pytest.raises(error, match=message):
+        hdfs(address)[0].status("/a")
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(StorageUnreachable, match="ftp://nn is not an HTTP address"):
+        hdfs("ftp://nn")[0].status("/a")
