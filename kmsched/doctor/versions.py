@@ -73,6 +73,10 @@ async def _kubernetes(subject: Subject) -> AsyncIterator[Seen]:
     client = await answering(subject)
     told = await client.get("/version")
     yield compatibility.KUBERNETES, str(told.get("gitVersion", "")), client.server
+
+
+async def _nodes(subject: Subject) -> AsyncIterator[Seen]:
+    client = await answering(subject)
     nodes = await client.get("/api/v1/nodes", {"limit": str(MAX_NODES)})
     for node in nodes.get("items") or ():
         info: dict[str, Any] = node.get("status", {}).get("nodeInfo", {})
@@ -113,6 +117,7 @@ async def _python(subject: Subject) -> AsyncIterator[Seen]:
 SOURCES: tuple[tuple[str, Callable[[Subject], AsyncIterator[Seen]]], ...] = (
     (compatibility.MESOS, _mesos),
     (compatibility.KUBERNETES, _kubernetes),
+    (compatibility.KUBELET, _nodes),
     (compatibility.HADOOP, _hadoop),
     (compatibility.SYSTEMD, _systemd),
     (compatibility.PYTHON, _python),

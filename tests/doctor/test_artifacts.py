@@ -1,0 +1,86 @@
+"""Files that agents need: seen from here, and where only agents can see them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from kmsched.doctor import artifacts
+from kmsched.doctor.findings import Found, Severity
+from kmsched.doctor.subject import Subject
+from tests.clients.fakes import Reply
+from tests.doctor.patients import KM, KM_URI, SHA256, World, found, said
+
+
+def test_a_file_of_this_host_that_other_agents_need(tmp_path: Path) -> None:
+    file = tmp_path / "km"
+    file.write_bytes(KM)
+    world = World(tmp_path)
+    assert said(artifacts.only_here, world.subject(f"--km-path={file}")) == [
+        f"--km-path=file://{file} is a file of this host, and 1 agents on other hosts (h1) need it at the same path"
+    ]
+    world.local = frozenset({"10.0.0.1"})
+    assert said(artifacts.only_here, world.subject(f"--km-path={file}")) == []
+
+
+def test_a_file_of_the_agents_is_theirs_to_check(tmp_path: Path) -> None:
+    [only] = found(artifacts.only_here, World(tmp_path).subject("--km-path=/agents/km"))
+    assert only.severity is Severity.NOTE
+    assert only.message.startswith("not checked: --km-path=file:///agents/km is not on this host")
+
+
+def test_without_mesos_nobody_knows_whose_a_file_is(tmp_path: Path) -> None:
+    world = World(tmp_path, {"GET_AGENTS": Reply(503, [b"away"])})
+    [words] = said(artifacts.only_here, world.subject("--km-path=/agents/km"))
+    assert words == "not checked: whether agents on other hosts have file:///agents/km: m1:5050 answered 503: away"
+
+
+@pytest.mark.parametrize(("has_peers", "severity"), [(False, Severity.NOTE), (True, Severity.WARNING)])
+def test_a_uri_without_a_digest(tmp_path: Path, has_peers: bool, severity: Severity) -> None:
+    subject = World(tmp_path).subject("--km-path=hdfs://nn/km", has_peers=has_peers)
+    [only] = found(artifacts.mutable, subject)
+    assert (only.severity, only.message) == (
+        severity,
+        "--km-path=hdfs://nn/km names no SHA-256, and its content may change",
+    )
+
+
+def test_a_uri_that_cannot_be_read(tmp_path: Path) -> None:
+    uri = f"hdfs://nn:8020/gone/{SHA256}/km"
+    assert said(artifacts.readable, World(tmp_path).subject(f"--km-path={uri}")) == [
+        f"--km-path={uri} cannot be read: {uri}: there is no such file in HDFS at nn:8020"
+    ]
+    assert said(artifacts.digest, World(tmp_path).subject(f"--km-path={uri}")) == []
+
+
+def test_another_content_than_the_uri_says(tmp_path: Path) -> None:
+    world = World(tmp_path, files={KM_URI: b"something else"})
+    actual = hashlib.sha256(b"something else").hexdigest()
+    assert said(artifacts.digest, world.subject()) == [
+        f"--km-path: what lies at {KM_URI} has SHA-256 {actual}, its URI says {SHA256}"
+    ]
+    assert said(artifacts.readable, world.subject()) == []
+
+
+def test_a_content_that_has_changed_since_it_was_first_read(tmp_path: Path) -> None:
+    old = "0" * 64
+    (tmp_path / "artifacts").write_text(
+        '{"schema":1,"revision":1,"value":"{\\"schema\\":1,\\"digests\\":{\\"hdfs://nn/km\\":\\"' + old + '\\"}}"}'
+    )
+    world = World(tmp_path, files={"hdfs://nn/km": KM})
+    assert said(artifacts.digest, world.subject("--km-path=hdfs://nn/km")) == [
+        f"--km-path: what lies at hdfs://nn/km now has SHA-256 {SHA256}; when it was first read it had {old},"
+        " and agents run no other"
+    ]
+
+
+def test_each_artifact_is_read_once_for_both_checks(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def both(subject: Subject) -> list[Found]:
+        return [*await artifacts.readable(subject), *await artifacts.digest(subject)]
+
+    assert found(both, world.subject()) == []
+    assert sorted(world.reads) == [KM_URI, f"{KM_URI}let"]

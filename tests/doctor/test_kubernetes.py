@@ -1,0 +1,84 @@
+"""Credentials, API servers and rights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kmsched.clients.kube import KubeAccess
+from kmsched.clients.kube_rights import RIGHTS, cluster_role
+from kmsched.doctor import kubernetes
+from kmsched.doctor.findings import NotChecked, Severity
+from kmsched.doctor.subject import Subject
+from kmsched.errors import ConfigRefused
+from tests.clients.fakes import Reply
+from tests.doctor.patients import World, found, said
+
+
+def without_kubeconfig(subject: Subject) -> Subject:
+    def refuse() -> KubeAccess:
+        raise ConfigRefused("cannot read the kubeconfig /k: Permission denied")
+
+    subject.reached = replace(subject.reached, kube_access=refuse)
+    return subject
+
+
+def test_a_kubeconfig_that_cannot_be_read(tmp_path: Path) -> None:
+    subject = without_kubeconfig(World(tmp_path).subject())
+    assert said(kubernetes.credentials, subject) == [
+        "the credentials cannot be used: cannot read the kubeconfig /k: Permission denied"
+    ]
+    with pytest.raises(NotChecked, match="Permission denied"):
+        said(kubernetes.permissions, subject)
+
+
+def test_one_of_two_api_servers_is_away(tmp_path: Path) -> None:
+    world = World(tmp_path, {"https://other": Reply(503, [b"away"])})
+    subject = world.subject("--api-servers=https://other:6443,https://api:6443")
+    [only] = found(kubernetes.reachable, subject)
+    assert only.severity is Severity.WARNING
+    assert only.message == (
+        "the API server https://other:6443 is of no use: GET https://other:6443/version was answered 503: away"
+    )
+    assert said(kubernetes.permissions, subject) == []
+
+
+def test_credentials_that_are_not_accepted(tmp_path: Path) -> None:
+    world = World(tmp_path, {"https://api": Reply(401, [b'{"message":"Unauthorized"}'])})
+    [only] = found(kubernetes.reachable, world.subject())
+    assert only.severity is None
+    assert "does not accept the credentials" in only.message
+
+
+def test_rights_that_are_missing_are_named(tmp_path: Path) -> None:
+    world = World(tmp_path, missing=frozenset({"create pods/binding", "patch events"}))
+    assert said(kubernetes.permissions, world.subject()) == [
+        "user 'km' of the kubeconfig may not: create pods/binding, patch events"
+    ]
+    reviews = [json.loads(each.body or b"") for each in world.requests if each.method == "POST"]
+    assert len(reviews) == len(RIGHTS)
+    assert {"verb": "create", "group": "", "resource": "pods", "subresource": "binding"} in [
+        each["spec"]["resourceAttributes"] for each in reviews
+    ]
+
+
+def test_the_cluster_role_has_exactly_these_rights() -> None:
+    role = yaml.safe_load("\n".join(cluster_role("km-scheduler")))
+    assert role["metadata"] == {"name": "km-scheduler"}
+    granted = [f"{verb} {rule['resources'][0]}" for rule in role["rules"] for verb in rule["verbs"]]
+    assert sorted(granted) == sorted(map(str, RIGHTS))
+
+
+def test_a_secret_of_mesos_that_cannot_be_read(tmp_path: Path) -> None:
+    subject = World(tmp_path).subject()
+
+    def refuse() -> None:
+        raise ConfigRefused("--mesos-authentication-secret-file: '/s' is empty; put the secret there")
+
+    subject.reached = replace(subject.reached, credentials=refuse)
+    [words] = said(kubernetes.credentials, subject)
+    assert words.startswith("the secret cannot be used: --mesos-authentication-secret-file")
