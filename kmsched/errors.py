@@ -3,6 +3,7 @@
     KmError
     ├── Retryable          the same call may go through later; the caller backs off and tries again
     │   ├── Unavailable    no answer, refused, 5xx, redirect without a target, deadline passed
+    │   │   └── NobodyListens  the host answers, and nothing has the port
     │   ├── Conflict       409: read again, then decide
     │   ├── Forbidden      401 or 403 of Kubernetes: rights may be granted, credentials rotated
     │   ├── Gone           410: the version asked for is no longer kept; list again
@@ -84,6 +85,10 @@ class Retryable(KmError):
 
 class Unavailable(Retryable):
     """The upstream did not answer, or answered that it cannot serve now."""
+
+
+class NobodyListens(Unavailable):
+    """The connection was refused: the host lives, and no process has the port."""
 
 
 class Conflict(Retryable):

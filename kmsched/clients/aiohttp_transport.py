@@ -7,6 +7,7 @@ Unavailable, since they may be rotated; unreadable or invalid local files are Co
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -19,7 +20,7 @@ from pathlib import Path
 import aiohttp
 
 from kmsched.clients.http import MAX_BODY_BYTES, Request, Response
-from kmsched.errors import ConfigRefused, Unavailable
+from kmsched.errors import ConfigRefused, NobodyListens, Unavailable
 
 #: A peer that vanished without a packet is noticed by the kernel after idle + interval x count seconds.
 KEEPALIVE_IDLE_S = 10
@@ -131,7 +132,7 @@ class AiohttpTransport:
         except TimeoutError as error:
             raise Unavailable(f"{request.host} did not answer within {deadline_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"{request.host}: {in_words(error)}") from error
+            raise unavailable(request, error) from error
 
     @asynccontextmanager
     async def stream(self, request: Request, *, connect_s: float, idle_s: float) -> AsyncIterator[_AiohttpStream]:
@@ -147,7 +148,7 @@ class AiohttpTransport:
         except TimeoutError as error:
             raise Unavailable(f"{request.host} did not answer within {connect_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"{request.host}: {in_words(error)}") from error
+            raise unavailable(request, error) from error
         try:
             yield _AiohttpStream(reply, request.host, idle_s)
         finally:
@@ -214,6 +215,11 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_COUNT)
     return made
+
+
+def unavailable(request: Request, error: Exception) -> Unavailable:
+    is_refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED
+    return (NobodyListens if is_refused else Unavailable)(f"{request.host}: {in_words(error)}")
 
 
 def in_words(error: Exception) -> str:

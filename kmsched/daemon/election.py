@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -77,7 +77,7 @@ class Election:
         timing: Timing,
         *,
         may_campaign: Callable[[], str],
-        highest_term: Callable[[], int],
+        highest_term: Callable[[], Awaitable[int]],
         changed: Callable[[Leadership, Leadership], None],
         clock: Clock,
         rng: Random,
@@ -129,6 +129,10 @@ class Election:
             group.create_task(self._watch_forever())
             group.create_task(self._look_forever())
             group.create_task(self._mind_the_deadline())
+
+    async def confirm(self) -> None:
+        """Ask etcd now whether the lead is ours. Unavailable: no answer. If it is not, the role says so afterwards."""
+        await self._renew()
 
     async def resign(self, reason: str) -> None:
         """Stop acting at once; then let others lead. The caller has settled what it had sent."""
@@ -324,7 +328,7 @@ class Election:
         kv = self.group.leader_kv
         if kv is not None and kv.lease != self._lease_id:
             return
-        floor = self._highest_term() + 1
+        floor = await self._highest_term() + 1
         record = Leader(
             instance=self.member.instance,
             boot_id=self.member.boot_id,

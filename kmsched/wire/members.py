@@ -49,6 +49,16 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process says of itself at its dead-man's connection and at /leader, while it has a lease."""
+
+    schema: int = SCHEMA
+    instance: str
+    boot_id: str
+    term: int
+    lease_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """Where the records of one framework are."""
@@ -72,7 +82,13 @@ class Keys:
 
 
 _member = msgspec.json.Decoder(Member)
+_hello = msgspec.json.Decoder(Hello)
 _leader = msgspec.json.Decoder(Leader)
+
+
+def decode_hello(line: bytes, origin: str) -> Hello:
+    """ProtocolError names `origin`."""
+    return typed.decode(_hello, line, f"what {origin} says of itself")
 
 
 def decode_member(kv: KeyValue) -> Member:
@@ -85,5 +101,5 @@ def decode_leader(kv: KeyValue) -> Leader:
     return typed.decode(_leader, kv.value, f"the record {kv.name} in etcd")
 
 
-def encode(record: Member | Leader) -> bytes:
+def encode(record: Member | Leader | Hello) -> bytes:
     return msgspec.json.encode(record)

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from kmsched.clients.aiohttp_transport import AiohttpTransport, TlsSettings, ssl_context
 from kmsched.clients.http import Request
-from kmsched.errors import ConfigRefused, Unavailable
+from kmsched.errors import ConfigRefused, NobodyListens, Unavailable
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -139,6 +139,18 @@ def test_a_body_that_stalls_meets_the_deadline() -> None:
                 await http.call(Request("GET", url), deadline_s=0.05)
 
     asyncio.run(scenario())
+
+
+def test_a_refused_connection_is_told_from_every_other_failure() -> None:
+    async def main() -> None:
+        async with transport() as client:
+            with pytest.raises(NobodyListens):
+                await client.call(Request("GET", f"http://127.0.0.1:{closed_port()}"), deadline_s=5)
+            with pytest.raises(Unavailable) as caught:
+                await client.call(Request("GET", "http://no.such.host.invalid:1"), deadline_s=5)
+            assert not isinstance(caught.value, NobodyListens)
+
+    asyncio.run(main())
 
 
 def test_a_body_above_the_bound_is_refused() -> None:

@@ -48,6 +48,7 @@ class Process:
     ways: EtcdWays = field(init=False)
     election: Election = field(init=False)
     task: asyncio.Task[None] | None = None
+    on_change: Callable[[Leadership, Leadership], None] = lambda *_: None
 
     def __post_init__(self) -> None:
         clock = VirtualClock()
@@ -59,13 +60,17 @@ class Process:
             self.known or member(self.name),
             TIMING,
             may_campaign=lambda: self.reason_not_to,
-            highest_term=lambda: self.highest_term,
+            highest_term=self._highest_term,
             changed=self._changed,
             clock=clock,
             rng=Random(self.seed),
         )
 
-    def _changed(self, _: Leadership, now: Leadership) -> None:
+    async def _highest_term(self) -> int:
+        return self.highest_term
+
+    def _changed(self, before: Leadership, now: Leadership) -> None:
+        self.on_change(before, now)
         self.log.append((VirtualClock().monotonic(), now.role, now.term))
 
     def start(self) -> None:

@@ -1,0 +1,129 @@
+"""The dead-man's connection of a standby to whoever leads: a process that died is followed in a moment.
+
+Knows what proves that a process is dead while its host lives: the connection broke without a goodbye, and then nobody
+listens at its port, twice, or another process answers there.  Packets that are dropped prove nothing; then the lease's
+TTL decides.  A proof that is wrong costs one handover and no pod: the fences hold without it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from kmsched.clients.http import Request, Transport
+from kmsched.clock import Clock
+from kmsched.errors import KmError, NobodyListens, ProtocolError
+from kmsched.wire import members as records
+from kmsched.wire.members import Leader
+
+log = logging.getLogger(__name__)
+
+PATH, WHO_PATH = "/deadman", "/leader"
+GOODBYE = b"bye"
+#: two refusals so far apart: a process that is just being replaced listens again within less
+BETWEEN_S = 0.05
+REFUSALS = 2
+#: how long the leader has for its greeting, and for an answer to the question who it is
+CONNECT_S = 1.0
+#: nothing is said on the connection: the kernel's keepalive ends it
+IDLE_S = 30 * 24 * 3600.0
+PAUSE_S = 0.2
+MAX_LINE_BYTES = 10_000
+#: more takeovers than this within a minute are a fault that taking over does not mend
+MAX_TAKEOVERS = 3
+TAKEOVERS_S = 60.0
+
+
+class DeadMan:
+    """`run` until cancelled. `leader` tells who leads, None also when that is this process; `revoke` ends a lease."""
+
+    def __init__(
+        self,
+        leader: Callable[[], Leader | None],
+        revoke: Callable[[int], Awaitable[bool]],
+        transport: Transport,
+        clock: Clock,
+    ) -> None:
+        self._leader = leader
+        self._revoke = revoke
+        self._transport = transport
+        self._clock = clock
+        self._takeovers: deque[float] = deque(maxlen=MAX_TAKEOVERS)
+        #: how often the lease of a dead process was ended by this one
+        self.revoked = 0
+        #: why deaths are left to the TTL now, or ""
+        self.alarm = ""
+
+    async def run(self) -> None:
+        while True:
+            leader = self._leader()
+            if leader is not None and not await self._hold_on(leader):
+                await self._judge(leader)
+            await self._clock.sleep(PAUSE_S)
+
+    async def _hold_on(self, leader: Leader) -> bool:
+        """Stay connected; True when it ended with a goodbye, or another process answers for a leader that is known."""
+        request = Request("GET", leader.url + PATH)
+        try:
+            async with self._transport.stream(request, connect_s=CONNECT_S, idle_s=IDLE_S) as stream:
+                if stream.status != 200:
+                    return False
+                said = b""
+                async for chunk in stream.chunks():
+                    said = (said + chunk)[-MAX_LINE_BYTES:]
+                    first, newline, _ = said.partition(b"\n")
+                    if newline and records.decode_hello(first, leader.url).boot_id != leader.boot_id:
+                        return False
+                return said.rstrip().endswith(GOODBYE)
+        except (KmError, OSError) as error:
+            log.debug("the connection to the leader %s ended: %s", leader.instance, error)
+            return False
+
+    async def _judge(self, leader: Leader) -> None:
+        """End the lease of a process that is surely dead."""
+        for attempt in range(REFUSALS):
+            if attempt:
+                await self._clock.sleep(BETWEEN_S)
+            proof = await self._proof(leader)
+            if not proof:
+                return
+            if proof is not _REFUSED:
+                break
+        current = self._leader()
+        if current is None or current.lease_id != leader.lease_id:
+            return
+        if not self._may_take_over():
+            return
+        log.warning("the leader %s is dead: %s; ending its lease", leader.instance, proof)
+        try:
+            if await self._revoke(int(leader.lease_id)):
+                self.revoked += 1
+        except (KmError, ValueError) as error:
+            log.warning("the lease of the dead leader %s is left to its TTL: %s", leader.instance, error)
+
+    async def _proof(self, leader: Leader) -> str:
+        """Why the process that holds the lease is dead; "": it is not known to be."""
+        try:
+            answer = await self._transport.call(Request("GET", leader.url + WHO_PATH), deadline_s=CONNECT_S)
+            boot_id = records.decode_hello(answer.body, leader.url).boot_id
+        except NobodyListens:
+            return _REFUSED
+        except (KmError, ProtocolError) as error:
+            log.debug("whether the leader %s lives is not known: %s", leader.instance, error)
+            return ""
+        return "" if boot_id == leader.boot_id else f"another process answers at {leader.url}"
+
+    def _may_take_over(self) -> bool:
+        now = self._clock.monotonic()
+        is_often = len(self._takeovers) == MAX_TAKEOVERS and now - self._takeovers[0] < TAKEOVERS_S
+        if is_often and not self.alarm:
+            self.alarm = f"{MAX_TAKEOVERS} leaders died within {TAKEOVERS_S:.0f} s; the next is followed after its TTL"
+            log.error("%s: look into their logs", self.alarm)
+        if not is_often:
+            self.alarm = ""
+            self._takeovers.append(now)
+        return not is_often
+
+
+_REFUSED = "nobody listens at its port"
