@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
+
 from kmsched.clients.mesos_executor import MesosExecutorApi
 from kmsched.clock import Clock
 from kmsched.core.resources import MILLI, Resources
 from kmsched.errors import ExecutorUnknown, Fatal, KmError, ProtocolError, Unavailable
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
+from kmsched.executor import hot
 from kmsched.wire import mesos_executor as wire
 from kmsched.wire import taskdata
 from kmsched.wire.mesos import ErrorEvent, Json, Resource, TaskStatus
@@ -54,6 +57,7 @@ class AgentLink:
         self._unacknowledged = unacknowledged
         self._raw: dict[str, Json] = {}  # TaskInfos, for as long as they may have to be sent back
         self._outbox: deque[do.SendUpdate] = deque()  # made since the last SUBSCRIBE, at most what the core keeps
+        self._words: bytes | None = None  # for the scheduler; only the newest count
         self._posted = asyncio.Event()
         self._give_up_s = clock.monotonic() + max(recovery_s, FIRST_SUBSCRIPTION_S)
         self._trouble = ""
@@ -65,6 +69,11 @@ class AgentLink:
     def post(self, update: do.SendUpdate) -> None:
         """Send it in its turn; while there is no subscription the next one carries it."""
         self._outbox.append(update)
+        self._posted.set()
+
+    def say(self, words: bytes) -> None:
+        """A message for the scheduler, once there is a subscription; it may be lost."""
+        self._words = words
         self._posted.set()
 
     async def run(self) -> None:
@@ -133,6 +142,9 @@ class AgentLink:
             while self._outbox:
                 await self._api.update(self._status(self._outbox[0]))
                 self._outbox.popleft()
+            if self._words is not None:
+                words, self._words = self._words, None
+                await self._api.message(words)
             self._posted.clear()
             await self._posted.wait()
 
@@ -152,7 +164,8 @@ class AgentLink:
         match event:
             case wire.Launch():
                 self._raw[event.task.task_id.value] = event.raw
-                self._tell(launched(event.task))
+                for each in launched(event.task):
+                    self._tell(each)
             case wire.Acknowledged():
                 # from now on a restarted agent knows the task itself
                 self._raw.pop(event.task_id.value, None)
@@ -164,19 +177,22 @@ class AgentLink:
                     task_id = str(task.get("task_id", {}).get("value", ""))
                     self._tell(ev.TaskUnreadable(task_id, "task groups are not for this executor: launch single tasks"))
             case wire.ExecutorMessage():
-                log.warning("a message of the scheduler is not understood: %d bytes", len(event.data))
+                if (settings := hot.from_message(event.data)) is not None:
+                    self._tell(settings)
             case _:
                 if (known := executor_event(event)) is not None:
                     self._tell(known)
 
 
-def launched(task: wire.TaskInfo) -> ev.Event:
-    """TaskLaunched, or TaskUnreadable when its data are not ours."""
+def launched(task: wire.TaskInfo) -> list[ev.Event]:
+    """TaskLaunched, after the settings that came with it; or TaskUnreadable when its data are not ours."""
     try:
         data = taskdata.decode(task.data)
     except ProtocolError as error:
-        return ev.TaskUnreadable(task.task_id.value, str(error))
-    return ev.TaskLaunched(task.task_id.value, data.mode, data.pod, data.uid)
+        return [ev.TaskUnreadable(task.task_id.value, str(error))]
+    settings = hot.from_launch(data.settings) if data.settings is not msgspec.UNSET else None
+    start = ev.TaskLaunched(task.task_id.value, data.mode, data.pod, data.uid)
+    return [start] if settings is None else [settings, start]
 
 
 def executor_event(event: wire.ExecutorEvent) -> ev.Event | None:

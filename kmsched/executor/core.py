@@ -72,6 +72,8 @@ def _taken_in(state: State, event: ev.Event, now: float) -> list[do.Effect]:
             state.kubelet_trouble = reason
         case ev.KubeletRefused(reason):
             _refuse(state, reason, now)
+        case ev.SettingsReceived():
+            return _on_settings(state, event)
         case ev.ShutdownRequested():
             return _exit(state, EXIT_OK, "the agent asked for the executor's end; containers run on")
         case ev.AgentLost(reason):
@@ -136,6 +138,22 @@ def _on_deletion_refused(state: State, event: ev.DeletionRefused, now: float) ->
         return []
     waiting = [t for t in state.tasks.values() if t.pod_uid == event.uid and t.stage is Stage.KILLING]
     return [effect for task in waiting for effect in _delete_again(state, task, now)]
+
+
+def _on_settings(state: State, event: ev.SettingsReceived) -> list[do.Effect]:
+    """An older scheduler's message may come late: it changes nothing, and is told what is in force."""
+    effects: list[do.Effect] = []
+    is_news = event.version > state.settings_version
+    if is_news:
+        state.settings_version = event.version
+        if event.idle_timeout_s is not None:
+            state.idle_timeout_s = event.idle_timeout_s
+        if event.log_level:
+            effects.append(do.SetLogLevel(event.log_level, f"settings {event.version} of the scheduler"))
+    if is_news or event.wants_answer:
+        words = f"idle timeout {state.idle_timeout_s:g} s" if is_news else f"{event.version} changes nothing"
+        effects.append(do.ConfirmSettings(state.settings_version, words))
+    return effects
 
 
 def _on_acknowledged(state: State, event: ev.Acknowledged) -> None:

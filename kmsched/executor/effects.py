@@ -57,9 +57,23 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLogLevel:
+    level: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSettings:
+    """Tell the scheduler which version of the settings is in force; a loss does not matter, it asks again."""
+
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     code: int
     reason: str
 
 
-Effect = StartKubelet | RestartKubelet | StopKubelet | SendUpdate | DeletePod | Exit
+Effect = StartKubelet | RestartKubelet | StopKubelet | SendUpdate | DeletePod | SetLogLevel | ConfirmSettings | Exit

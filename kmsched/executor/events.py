@@ -56,6 +56,16 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsReceived:
+    """Of several the highest `version` counts. `log_level` "" and `idle_timeout_s` None: nothing is said of them."""
+
+    version: int
+    log_level: str = ""
+    idle_timeout_s: float | None = None
+    wants_answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     pass
 
@@ -160,6 +170,7 @@ Event = (
     | TaskUnreadable
     | KillRequested
     | Acknowledged
+    | SettingsReceived
     | ShutdownRequested
     | AgentLost
     | PodSeen

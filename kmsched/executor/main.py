@@ -21,7 +21,7 @@ from kmsched.clients.kube import KubeClient, load_access
 from kmsched.clients.mesos_executor import MesosExecutorApi
 from kmsched.clock import Clock, SystemClock
 from kmsched.errors import EXIT_INTERNAL, ConfigRefused, KmError
-from kmsched.executor import core, node
+from kmsched.executor import core, hot, node
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
 from kmsched.executor.agent import AgentLink
@@ -29,6 +29,7 @@ from kmsched.executor.environment import MesosEnvironment, read_environment
 from kmsched.executor.kubelet import Kubelet
 from kmsched.executor.settings import ExecutorSettings
 from kmsched.executor.state import State, unacknowledged_tasks
+from kmsched.wire import hotsettings
 
 TICK_S = 1.0
 #: events that wait to be taken in; producers that find it full are ahead of a consumer that is stuck
@@ -159,6 +160,11 @@ class _Executor:
             case do.DeletePod():
                 if self._around is not None:
                     self._start(node.delete(self._around, effect), "a deletion")
+            case do.SetLogLevel():
+                hot.set_log_level(effect.level)
+            case do.ConfirmSettings():
+                assert self._link is not None
+                self._link.say(hotsettings.confirm(effect.version))
             case do.Exit():
                 self._exit = effect
 
@@ -214,6 +220,10 @@ def _words(effect: do.Effect) -> str:
             return f"task {effect.task_id} is {effect.state.value}: {effect.message}"
         case do.DeletePod():
             return f"delete pod {effect.key} uid={effect.uid} grace_s={effect.grace_s}: {effect.reason}"
+        case do.SetLogLevel():
+            return f"log level {effect.level}: {effect.reason}"
+        case do.ConfirmSettings():
+            return f"settings {effect.version} in force: {effect.reason}"
         case do.Exit():
             return f"exit {effect.code}: {effect.reason}"
         case _:

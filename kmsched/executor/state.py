@@ -35,6 +35,7 @@ class State:
     refused_s: float = 0.0
     had_tasks: bool = False
     busy_s: float | None = None  # when there was work last
+    settings_version: int = 0  # of what reached it while it runs; 0 nothing
     is_over: bool = False
 
 
