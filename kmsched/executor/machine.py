@@ -6,7 +6,6 @@ Knows files of the kernel and one file of its own in kubelet's folder.  It decid
 from __future__ import annotations
 
 import json
-import os
 import socket
 from pathlib import Path
 
@@ -64,16 +63,3 @@ def remembered_allocatable(root_dir: Path) -> Resources | None:
         return Resources(cpus=int(found["cpus_milli"]), mem=int(found["mem_milli_mib"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def find_kubelet(kubelet_path: str, sandbox: Path) -> Path:
-    """The program that --kubelet-path names: a path, file:///path, or what Mesos fetched into the sandbox."""
-    if kubelet_path.startswith("file://"):
-        path = Path(kubelet_path.removeprefix("file://"))
-    elif "://" in kubelet_path:
-        path = sandbox / kubelet_path.rpartition("/")[2]
-    else:
-        path = Path(kubelet_path)
-    if not path.is_file() or not os.access(path, os.X_OK):
-        raise ConfigRefused(f"--kubelet-path: there is no program at {path}: put the kubelet there, executable")
-    return path

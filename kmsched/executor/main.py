@@ -9,13 +9,15 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from kmsched.clients.aiohttp_transport import AiohttpTransport, TlsSettings
+from kmsched.clients.fetch import read_uri
+from kmsched.clients.hadoop_conf import load_hadoop_conf
 from kmsched.clients.http import Transport
 from kmsched.clients.kube import KubeClient, load_access
 from kmsched.clients.mesos_executor import MesosExecutorApi
@@ -25,8 +27,11 @@ from kmsched.executor import core, hot, node
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
 from kmsched.executor.agent import AgentLink
+from kmsched.executor.children import Children
 from kmsched.executor.environment import MesosEnvironment, read_environment
-from kmsched.executor.kubelet import Kubelet
+from kmsched.executor.fetching import Fetching
+from kmsched.executor.programs import Programs, Read
+from kmsched.executor.proxy import Ask, ask_kernel
 from kmsched.executor.settings import ExecutorSettings
 from kmsched.executor.state import State, unacknowledged_tasks
 from kmsched.wire import hotsettings
@@ -35,6 +40,8 @@ TICK_S = 1.0
 #: events that wait to be taken in; producers that find it full are ahead of a consumer that is stuck
 MAX_EVENTS = 100_000
 SEED_BYTES = 16
+#: who to be in HDFS
+HADOOP_USER = "HADOOP_USER_NAME"
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +55,22 @@ class Parts:
     #: a transport with these certificates; None: plain HTTP
     make_transport: Callable[[TlsSettings | None], Transport]
     seed: bytes
+    read: Read
+    ask_kernel: Ask
 
 
-def real_parts() -> Parts:
-    return Parts(SystemClock(), Random(), AiohttpTransport, os.urandom(SEED_BYTES))
+def real_parts(environ: Mapping[str, str]) -> Parts:
+    """Hadoop's configuration is read when something is fetched: a broken one is told with the tasks that need it."""
+
+    def read(uri: str) -> Iterator[bytes]:
+        return read_uri(uri, load_hadoop_conf(environ), user=environ.get(HADOOP_USER))
+
+    return Parts(SystemClock(), Random(), AiohttpTransport, os.urandom(SEED_BYTES), read, ask_kernel)
 
 
 def run_executor(settings: ExecutorSettings, environ: Mapping[str, str]) -> int:
     """`execute` with the real clock and network, in a loop of its own."""
-    return asyncio.run(execute(settings, environ, real_parts()))
+    return asyncio.run(execute(settings, environ, real_parts(environ)))
 
 
 async def execute(settings: ExecutorSettings, environ: Mapping[str, str], parts: Parts) -> int:
@@ -76,7 +90,7 @@ class _Executor:
         self._state = State(parts.seed, settings.launch_grace_s, settings.idle_timeout_s)
         self._events: asyncio.Queue[ev.Event] = asyncio.Queue(MAX_EVENTS)
         self._jobs: set[asyncio.Task[None]] = set()
-        self._kubelet: Kubelet | None = None
+        self._children: Children | None = None
         self._around: node.Surroundings | None = None
         self._link: AgentLink | None = None
         self._exit: do.Exit | None = None
@@ -121,9 +135,12 @@ class _Executor:
             self.tell(ev.KubeletRefused(str(error)))
             return
         stack.push_async_callback(kube.close)
-        self._around = node.Surroundings(
-            self._settings, self._mesos, access, kube, transport, parts.clock, parts.rng, self.tell
+        programs = Programs(self._settings.artifacts_dir, parts.read, parts.clock.wall)
+        fetching = Fetching(programs, self._mesos.sandbox, parts.clock, parts.rng)
+        self._around = around = node.Surroundings(
+            self._settings, self._mesos, access, kube, transport, fetching, parts.clock, parts.rng, self.tell
         )
+        self._children = Children(around, self._start, parts.ask_kernel)
 
     def _on_sigterm(self, stack: AsyncExitStack) -> None:
         loop = asyncio.get_running_loop()
@@ -150,13 +167,13 @@ class _Executor:
                 assert self._link is not None
                 self._link.post(effect)
             case do.StartKubelet():
-                self._start(self._start_kubelet(effect), "kubelet's start")
+                self._start_node(effect)
             case do.RestartKubelet():
-                if self._kubelet is not None:
-                    self._start(self._kubelet.restart(), "kubelet's restart")
+                if self._children is not None:
+                    self._start(self._children.restart_kubelet(), "kubelet's restart")
             case do.StopKubelet():
-                if self._kubelet is not None:
-                    await self._kubelet.stop()
+                if self._children is not None:
+                    await self._children.stop()
             case do.DeletePod():
                 if self._around is not None:
                     self._start(node.delete(self._around, effect), "a deletion")
@@ -168,19 +185,14 @@ class _Executor:
             case do.Exit():
                 self._exit = effect
 
-    async def _start_kubelet(self, effect: do.StartKubelet) -> None:
-        around = self._around
-        if around is None:
+    def _start_node(self, effect: do.StartKubelet) -> None:
+        around, children = self._around, self._children
+        if around is None or children is None:
             return
         node_name = effect.hostname.lower()
         self._start(self._watch(node.watch_pods(around, node_name)), "the watch of pods")
         self._start(self._watch(node.watch_node(around, node_name)), "the watch of the Node")
-        try:
-            self._kubelet = kubelet = await node.prepare_kubelet(around, effect)
-        except KmError as error:
-            self.tell(ev.KubeletRefused(str(error)))
-            return
-        await kubelet.run()
+        self._start(children.run(effect), "kubelet")
 
     async def _watch(self, watch: Coroutine[Any, Any, None]) -> None:
         """A credential that stops working for good refuses the node."""
@@ -202,15 +214,15 @@ class _Executor:
             self.tell(ev.Ticked())  # wakes the consumer
 
     async def _clean_up(self) -> None:
-        """kubelet first and in order; then whatever else still runs."""
-        if self._kubelet is not None:
-            await self._kubelet.stop()
+        """The children first and in order; then whatever else still runs."""
+        if self._children is not None:
+            await self._children.stop()
         jobs = list(self._jobs)
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
-        if self._kubelet is not None:
-            self._kubelet.release()
+        if self._children is not None:
+            self._children.release()
 
 
 def _words(effect: do.Effect) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -29,13 +28,13 @@ from kmsched.core.resources import ZERO, Resources
 from kmsched.errors import ConfigRefused, Conflict, KmError, NotFound, ProtocolError
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
+from kmsched.executor.child import Child, Command, healthz
 from kmsched.executor.environment import MesosEnvironment
-from kmsched.executor.kubelet import Command, Kubelet, healthz
+from kmsched.executor.fetching import Fetching
+from kmsched.executor.kubelet import NAME, telling
 from kmsched.executor.kubelet_config import KubeletSetup, check_fits, command, render_config, settle_labels
 from kmsched.executor.leaving import Leaving
-from kmsched.executor.lock import take_lock
 from kmsched.executor.machine import (
-    find_kubelet,
     free_port,
     read_machine,
     remember_allocatable,
@@ -60,27 +59,25 @@ class Surroundings:
     mesos: MesosEnvironment
     access: KubeAccess
     kube: KubeClient
-    transport: Transport  # for kubelet's health check
+    transport: Transport  # for health checks of children
+    fetching: Fetching
     clock: Clock
     rng: Random
     tell: Callable[[ev.Event], None]
 
 
-async def prepare_kubelet(around: Surroundings, start: do.StartKubelet) -> Kubelet:
-    """Lock, configuration and command line of a kubelet that is not running yet; `release` it at the end.
+async def fetch_kubelet(around: Surroundings) -> Path:
+    """The program, checked; tasks that wait are told how it goes. ConfigRefused, ArtifactError: it cannot be had."""
+    return await around.fetching.obtain(
+        NAME, around.settings.kubelet_path, lambda words: around.tell(ev.KubeletUnhealthy(words))
+    )
+
+
+async def prepare_kubelet(around: Surroundings, start: do.StartKubelet, program: Path, lock_fd: int) -> Child:
+    """Configuration and command line of a kubelet that is not running yet; `lock_fd` stays the caller's.
 
     ConfigRefused: it cannot run here, and why.
     """
-    program = find_kubelet(around.settings.kubelet_path, around.mesos.sandbox)
-    lock_fd = await take_lock(around.settings.kubelet_root_dir, around.clock)
-    try:
-        return await _under_lock(around, start, program, lock_fd)
-    except BaseException:
-        os.close(lock_fd)
-        raise
-
-
-async def _under_lock(around: Surroundings, start: do.StartKubelet, program: Path, lock_fd: int) -> Kubelet:
     settings, sandbox = around.settings, around.mesos.sandbox
     node_name = start.hostname.lower()
     bound = await _bound_requests(around, node_name)
@@ -113,12 +110,12 @@ async def _under_lock(around: Surroundings, start: do.StartKubelet, program: Pat
         extra_args=settings.kubelet_extra_args,
     )
     log.info("kubelet is to have %dm cpu, %d MiB for pods: %s", allocatable.cpus, allocatable.mem // 1000, argv)
-    return Kubelet(
-        Command(tuple(argv), sandbox / "kubelet.log", lock_fd),
+    return Child(
+        Command(NAME, tuple(argv), sandbox / "kubelet.log", lock_fd),
         clock=around.clock,
         rng=around.rng,
-        probe=healthz(around.transport, port),
-        tell=around.tell,
+        probe=healthz(NAME, around.transport, f"127.0.0.1:{port}"),
+        tell=telling(around.tell),
     )
 
 

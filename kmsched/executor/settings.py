@@ -23,11 +23,6 @@ class ExecutorSettings:
     kubelet_root_dir: Path = Path("/var/lib/kubelet")
     #: flags that go to kubelet as they are: "--v=2"
     kubelet_extra_args: tuple[str, ...] = ()
-    #: kube-proxy, named as kubelet is; "": none runs
-    proxy_path: str = ""
-    proxy_kubeconfig: Path = Path("/etc/kmsched/kubelet.kubeconfig")
-    #: flags that go to kube-proxy as they are
-    proxy_extra_args: tuple[str, ...] = ()
     #: like kubelet_path; empty: no kube-proxy
     proxy_path: str = ""
     #: a credential of its own: kubelet's may not read Services

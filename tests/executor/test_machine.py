@@ -10,7 +10,6 @@ from kmsched.core.resources import Resources
 from kmsched.errors import ConfigRefused
 from kmsched.executor.kubelet_config import Machine
 from kmsched.executor.machine import (
-    find_kubelet,
     free_port,
     read_machine,
     remember_allocatable,
@@ -57,16 +56,3 @@ def test_allocatable_is_remembered_and_garbage_is_nothing(tmp_path: Path) -> Non
     assert remembered_allocatable(tmp_path) is None
     with pytest.raises(ConfigRefused, match="cannot write"):
         remember_allocatable(tmp_path / "none", Resources())
-
-
-def test_kubelet_is_found_by_path_file_uri_or_in_the_sandbox(tmp_path: Path) -> None:
-    program = tmp_path / "kubelet"
-    program.write_text("#!/bin/sh\n")
-    with pytest.raises(ConfigRefused, match="there is no program at"):
-        find_kubelet(str(program), tmp_path)
-    program.chmod(0o755)
-    assert find_kubelet(str(program), tmp_path) == program
-    assert find_kubelet(f"file://{program}", tmp_path) == program
-    assert find_kubelet("http://files:80/x/kubelet", tmp_path) == program
-    with pytest.raises(ConfigRefused, match=r"--kubelet-path: there is no program at .*/none"):
-        find_kubelet(str(tmp_path / "none"), tmp_path)

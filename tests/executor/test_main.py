@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -17,6 +17,7 @@ from kmsched.clock import SystemClock
 from kmsched.errors import EXIT_CONFIG, EXIT_OK, ConfigRefused
 from kmsched.executor.lock import take_lock
 from kmsched.executor.main import Parts, execute
+from kmsched.executor.proxy_config import Mode
 from kmsched.executor.settings import ExecutorSettings
 from tests.executor.world import AGENT, FastClock, World, until
 
@@ -38,10 +39,23 @@ class Run:
     folder: Path
     settings: ExecutorSettings
     environ: dict[str, str]
+    files: dict[str, bytes | Exception] = field(default_factory=dict)  # by URI, without digest
+    fetched: list[str] = field(default_factory=list)
+    lacks: dict[str, str] = field(default_factory=dict)  # why the kernel cannot do a mode
 
     async def execute(self) -> int:
-        parts = Parts(FastClock(), Random(1), lambda _: self.world, b"seed")
+        parts = Parts(FastClock(), Random(1), lambda _: self.world, b"seed", self.read, self.ask_kernel)
         return await execute(self.settings, self.environ, parts)
+
+    def read(self, uri: str) -> Iterator[bytes]:
+        self.fetched.append(uri)
+        found = self.files[uri.partition("#")[0]]
+        if isinstance(found, Exception):
+            raise found
+        yield found
+
+    async def ask_kernel(self, mode: Mode) -> str:
+        return self.lacks.get(mode.name, "")
 
     def starts(self) -> list[str]:
         log = self.folder / "kubelet.log"

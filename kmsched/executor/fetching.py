@@ -1,0 +1,119 @@
+"""Getting the program that a flag names, without holding up the event loop: tries, pauses, words for how it goes.
+
+Knows which failures may pass, and how often they are tried again.  Where programs are kept and how they are checked
+is `executor.programs`'.  A fetch is not ended by the launch grace of tasks: those fail by it, with what is told here,
+and the next ones find the program there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+from kmsched.artifact_uri import sha256_of
+from kmsched.clients.backoff import Backoff
+from kmsched.clients.fetch import without_secrets
+from kmsched.clock import Clock
+from kmsched.errors import ConfigRefused, NoSpace, SafeMode, StorageUnreachable
+from kmsched.executor.programs import Programs, Progress
+
+#: a NameNode that fails over takes half a minute; with the pauses below this is a whole one
+ATTEMPTS = 6
+PAUSE_FIRST_S = 2.0
+PAUSE_MAX_S = 30.0
+#: how often it is told how far a fetch is
+TELL_S = 5.0
+MIB = 1 << 20
+_PASSING = (StorageUnreachable, SafeMode, NoSpace)
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    programs: Programs
+    sandbox: Path
+    clock: Clock
+    rng: Random
+
+    async def obtain(self, name: str, uri: str, tell: Callable[[str], None]) -> Path:
+        """The program, checked. `tell` takes words for what is going on, for those who wait.
+
+        ConfigRefused, ArtifactError and its kinds: it cannot be had, with the remedy; what may pass was tried again.
+        """
+        try:
+            has_digest = sha256_of(uri) is not None
+        except ValueError as error:
+            raise ConfigRefused(f"--{name}-path: {without_secrets(uri)!r} {error}") from error
+        if not has_digest:
+            return find_program(name, uri, self.sandbox)
+        backoff = Backoff(PAUSE_FIRST_S, PAUSE_MAX_S, self.rng)
+        for attempt in range(1, ATTEMPTS):
+            try:
+                return await self._once(name, uri, tell)
+            except _PASSING as error:
+                words = f"{name} cannot be fetched (attempt {attempt} of {ATTEMPTS}): {error}"
+                log.warning("%s", words)
+                tell(words)
+            await self.clock.sleep(backoff.next_s())
+        return await self._once(name, uri, tell)
+
+    async def _once(self, name: str, uri: str, tell: Callable[[str], None]) -> Path:
+        progress = Progress()
+        telling = asyncio.create_task(self._tell_progress(name, uri, progress, tell))
+        try:
+            path = await in_thread(lambda: self.programs.keep(uri, progress))
+        finally:
+            progress.is_unwanted.set()
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        how = f"{progress.done_bytes / MIB:.1f} MiB fetched" if progress.done_bytes else "it was there"
+        log.info("%s is %s: %s, and its SHA-256 is right", name, path, how)
+        return path
+
+    async def _tell_progress(self, name: str, uri: str, progress: Progress, tell: Callable[[str], None]) -> None:
+        while True:
+            words = f"{name} is being fetched: {without_secrets(uri)}, {progress.done_bytes // MIB} MiB so far"
+            tell(words)
+            await self.clock.sleep(TELL_S)
+            log.info("%s", words)
+
+
+def find_program(name: str, uri: str, sandbox: Path) -> Path:
+    """What a URI without a digest names: a path, file:///path, or what Mesos fetched into the sandbox.
+
+    So it is where the scheduler is older than this executor. ConfigRefused: there is no program.
+    """
+    if uri.startswith("file://"):
+        path = Path(uri.removeprefix("file://"))
+    elif "://" in uri:
+        path = sandbox / uri.rpartition("/")[2]
+    else:
+        path = Path(uri)
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise ConfigRefused(f"--{name}-path: there is no program at {path}: put {name} there, executable")
+    return path
+
+
+async def in_thread(job: Callable[[], T]) -> T:
+    """Run what blocks. Unlike asyncio's own threads nobody waits for this one at the end of the process."""
+    outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            outcome.set_result(job())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True, name="fetching").start()
+    return await asyncio.wrap_future(outcome)
