@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
-from kmsched.cli import command
+from kmsched.cli import flag_pages
 from kmsched.core import tasks as pods
 from kmsched.core.tasks import PodState
 from kmsched.errors import EXIT_CODES
@@ -29,7 +29,7 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     readme = root / "README.md"
     return {
         root / "docs" / "states.md": states(),
-        root / "docs" / "flags.md": command.markdown(),
+        root / "docs" / "flags.md": flag_pages.markdown(),
         readme: with_exit_codes(readme.read_text(encoding="utf-8")),
     }
 

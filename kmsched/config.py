@@ -18,12 +18,15 @@ from urllib.parse import urlsplit
 from kmsched import flags, values
 from kmsched.artifact_uri import without_digest
 from kmsched.errors import ConfigRefused, UsageError
-from kmsched.flags import Parsed
+from kmsched.flags import Flag, Parsed
 from kmsched.values import Kind
 
 WEEK_S = 7 * 24 * 3600.0
 #: which flag names the km file that agents run
-KM_FLAGS = ("km-path",)
+KM_FLAGS = ("km-path", "executor-path")
+#: lists of servers that become URLs of https
+API_LISTS = ("api-servers", "kubelet-api-servers")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,11 @@ class SchedulerConfig:
     state_dir: Path
     address: str
     port: int
+    hostname: str | None  # None: the host's own
     executor_cpus_milli: int
     executor_mem_mib: int
     executor_launch_grace_period_s: float
-    executor_idle_timeout_s: float
+    agent_idle_timeout_s: float
     executor_shutdown_grace_period_s: float
     offer_ttl_s: float
     refuse_s: float
@@ -56,11 +60,17 @@ class SchedulerConfig:
     reconcile_interval_s: float
     default_cpus_milli: int
     default_mem_mib: int
+    allow_privileged: bool
+    profiling: bool
     log_format: str
     log_level: str
-    #: name -> normal form, of every flag that is part of the executor spec, kubelet's own included; URIs of artifacts
-    #: without their digests
+    #: name -> normal form, of every flag that is part of the executor spec, with kubelet's and kube-proxy's own and old
+    #: names; URIs of artifacts without their digests
     spec_flags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: those of them that executors are told on their command line
+    executor_flags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    #: name -> normal form of what reaches running executors without changing who they are
+    hot_settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     #: flag name -> URI of each file that agents run, as given
     artifacts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -88,10 +98,11 @@ def build(parsed: Parsed) -> SchedulerConfig:
         state_dir=Path(parsed["state-dir"]),
         address=parsed["address"],
         port=parsed["port"],
+        hostname=parsed["hostname-override"],
         executor_cpus_milli=round(parsed["executor-cpus"] * 1000),
         executor_mem_mib=parsed["executor-mem"],
         executor_launch_grace_period_s=parsed["executor-launch-grace-period"],
-        executor_idle_timeout_s=parsed["executor-idle-timeout"],
+        agent_idle_timeout_s=parsed["agent-idle-timeout"],
         executor_shutdown_grace_period_s=parsed["executor-shutdown-grace-period"],
         offer_ttl_s=parsed["offer-ttl"],
         refuse_s=parsed["refuse-seconds"],
@@ -99,9 +110,13 @@ def build(parsed: Parsed) -> SchedulerConfig:
         reconcile_interval_s=parsed["reconcile-interval"],
         default_cpus_milli=round(parsed["default-container-cpu-limit"] * 1000),
         default_mem_mib=parsed["default-container-mem-limit"],
+        allow_privileged=parsed["allow-privileged"],
+        profiling=parsed["profiling"],
         log_format=parsed["log-format"],
         log_level=parsed["log-level"],
         spec_flags=spec_flags(parsed),
+        executor_flags=executor_flags(parsed),
+        hot_settings=hot_settings(parsed),
         artifacts=artifacts(parsed),
     )
     _refuse_empty(config)
@@ -109,23 +124,40 @@ def build(parsed: Parsed) -> SchedulerConfig:
     return config
 
 
-def api_servers(parsed: Parsed) -> tuple[str, ...]:
-    """URLs of `--api-servers`, https where no scheme is given."""
-    return tuple(_server("api-servers", item, "https") for item in parsed["api-servers"])
+def api_servers(parsed: Parsed, name: str = "api-servers") -> tuple[str, ...]:
+    """URLs of such a list, https where no scheme is given."""
+    return tuple(dict.fromkeys(_server(name, item, "https") for item in parsed[name]))
 
 
 def spec_flags(parsed: Parsed) -> Mapping[str, str]:
     """Normal forms of the flags that belong to the executor spec; flags that are not set are left out."""
-    chosen: dict[str, str] = dict(parsed.kubelet_extra)
+    chosen = dict(parsed.kubelet_extra) | dict(parsed.proxy_extra) | dict(parsed.cold_aliases)
     for flag in flags.flags_of(parsed.command):
-        value: Any = parsed[flag.name]
-        if flag.name == "api-servers":
-            value = api_servers(parsed)
-        if flag.kind is Kind.ARTIFACT and value is not None:
-            value = without_digest(value)
+        value = _value(flag, parsed)
         if flag.in_spec and value not in (None, ()):
-            chosen[flag.name] = values.write(flag.kind, value)
+            chosen[flag.name] = flag.normal(value)
     return MappingProxyType(dict(sorted(chosen.items())))
+
+
+def executor_flags(parsed: Parsed) -> Mapping[str, str]:
+    """Those of them that `km executor` takes: what its command line says."""
+    taken = {flag.name for flag in flags.flags_of(flags.EXECUTOR)}
+    taken |= {name for name, _ in (*parsed.kubelet_extra, *parsed.proxy_extra)}
+    return MappingProxyType({name: text for name, text in spec_flags(parsed).items() if name in taken})
+
+
+def hot_settings(parsed: Parsed) -> Mapping[str, str]:
+    """Normal forms of the settings that reach running executors, by name."""
+    return MappingProxyType(
+        {flag.name: flag.normal(parsed[flag.name]) for flag in flags.flags_of(parsed.command) if flag.is_hot}
+    )
+
+
+def _value(flag: Flag, parsed: Parsed) -> Any:
+    if flag.name in API_LISTS:
+        return api_servers(parsed, flag.name)
+    value = parsed[flag.name]
+    return without_digest(value) if flag.kind is Kind.ARTIFACT and value is not None else value
 
 
 def artifacts(parsed: Parsed) -> Mapping[str, str]:
@@ -170,7 +202,10 @@ def _server(name: str, text: str, scheme: str) -> str:
         raise UsageError(f"--{name}: {text!r} is no server; write host:port or http(s)://host:port")
     if port is None and "://" not in text:
         raise UsageError(f"--{name}: {text!r} has no port; write {text}:PORT")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    netloc = parts.netloc.lower()
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        netloc = netloc.removesuffix(f":{port}")
+    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
 
 
 def _refuse_empty(config: SchedulerConfig) -> None:
@@ -193,6 +228,8 @@ def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> Non
         raise ConfigRefused(
             "--mesos-authentication-principal and --mesos-authentication-secret-file go together; give both or none"
         )
+    if len(config.artifacts.keys() & set(KM_FLAGS)) > 1:
+        raise ConfigRefused("--km-path and --executor-path name the same file; give one of them")
     if config.failover_timeout_s < WEEK_S and not allow_short:
         raise ConfigRefused(
             f"--failover-timeout={_duration(config.failover_timeout_s)} is below one week: Mesos would end all pods "
@@ -207,11 +244,11 @@ def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> Non
             raise ConfigRefused(
                 f"--{shorter}={_duration(low)} must be shorter than --{longer}={_duration(high)}; change one of them"
             )
-    idle = config.executor_idle_timeout_s
+    idle = config.agent_idle_timeout_s
     if idle and idle <= config.launch_timeout_s:
         raise ConfigRefused(
             f"--launch-timeout={_duration(config.launch_timeout_s)} must be shorter than "
-            f"--executor-idle-timeout={_duration(idle)}, or executors leave while launches are on their way"
+            f"--agent-idle-timeout={_duration(idle)}, or executors leave while launches are on their way"
         )
 
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kmsched import flags, values
+from kmsched import values
 from kmsched.artifact_uri import with_digest, without_digest
 from kmsched.config import SchedulerConfig
 from kmsched.executor.gate import gate_source
+from kmsched.flag_table import BY_NAME, EXECUTOR
 
 SCHEMA = 2
 NAME = "km executor"
@@ -134,7 +135,7 @@ def _spoken(value: Any) -> str:
 
 def _typed(name: str, text: str) -> Any:
     """A flag's value as JSON; flags of kubelet and kube-proxy themselves are text, whose meaning only they know."""
-    flag = next((each for each in flags.FLAGS if each.name == name), None)
+    flag = BY_NAME.get(name)
     return text if flag is None else values.as_json(flag.kind, values.read(flag.kind, text))
 
 
@@ -151,7 +152,7 @@ def _command(config: SchedulerConfig, digests: Mapping[str, str], gate: str) -> 
     command: Json = {
         "shell": False,
         "value": INTERPRETER,
-        "arguments": [*checked, flags.EXECUTOR, *_arguments(config, digests)],
+        "arguments": [*checked, EXECUTOR, *_arguments(config, digests)],
     }
     if not uri.startswith("file:"):
         command["uris"] = [{"value": uri, "executable": True, "extract": False, "output_file": FETCHED_NAME}]
@@ -159,12 +160,6 @@ def _command(config: SchedulerConfig, digests: Mapping[str, str], gate: str) -> 
 
 
 def _arguments(config: SchedulerConfig, digests: Mapping[str, str]) -> list[str]:
-    """The executor's command line, sorted by name: what `km executor` knows, and kubelet's and kube-proxy's own."""
-    known = {flag.name: flag for flag in flags.FLAGS}
-    accepted = {flag.name for flag in flags.flags_of(flags.EXECUTOR)}
+    """The executor's command line, sorted by name. It fetches the other programs itself, so it has their digests."""
     uris = {name: with_digest(uri, digests[name]) for name, uri in config.artifacts.items() if name in digests}
-    return [
-        f"--{name}={uris.get(name, text)}"
-        for name, text in sorted(config.spec_flags.items())
-        if name in accepted or name not in known
-    ]
+    return [f"--{name}={uris.get(name, text)}" for name, text in config.executor_flags.items()]

@@ -1,12 +1,13 @@
 """Kinds of flag values: how each is read from text, and its one normal form as text.
 
-Knows durations, sizes, CPUs, lists, paths and URIs.  It does not know flags: a ValueError completes the sentence
-"'text' ...", and the caller says which flag it was.
+Knows durations, sizes, CPUs, lists, addresses, paths and URIs.  It does not know flags: a ValueError completes the
+sentence "'text' ...", and the caller says which flag it was.
 """
 
 from __future__ import annotations
 
 import enum
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -28,11 +29,13 @@ class Kind(enum.Enum):
     CPUS = "cpus"  # float
     MIB = "MiB"  # int
     LIST = "list"  # tuple of str
+    ADDRESSES = "addresses"  # tuple of str, IP addresses in their short form
     PATH = "path"  # str, absolute and normal
     URI = "URI"  # str; a bare absolute path becomes file:///path
     ARTIFACT = "artifact"  # str; a URI that may name its SHA-256, also as #sha256=<hex>
 
 
+LISTS = frozenset({Kind.LIST, Kind.ADDRESSES})
 UNITS_MS: Mapping[str, int] = MappingProxyType(
     {"ms": 1, "s": 1000, "": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 )
@@ -47,7 +50,7 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
 
 def read(kind: Kind, text: str) -> Any:
     """The value; ValueError says what is wrong and what to write."""
-    if kind not in (Kind.TEXT, Kind.LIST) and not text:
+    if kind not in (Kind.TEXT, *LISTS) and not text:
         raise ValueError(f"is empty; give a {kind.value}")
     return _READERS[kind](text)
 
@@ -63,7 +66,7 @@ def write(kind: Kind, value: Any) -> str:
         return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
     if kind is Kind.CPUS:
         return f"{round(value * 1000) / 1000:g}"
-    if kind is Kind.LIST:
+    if kind in LISTS:
         return ",".join(value)
     return str(value)
 
@@ -72,7 +75,7 @@ def as_json(kind: Kind, value: Any) -> Any:
     """The value as the executor spec holds it: numbers, booleans and lists as such, all else in its normal form."""
     if kind in (Kind.BOOL, Kind.INT, Kind.MIB):
         return value
-    return list(value) if kind is Kind.LIST else write(kind, value)
+    return list(value) if kind in LISTS else write(kind, value)
 
 
 def read_duration(text: str) -> float:
@@ -133,6 +136,14 @@ def _read_list(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in items if item))
 
 
+def _read_addresses(text: str) -> tuple[str, ...]:
+    try:
+        found = [str(ipaddress.ip_address(item)) for item in _read_list(text)]
+    except ValueError:
+        raise ValueError("is no list of IP addresses; write it like 10.32.0.10,10.32.0.11") from None
+    return tuple(dict.fromkeys(found))
+
+
 def _read_path(text: str) -> str:
     text = _read_text(text)
     if not text.startswith("/") or ".." in PurePosixPath(text).parts:
@@ -188,6 +199,7 @@ _READERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
         Kind.CPUS: _read_cpus,
         Kind.MIB: _read_mib,
         Kind.LIST: _read_list,
+        Kind.ADDRESSES: _read_addresses,
         Kind.PATH: _read_path,
         Kind.URI: _read_uri,
         Kind.ARTIFACT: _read_artifact,

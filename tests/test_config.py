@@ -44,7 +44,8 @@ def test_defaults() -> None:
         (["--mesos-authentication-secret-file=/s"], "give both or none"),
         (["--launch-timeout=5m"], "--launch-timeout=300s must be shorter than --executor-launch-grace-period=300s"),
         (["--offer-ttl=3m"], "--offer-ttl=180s must be shorter than --launch-timeout=120s"),
-        (["--executor-idle-timeout=90s"], "must be shorter than --executor-idle-timeout=90s"),
+        (["--agent-idle-timeout=90s"], "must be shorter than --agent-idle-timeout=90s"),
+        (["--executor-path=hdfs:///km"], "--km-path and --executor-path name the same file; give one"),
     ],
 )
 def test_contradictions_are_refused(tokens: list[str], words: str) -> None:
@@ -74,7 +75,7 @@ def test_unusable_values_are_usage_errors(tokens: list[str], words: str) -> None
     [
         ["--failover-timeout=1h", "--allow-short-failover-timeout"],
         ["--km-path=hdfs:///km"],
-        ["--executor-idle-timeout=0"],
+        ["--agent-idle-timeout=0"],
     ],
 )
 def test_what_is_allowed_on_purpose(tokens: list[str]) -> None:
@@ -82,8 +83,8 @@ def test_what_is_allowed_on_purpose(tokens: list[str]) -> None:
 
 
 def test_spec_flags_are_normal_forms_of_the_documented_flags_only() -> None:
-    spec = build("--executor-idle-timeout=2h", "--kubelet-v=4", "--port=1").spec_flags
-    assert spec["executor-idle-timeout"] == "7200s"
+    spec = build("--executor-launch-grace-period=2h", "--kubelet-v=4", "--port=1").spec_flags
+    assert spec["executor-launch-grace-period"] == "7200s"
     assert spec["api-servers"] == "https://k:6443"
     assert spec["kubelet-v"] == "4"
     assert "cluster-dns" not in spec
@@ -97,6 +98,27 @@ def test_artifacts_keep_their_digests_and_the_spec_says_them_apart() -> None:
         "kubelet-path": f"hdfs:///kubelet#sha256={SHA}",
     }
     assert built.spec_flags["kubelet-path"] == "hdfs:///kubelet"
+
+
+def test_hot_settings_are_beside_the_spec() -> None:
+    built = build("--agent-idle-timeout=1h", "--agent-log-level=debug")
+    assert built.hot_settings == {"agent-idle-timeout": "3600s", "agent-log-level": "debug"}
+    assert built.spec_flags == build().spec_flags
+
+
+def test_an_old_name_that_the_document_lists_is_hot_by_its_new_name_and_cold_by_its_old() -> None:
+    built = build("--executor-idle-timeout=1h")
+    assert built.hot_settings["agent-idle-timeout"] == "3600s"
+    assert built.agent_idle_timeout_s == 3600.0
+    assert built.spec_flags == {**build().spec_flags, "executor-idle-timeout": "3600s"}
+    assert built.executor_flags == build().executor_flags
+
+
+def test_servers_have_one_form_and_no_order() -> None:
+    one = build("--api-servers=https://B:443/,a:6443", "--kubelet-api-servers=b:1,a:1")
+    other = build("--api-servers=https://a:6443,b:443,https://b", "--kubelet-api-servers=a:1,b:1,a:1")
+    assert one.spec_flags["api-servers"] == other.spec_flags["api-servers"] == "https://a:6443,https://b"
+    assert one.spec_flags == other.spec_flags
 
 
 def test_host_with_all_in_place_is_accepted(tmp_path: Path) -> None:

@@ -43,7 +43,8 @@ def test_canonical_bytes_are_pinned() -> None:
 @pytest.mark.parametrize(
     "tokens",
     [
-        ["--executor-idle-timeout=1200"],
+        ["--executor-launch-grace-period=300"],
+        ["--agent-idle-timeout=1h", "--agent-log-level=debug"],
         ["--executor-mem=256Mi"],
         ["--executor-cpus=250m"],
         [f"--km_path=/opt/{SHA}/km"],
@@ -104,7 +105,6 @@ def test_executor_info_of_a_file_on_the_agent() -> None:
             "executor",
             "--api-servers=https://k:6443",
             "--cluster-dns=10.0.0.10",
-            "--executor-idle-timeout=1200s",
             "--executor-launch-grace-period=300s",
             "--kubelet-container-runtime-endpoint=unix:///run/containerd/containerd.sock",
             "--kubelet-kubeconfig=/etc/kmsched/kubelet.kubeconfig",
@@ -139,11 +139,16 @@ def test_the_executor_parses_the_command_line_it_is_given() -> None:
     arguments = info_of(
         "--kubelet-v=4",
         "--cluster-dns=10.0.0.10,10.0.0.11",
-        "--executor-idle-timeout=1500ms",
+        "--executor-launch-grace-period=1500ms",
+        "--executor-idle-timeout=1h",
+        "--proxy-mode=ipvs",
+        "--proxy-v=2",
         "--launch-timeout=1s",
         "--offer-ttl=500ms",
     )["command"]["arguments"]
     parsed = flags.parse(arguments[6:], flags.EXECUTOR)
     assert parsed["cluster-dns"] == ("10.0.0.10", "10.0.0.11")
-    assert parsed["executor-idle-timeout"] == 1.5
-    assert parsed.kubelet_extra == (("kubelet-v", "4"),)
+    assert parsed["executor-launch-grace-period"] == 1.5
+    assert parsed["proxy-mode"] == "ipvs"
+    assert (parsed.kubelet_extra, parsed.proxy_extra) == ((("kubelet-v", "4"),), (("proxy-v", "2"),))
+    assert parsed.warnings == ()

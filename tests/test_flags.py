@@ -1,4 +1,4 @@
-"""The table of flags and the one parser of command lines and flags files."""
+"""The one parser of command lines and flags files."""
 
 from __future__ import annotations
 
@@ -9,30 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kmsched import flags, values
+from kmsched import flags
 from kmsched.errors import UsageError
-from kmsched.flags import EXECUTOR, FLAGS, SCHEDULER, Flag, Parsed
+from kmsched.flags import EXECUTOR, SCHEDULER, Flag, Parsed
+from kmsched.values import Kind
 
 NEEDED = ["--mesos-master=m:5050", "--km-path=/opt/km"]
 
 
 def scheduler(*tokens: str) -> Parsed:
     return flags.parse([*NEEDED, *tokens], SCHEDULER)
-
-
-def test_each_flag_is_defined_once_and_its_default_is_readable() -> None:
-    names = [flag.name for flag in FLAGS]
-    assert len(names) == len(set(names))
-    for flag in FLAGS:
-        if flag.default is not None:
-            value = flags.value_of(flag, flag.default)
-            assert flags.value_of(flag, values.write(flag.kind, value)) == value
-
-
-@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
-def test_spec_membership_follows_the_documented_patterns(flag: Flag) -> None:
-    pattern = r"allow-privileged|api-servers|auth-path|km-path|profiling|(cluster|executor|kubelet|proxy)-.*"
-    assert flag.in_spec == bool(re.fullmatch(pattern, flag.name))
 
 
 def test_both_spellings_parse() -> None:
@@ -56,11 +42,13 @@ def test_booleans(tokens: list[str], expected: bool) -> None:
 
 def test_value_may_follow_as_the_next_word() -> None:
     assert scheduler("--port", "1", "--launch-timeout", "90s").values["launch-timeout"] == 90.0
+    assert scheduler("--executor-idle-timeout", "90s").values["agent-idle-timeout"] == 90.0
 
 
-def test_unknown_kubelet_flags_pass_through_sorted_and_the_last_wins() -> None:
-    parsed = scheduler("--kubelet-v=2", "--kubelet_max_pods=5", "--kubelet-v=4", "--kubelet-enforce=")
+def test_unknown_flags_of_kubelet_and_kube_proxy_pass_through_sorted_and_the_last_wins() -> None:
+    parsed = scheduler("--kubelet-v=2", "--kubelet_max_pods=5", "--proxy_v=3", "--kubelet-v=4", "--kubelet-enforce=")
     assert parsed.kubelet_extra == (("kubelet-enforce", ""), ("kubelet-max-pods", "5"), ("kubelet-v", "4"))
+    assert parsed.proxy_extra == (("proxy-v", "3"),)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +58,18 @@ def test_unknown_kubelet_flags_pass_through_sorted_and_the_last_wins() -> None:
         (["--port=70000"], "--port: '70000' is too large; give at most 65535"),
         (["--executor-mem=1"], "--executor-mem: '1' is too small; give at least 32"),
         (["--log-format=xml"], "--log-format: 'xml' is not one of text, json"),
+        (["--cluster-domain=A B"], "--cluster-domain: 'A B' cannot be right; write a domain, like cluster.local"),
         (["--mesos-mastr=x"], "unknown flag --mesos-mastr; did you mean --mesos-master?"),
-        (["--ha"], "unknown flag --ha; see --help"),
         (["--no-port"], "unknown flag --no-port"),
         (["--kubelet-v"], "write --kubelet-v=VALUE"),
+        (["--proxy-v"], "--proxy-v goes to kube-proxy and needs its value with '='"),
         (["--kubelet-=1"], "--kubelet-"),
         (["--port"], "--port needs a value; write --port=VALUE"),
         (["--port", "--checkpoint"], "--port needs a value"),
         (["start"], "'start' is not a flag"),
         (["--"], "'--' is not a flag"),
-        (["--flags-file=/nonexistent/flags"], "cannot read '/nonexistent/flags'"),
+        (["--flags-file=/nonexistent/flags"], "--flags-file: cannot read '/nonexistent/flags'"),
+        (["--host-flags-file=/nonexistent/flags"], "--host-flags-file: cannot read '/nonexistent/flags'"),
     ],
 )
 def test_wrong_lines_are_refused_by_name_value_and_remedy(tokens: list[str], words: str) -> None:
@@ -90,11 +80,20 @@ def test_wrong_lines_are_refused_by_name_value_and_remedy(tokens: list[str], wor
 def test_required_flags_are_named_together() -> None:
     with pytest.raises(UsageError, match="--mesos-master, --km-path must be given"):
         flags.parse([], SCHEDULER)
+    parsed = flags.parse(["--mesos-master=m:1", "--executor-path=hdfs:///km"], SCHEDULER)
+    assert (parsed["km-path"], parsed["executor-path"]) == (None, "hdfs:///km")
 
 
 def test_executor_knows_no_scheduler_flags() -> None:
     with pytest.raises(UsageError, match="unknown flag --mesos-master"):
         flags.parse(["--mesos-master=m:1"], EXECUTOR)
+    with pytest.raises(UsageError, match="unknown flag --auth-path"):
+        flags.parse(["--auth-path=/a"], EXECUTOR)
+
+
+def test_a_command_may_have_flags_of_its_own() -> None:
+    parsed = flags.parse(["--expect=1"], EXECUTOR, also=(Flag("expect", Kind.TEXT, None, "A hash."),))
+    assert parsed["expect"] == "1"
 
 
 def test_flags_file_is_read_first_and_the_command_line_wins(tmp_path: Path) -> None:
@@ -111,6 +110,25 @@ def test_flags_file_is_read_first_and_the_command_line_wins(tmp_path: Path) -> N
     assert "state-dir" not in parsed.given
 
 
+def test_the_hosts_own_file_comes_second(tmp_path: Path) -> None:
+    (tmp_path / "all").write_text("address=10.0.0.1\nport=1\nkubelet-v=3\n")
+    (tmp_path / "own").write_text("address=10.0.0.2\nport=2\nhostname-override=s2\n")
+    files = (f"--host-flags-file={tmp_path}/own", f"--flags-file={tmp_path}/all")
+    parsed = scheduler(*files, "--port=3")
+    assert (parsed["address"], parsed["port"], parsed["hostname-override"]) == ("10.0.0.2", 3, "s2")
+
+
+@pytest.mark.parametrize(
+    "name", ["api-servers", "kubelet_v", "proxy-v", "executor-idle-timeout", "mesos-executor-cpus", "mesos-role"]
+)
+def test_what_changes_executors_is_refused_in_a_hosts_own_file(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "own"
+    file.write_text(f"# of this host\n{name}=1\n")
+    words = f"{file}:2: --{name.replace('_', '-')} changes executors, so it must be the same on all hosts"
+    with pytest.raises(UsageError, match=re.escape(words)):
+        scheduler(f"--host-flags-file={file}")
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -118,6 +136,7 @@ def test_flags_file_is_read_first_and_the_command_line_wins(tmp_path: Path) -> N
         ("port 5", ":2: unknown flag --port 5"),
         ("--port", ":2: --port needs a value"),
         ("--flags-file=/x", ":2: --flags-file cannot stand in a flags file"),
+        ("--host-flags-file=/x", ":2: --host-flags-file cannot stand in a flags file"),
     ],
 )
 def test_wrong_lines_of_a_flags_file_are_named(tmp_path: Path, line: str, words: str) -> None:
@@ -129,7 +148,7 @@ def test_wrong_lines_of_a_flags_file_are_named(tmp_path: Path, line: str, words:
 
 @given(st.lists(st.text(max_size=30), max_size=5), st.sampled_from([SCHEDULER, EXECUTOR]))
 def test_any_line_parses_or_is_refused(tokens: list[str], command: str) -> None:
-    safe = [token for token in tokens if not token.replace("_", "-").startswith("--flags-file")]
+    safe = [token for token in tokens if not token.replace("_", "-").startswith(("--flags-file", "--host-flags-file"))]
     try:
         parsed = flags.parse(safe, command, complete=False)
     except UsageError as refusal:

@@ -11,7 +11,8 @@ from kmsched import __version__, config
 from kmsched import fingerprint as specs
 from kmsched import flags as table
 from kmsched.artifacts.digests import named
-from kmsched.cli.command import FlagCommand, markdown
+from kmsched.cli.command import FlagCommand
+from kmsched.cli.flag_pages import markdown
 from kmsched.errors import EXIT_OK, UsageError
 
 _EXPLAIN = "--explain"

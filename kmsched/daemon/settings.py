@@ -38,7 +38,7 @@ def framework_info(config: SchedulerConfig, hostname: str) -> FrameworkInfo:
         failover_timeout_s=config.failover_timeout_s,
         checkpoint=config.checkpoint,
         principal=config.mesos_principal,
-        hostname=hostname,
+        hostname=config.hostname or hostname,
         webui_url=config.framework_weburi,
     )
 

@@ -65,7 +65,7 @@ def test_flags_file_is_what_km_accepts(rendered: Path) -> None:
     assert built.mesos_masters == ("http://m1:5050", "http://m2:5050")
     assert built.api_servers == ("https://k:6443",)
     assert built.kubeconfig == "/etc/kmsched/scheduler.kubeconfig"
-    assert built.km_path == f"file:///var/lib/km/artifacts/{SHA}/km"
+    assert built.artifacts["km-path"] == f"file:///var/lib/km/artifacts/{SHA}/km"
     assert built.executor_mem_mib == 512
     assert built.spec_flags["kubelet-enforce-node-allocatable"] == ""
 

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from kmsched import __version__, flags
 from kmsched.cli import km
-from kmsched.cli.command import FlagCommand, markdown
+from kmsched.cli.command import FlagCommand
+from kmsched.cli.flag_pages import markdown
 from kmsched.errors import EXIT_CODES, ConfigRefused, Unavailable
 from kmsched.flags import Parsed
 

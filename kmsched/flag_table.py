@@ -1,0 +1,309 @@
+"""The one table of flags of `km scheduler` and `km executor`.
+
+Knows names, kinds, defaults, bounds, who takes a flag, and which flags belong to the executor spec.  Parser, help,
+docs page, completion and the roles' check all read it; how text becomes values is in `flags`, names of other times are
+in `flag_history`, and whether values fit each other is `config`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from kmsched import values
+from kmsched.values import Kind
+
+SCHEDULER = "scheduler"
+EXECUTOR = "executor"
+BOTH = frozenset({SCHEDULER, EXECUTOR})
+ONLY_SCHEDULER = frozenset({SCHEDULER})
+
+#: names that the compatibility document lists: a flag that matches is part of the executor spec, always
+SPEC_NAMES = frozenset({"allow-privileged", "api-servers", "auth-path", "km-path", "profiling"})
+SPEC_PREFIXES = ("cluster-", "executor-", "kubelet-", "proxy-")
+#: settings that reach running executors, beside the spec
+HOT_PREFIX = "agent-"
+
+_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One flag. `default` is written as a user would; None means "not given" and then `required` decides.
+
+    A flag of the executor spec that is added later must have no default: one that nobody gives may not change the
+    fingerprint of what runs.
+    """
+
+    name: str
+    kind: Kind
+    default: str | None
+    help: str
+    commands: frozenset[str] = ONLY_SCHEDULER
+    required: bool = False
+    #: another flag that may be given in its place
+    unless: str = ""
+    choices: tuple[str, ...] = ()
+    metavar: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+    #: (regular expression of the whole text, what to write), or of each item of a list
+    pattern: tuple[str, str] | None = None
+    #: whether the order of a list's items means something
+    is_ordered: bool = True
+    #: not named by the document, and in ExecutorInfo all the same
+    is_compared: bool = False
+
+    @property
+    def in_spec(self) -> bool:
+        return is_in_spec(self.name)
+
+    @property
+    def changes_executors(self) -> bool:
+        """Whether another value is another fingerprint."""
+        return self.in_spec or self.is_compared
+
+    @property
+    def is_hot(self) -> bool:
+        return self.name.startswith(HOT_PREFIX)
+
+    @property
+    def key(self) -> str:
+        """Its name as a Python identifier."""
+        return self.name.replace("-", "_")
+
+    def normal(self, value: Any) -> str:
+        """The one text of a value: equal ones give equal text."""
+        return values.write(self.kind, value if self.is_ordered else tuple(sorted(value)))
+
+
+def is_in_spec(name: str) -> bool:
+    """Whether a flag of this name is part of the executor spec (and so of the fingerprint)."""
+    return name in SPEC_NAMES or name.startswith(SPEC_PREFIXES)
+
+
+MESOS = (
+    Flag("mesos-master", Kind.LIST, None, "Mesos masters, as host:port or URL.", required=True),
+    Flag(
+        "mesos-user",
+        Kind.TEXT,
+        "root",
+        "User that executors run as on the agents.",
+        pattern=(r"[^\s:/]*", "write a user's name, like root"),
+    ),
+    Flag(
+        "mesos-role",
+        Kind.TEXT,
+        "*",
+        "Mesos role whose offers are taken, and whose resources executors have.",
+        pattern=(r"\*|[^\s.*-]\S*|", "write * or the name of a role"),
+        is_compared=True,
+    ),
+    Flag("mesos-authentication-principal", Kind.TEXT, None, "Principal to register with."),
+    Flag("mesos-authentication-secret-file", Kind.PATH, None, "File that holds the principal's secret."),
+    Flag("checkpoint", Kind.BOOL, "true", "Agents keep executors when the agent process restarts."),
+    Flag("failover-timeout", Kind.DURATION, "4w", "How long Mesos keeps tasks without a scheduler.", at_least=0),
+    Flag("allow-short-failover-timeout", Kind.BOOL, "false", "Accept a failover timeout below one week."),
+    Flag("framework-name", Kind.TEXT, "Kubernetes", "Name of the framework in Mesos."),
+    Flag("framework-weburi", Kind.URI, None, "Link that Mesos shows for the framework."),
+)
+KUBERNETES = (
+    Flag(
+        "api-servers",
+        Kind.LIST,
+        None,
+        "Kubernetes API servers; override the kubeconfig's. Any of them will do, in any order.",
+        BOTH,
+        is_ordered=False,
+    ),
+    Flag("kubeconfig", Kind.PATH, None, "The scheduler's own credentials for the Kubernetes API."),
+    Flag(
+        "scheduler-name",
+        Kind.TEXT,
+        "default-scheduler",
+        "Pods with this schedulerName are placed.",
+        pattern=(rf"({_NAME})?", "write lower case letters, digits, - and ."),
+    ),
+    Flag("allow-privileged", Kind.BOOL, "false", "Place pods with privileged containers."),
+    Flag(
+        "cluster-dns",
+        Kind.ADDRESSES,
+        None,
+        "Addresses of the cluster's DNS, given to pods in this order.",
+        BOTH,
+    ),
+    Flag(
+        "cluster-domain",
+        Kind.TEXT,
+        None,
+        "Domain of the cluster, given to pods.",
+        BOTH,
+        pattern=(rf"({_NAME}\.?)?", "write a domain, like cluster.local"),
+    ),
+)
+PROGRAMS = (
+    Flag(
+        "km-path",
+        Kind.ARTIFACT,
+        None,
+        "The km file that agents run: file:///path on the agent, or an hdfs or http(s) URI that agents fetch.",
+        required=True,
+        unless="executor-path",
+    ),
+    Flag("executor-path", Kind.ARTIFACT, None, "The same file, if --km-path is not given."),
+    Flag(
+        "kubelet-path",
+        Kind.ARTIFACT,
+        "file:///usr/local/lib/kmsched/kubelet",
+        "kubelet: a file on the agent, or a URI that the executor fetches.",
+        BOTH,
+    ),
+    Flag(
+        "proxy-path",
+        Kind.ARTIFACT,
+        None,
+        "kube-proxy, likewise; without it the executor runs none.",
+        BOTH,
+    ),
+)
+ON_AGENTS = (
+    Flag("executor-cpus", Kind.CPUS, "0.25", "CPUs charged once per agent for executor and kubelet.", at_least=0.01),
+    Flag("executor-mem", Kind.MIB, "256", "Memory charged once per agent, MiB.", at_least=32),
+    Flag(
+        "executor-launch-grace-period",
+        Kind.DURATION,
+        "5m",
+        "How long a task may wait on the agent for its pod to be bound and to run.",
+        BOTH,
+        at_least=1,
+    ),
+    Flag(
+        "executor-shutdown-grace-period",
+        Kind.DURATION,
+        "30s",
+        "How long Mesos waits for an executor that was told to end.",
+        at_least=1,
+    ),
+    Flag(
+        "agent-idle-timeout",
+        Kind.DURATION,
+        "20m",
+        "An executor without tasks ends after this; 0 means never.",
+        BOTH,
+        at_least=0,
+    ),
+    Flag(
+        "agent-log-level",
+        Kind.TEXT,
+        "info",
+        "The least severe lines that executors write.",
+        BOTH,
+        choices=("debug", "info", "warning", "error"),
+    ),
+    Flag(
+        "kubelet-api-servers",
+        Kind.LIST,
+        None,
+        "Kubernetes API servers for agents, if they are not those of --api-servers.",
+        BOTH,
+        is_ordered=False,
+    ),
+    Flag(
+        "kubelet-kubeconfig",
+        Kind.PATH,
+        "/etc/kmsched/kubelet.kubeconfig",
+        "The node's own credentials, a file on the agent.",
+        BOTH,
+    ),
+    Flag("kubelet-root-dir", Kind.PATH, "/var/lib/kubelet", "kubelet's folder on the agent; never change it.", BOTH),
+    Flag(
+        "kubelet-container-runtime-endpoint",
+        Kind.TEXT,
+        "unix:///run/containerd/containerd.sock",
+        "containerd's socket on the agent.",
+        BOTH,
+        pattern=(r"unix:///\S+", "write the socket, like unix:///run/containerd/containerd.sock"),
+    ),
+    Flag(
+        "proxy-kubeconfig",
+        Kind.PATH,
+        None,
+        "kube-proxy's credentials, a file on the agent; without it /etc/kmsched/kube-proxy.kubeconfig.",
+        BOTH,
+    ),
+    Flag(
+        "proxy-mode",
+        Kind.TEXT,
+        None,
+        "How kube-proxy writes its rules; without it as kube-proxy likes.",
+        BOTH,
+        choices=("iptables", "ipvs", "nftables"),
+    ),
+)
+SCHEDULING = (
+    Flag("offer-ttl", Kind.DURATION, "5s", "Unused offers are declined after this.", at_least=0.1),
+    Flag("refuse-seconds", Kind.DURATION, "5s", "How long Mesos withholds what was declined.", at_least=0),
+    Flag("launch-timeout", Kind.DURATION, "2m", "A launch silent for this long is dropped.", at_least=1),
+    Flag("reconcile-interval", Kind.DURATION, "5m", "Pause between reconciliations of all tasks.", at_least=10),
+    Flag(
+        "default-container-cpu-limit",
+        Kind.CPUS,
+        "0.25",
+        "CPUs counted for a container that requests none.",
+        at_least=0,
+    ),
+    Flag(
+        "default-container-mem-limit",
+        Kind.MIB,
+        "64",
+        "Memory counted for a container that requests none, MiB.",
+        at_least=0,
+    ),
+)
+PROCESS = (
+    Flag("state-dir", Kind.PATH, "/var/lib/kmsched", "Folder for framework id, term and lock."),
+    Flag(
+        "address",
+        Kind.TEXT,
+        "127.0.0.1",
+        "Address that the HTTP server binds to.",
+        pattern=(r"[A-Za-z0-9.:-]*", "write an address or a host's name"),
+    ),
+    Flag("port", Kind.INT, "10251", "Port of the HTTP server; 0 takes any free one.", at_least=0, at_most=65535),
+    Flag(
+        "hostname-override",
+        Kind.TEXT,
+        None,
+        "Name of this host for Mesos; without it the one that the host has.",
+        pattern=(r"[A-Za-z0-9.:-]+", "write a host's name"),
+    ),
+    Flag("profiling", Kind.BOOL, "false", "Open /debug/stacks and /debug/memory on the HTTP server."),
+    Flag("log-format", Kind.TEXT, "text", "How log lines are written.", BOTH, choices=("text", "json")),
+    Flag(
+        "log-level",
+        Kind.TEXT,
+        "info",
+        "The least severe lines that the scheduler writes.",
+        choices=("debug", "info", "warning", "error"),
+    ),
+)
+
+#: in the order of the help and the docs page
+GROUPS: Mapping[str, tuple[Flag, ...]] = MappingProxyType(
+    {
+        "Mesos": MESOS,
+        "Kubernetes": KUBERNETES,
+        "Programs on agents": PROGRAMS,
+        "Executors, kubelet, kube-proxy": ON_AGENTS,
+        "Scheduling": SCHEDULING,
+        "The process": PROCESS,
+    }
+)
+FLAGS: tuple[Flag, ...] = tuple(flag for group in GROUPS.values() for flag in group)
+BY_NAME: Mapping[str, Flag] = MappingProxyType({flag.name: flag for flag in FLAGS})
+
+
+def flags_of(command: str) -> tuple[Flag, ...]:
+    return tuple(flag for flag in FLAGS if command in flag.commands)
