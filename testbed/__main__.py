@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from testbed import apt, controlplane, hosts, inventory, lifecycle, network, peers, pki, probe, processes
+from testbed import apt, controlplane, hdfs, hosts, inventory, lifecycle, network, peers, pki, probe, processes
 from testbed.errors import LabError, UsageError
 from testbed.settings import Settings, check_host_name, from_environment
 
@@ -21,7 +21,7 @@ Arguments = argparse.Namespace
 
 
 def _build(settings: Settings, _: Arguments) -> int:
-    for product, path in lifecycle.build(settings).items():
+    for product, path in lifecycle.build_all(settings).items():
         print(f"{product}: {path}")
     return 0
 
@@ -32,7 +32,7 @@ def _install(_: Settings, __: Arguments) -> int:
 
 
 def _up(settings: Settings, arguments: Arguments) -> int:
-    lifecycle.up(settings, arguments.hosts, arguments.masters, arguments.schedulers)
+    lifecycle.up(settings, arguments.hosts, arguments.masters, arguments.schedulers, arguments.hdfs)
     return 0
 
 
@@ -84,7 +84,7 @@ def _run(settings: Settings, arguments: Arguments) -> int:
 
 
 def _lab(settings: Settings, arguments: Arguments) -> int:
-    lifecycle.must_plan(settings)
+    lifecycle.must_be_up(settings)
     os.execvp("nsenter", ["nsenter", f"--net={network.NETNS / network.lab(settings)}", *_command(arguments)])
 
 
@@ -104,13 +104,32 @@ def _kube(settings: Settings, arguments: Arguments) -> int:
     return 0
 
 
+def _hdfs(settings: Settings, arguments: Arguments) -> int:
+    if arguments.what == "up":
+        lifecycle.up_hdfs(settings)
+        return 0
+    storage = hdfs.must_find(settings, probe.machine())
+    part = storage.layout.part(arguments.part or "")
+    actions = {"kill": storage.kill, "pause": storage.pause, "resume": storage.resume, "active": storage.activate}
+    if arguments.what == "start":
+        storage.start(part)
+        storage.wait(part)
+    else:
+        actions[arguments.what](part)
+    return 0
+
+
 def _env(settings: Settings, _: Arguments) -> int:
-    plan = lifecycle.must_plan(settings)
-    exports = {
-        "KUBECONFIG": str(controlplane.admin(settings)),
-        "MESOS_MASTER": peers.master_urls(settings, plan.hosts.masters),
-        "ANSIBLE_INVENTORY": str(inventory.path(settings)),
-    }
+    lifecycle.must_be_up(settings)
+    exports = {}
+    if (plan := lifecycle.plan_of(settings)) is not None:
+        exports = {
+            "KUBECONFIG": str(controlplane.admin(settings)),
+            "MESOS_MASTER": peers.master_urls(settings, plan.hosts.masters),
+            "ANSIBLE_INVENTORY": str(inventory.path(settings)),
+        }
+    if (storage := hdfs.find(settings, probe.machine())) is not None:
+        exports["HADOOP_CONF_DIR"] = str(storage.layout.client)
     for name, value in exports.items():
         print(f"export {name}={shlex.quote(value)}")
     print(f'export PATH={shlex.quote(str(settings.state / "bin"))}:"$PATH"')
@@ -140,6 +159,7 @@ COMMANDS: dict[str, tuple[Callable[[Settings, Arguments], int], bool, str, Optio
             "--hosts": {"type": int, "metavar": "N", "help": "Mesos agents (default 3)"},
             "--masters": {"type": int, "metavar": "M", "help": "Mesos masters (default 1)"},
             "--schedulers": {"type": int, "metavar": "S", "help": "bare scheduler hosts (default 1)"},
+            "--hdfs": {"action": "store_true", "help": "HDFS, too; it stays a part of the testbed until `down`"},
         },
     ),
     "down": (_down, True, "end and remove all of it; the build cache stays", {}),
@@ -158,7 +178,21 @@ COMMANDS: dict[str, tuple[Callable[[Settings, Arguments], int], bool, str, Optio
         "kill or start one part of the control plane",
         {"what": {"choices": ["kill", "start"]}, "part": {"help": ", ".join(controlplane.PARTS)}},
     ),
-    "env": (_env, False, "print shell exports: KUBECONFIG, MESOS_MASTER, ANSIBLE_INVENTORY, PATH", {}),
+    "hdfs": (
+        _hdfs,
+        True,
+        "bring HDFS up without the rest, or treat one of its daemons; active: make a NameNode the active one",
+        {
+            "what": {"choices": ["up", "kill", "start", "pause", "resume", "active"]},
+            "part": {"nargs": "?", "help": "nn1, nn2, dn1 to dn3, jn1 to jn3"},
+        },
+    ),
+    "env": (
+        _env,
+        False,
+        "print shell exports: KUBECONFIG, MESOS_MASTER, ANSIBLE_INVENTORY, HADOOP_CONF_DIR, PATH",
+        {},
+    ),
     "user": (_user, True, "issue a kubeconfig and print its path", {"user": {}, "group": {"nargs": "*"}}),
 }
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed import controlplane, network, peers, probe
+from testbed import controlplane, hdfs, hdfs_layout, network, peers, probe
+from testbed.hdfs_layout import Layout
 from testbed.probe import Machine
 from testbed.settings import Settings
 
@@ -44,11 +45,13 @@ def path(settings: Settings) -> Path:
     return settings.state / "inventory.yml"
 
 
-def build(settings: Settings, machine: Machine, hosts: Hosts, files: Files) -> dict[str, Any]:
-    """The inventory as nested mappings."""
+def build(
+    settings: Settings, machine: Machine, hosts: Hosts, files: Files, storage: Layout | None = None
+) -> dict[str, Any]:
+    """The inventory as nested mappings. `storage`: HDFS, if there is one."""
     return {
         "all": {
-            "vars": _connection(settings),
+            "vars": {**_connection(settings), **({} if storage is None else _storage(storage))},
             "children": {
                 "km_schedulers": {
                     "hosts": {name: _address(settings, name) for name in hosts.schedulers},
@@ -56,7 +59,8 @@ def build(settings: Settings, machine: Machine, hosts: Hosts, files: Files) -> d
                 },
                 "km_agents": {
                     "hosts": {name: _agent_host(settings, hosts, name, files) for name in hosts.agents},
-                    "vars": _agent(machine, files),
+                    # they have no Java
+                    "vars": {**_agent(machine, files), **({} if storage is None else {"km_hadoop_client": True})},
                 },
                 "mesos_masters": {"hosts": {name: _address(settings, name) for name in hosts.masters}},
             },
@@ -79,6 +83,16 @@ def _connection(settings: Settings) -> dict[str, Any]:
         "ansible_ssh_common_args": " ".join(options),
         # the sockets' usual names are made of addresses, which another testbed may have, too
         "ansible_control_path_dir": str(settings.key.parent / "sockets"),
+    }
+
+
+def _storage(layout: Layout) -> dict[str, Any]:
+    return {
+        "km_artifact_hdfs_uri": f"hdfs://{hdfs_layout.NAMESERVICE}{hdfs.ARTIFACTS}",
+        "km_artifact_namenodes": layout.namenode_urls(),
+        "km_artifact_hdfs_user": hdfs.PUBLISHER,
+        "km_hadoop_core_site": hdfs_layout.core(),
+        "km_hadoop_hdfs_site": hdfs_layout.client(layout),
     }
 
 

@@ -4,11 +4,10 @@ how the programs are run."""
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
-from testbed import cache, golang, processes
+from testbed import cache, golang, progress
 from testbed.errors import LabError
 from testbed.settings import DATA, Settings
 
@@ -23,7 +22,6 @@ PROGRAMS = {
 SOURCE = DATA / "kubernetes"
 PRODUCT = "kubernetes"
 VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-PROGRESS_S = 20.0
 PROGRAM_LIMIT_S = 3600.0
 BINARIES_MIB, COMPILE_CACHE_MIB, MODULES_MIB = 500, 5000, 1000
 
@@ -95,44 +93,14 @@ def _compile(part: Path, go: golang.Go, settings: Settings) -> None:
     started = time.monotonic()
     for number, name in enumerate(PROGRAMS, 1):
         label = f"{PRODUCT} {release}: {name} ({number} of {len(PROGRAMS)})"
-        command = [*processes.TIED, str(go.program), "build", "-trimpath", "-ldflags", linker_flags(name, release)]
-        _run(
-            [*command, "-o", str(part / name), PROGRAMS[name]],
-            environ,
-            settings.cache / f".{PRODUCT}.log",
-            label,
-            started,
+        command = [str(go.program), "build", "-trimpath", "-ldflags", linker_flags(name, release)]
+        command += ["-o", str(part / name), PROGRAMS[name]]
+        log = settings.cache / f".{PRODUCT}.log"
+        took = progress.run(command, log, label, "compiling", PROGRAM_LIMIT_S, environ, SOURCE)
+        print(
+            f"{label}: compiled in {progress.clock(took)}; {progress.clock(time.monotonic() - started)} in all",
+            flush=True,
         )
     if not settings.keep_gocache:
         for folder in own:
             cache.remove_tree(folder)
-
-
-def _run(command: list[str], environ: dict[str, str], log: Path, label: str, started: float) -> None:
-    """One compilation, with a line of progress every PROGRESS_S."""
-    begun = time.monotonic()
-    with log.open("wb") as sink:
-        compiler = subprocess.Popen(
-            command, cwd=SOURCE, env=environ, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
-        )
-        try:
-            while True:
-                try:
-                    code = compiler.wait(PROGRESS_S)
-                    break
-                except subprocess.TimeoutExpired:
-                    now = time.monotonic()
-                    print(f"{label}: compiling, {_clock(now - begun)}; {_clock(now - started)} in all", flush=True)
-                    if now - begun > PROGRAM_LIMIT_S:
-                        raise LabError(f"{label}: not compiled after {PROGRAM_LIMIT_S:.0f} s, see {log}") from None
-        except BaseException:
-            compiler.terminate()
-            compiler.wait()
-            raise
-    if code != 0:
-        raise LabError(f"{label}: go build failed with {code}\n{processes.tail(log.read_text(errors='replace'))}")
-    print(f"{label}: compiled in {_clock(time.monotonic() - begun)}", flush=True)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"

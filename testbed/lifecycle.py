@@ -19,6 +19,9 @@ from testbed import (
     cache,
     cgroups,
     controlplane,
+    hadoop,
+    hdfs,
+    hdfs_layout,
     hosts,
     image,
     inventory,
@@ -33,6 +36,7 @@ from testbed import (
     rootfs,
 )
 from testbed.errors import LabError, UsageError
+from testbed.hdfs import Hdfs
 from testbed.probe import Machine
 from testbed.settings import DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS, Settings, names
 
@@ -58,7 +62,7 @@ class Plan:
 
 
 def build(settings: Settings) -> dict[str, str]:
-    """Everything that is cached; product -> path."""
+    """What every testbed is made from, HDFS not among it; product -> path."""
     apt.install()
     settings.cache.mkdir(parents=True, exist_ok=True)
     return {
@@ -69,12 +73,26 @@ def build(settings: Settings) -> dict[str, str]:
     }
 
 
+def build_all(settings: Settings) -> dict[str, str]:
+    """Everything that is cached."""
+    found = build(settings)
+    release = hadoop.build(settings.cache)
+    return {**found, "hadoop": str(release.jars), "hadoop-classes": str(release.classes)}
+
+
 def plan_of(settings: Settings) -> Plan | None:
     """The plan of the testbed, if `up` has begun."""
     try:
         return Plan(**json.loads((settings.state / "plan.json").read_text()))
     except FileNotFoundError:
         return None
+
+
+def must_be_up(settings: Settings) -> None:
+    """Raises LabError: there is not even a network."""
+    if not (network.NETNS / network.lab(settings)).exists():
+        must_plan(settings)
+        raise LabError(f"testbed {settings.name!r} has lost its network; run: python3 -m testbed up")
 
 
 def must_plan(settings: Settings) -> Plan:
@@ -88,13 +106,16 @@ def must_plan(settings: Settings) -> Plan:
     return plan
 
 
-def up(settings: Settings, agents: int | None, masters: int | None, schedulers: int | None) -> None:
-    """Brings the testbed up; a count of None means: as it is, or the default."""
+def up(
+    settings: Settings, agents: int | None, masters: int | None, schedulers: int | None, with_hdfs: bool = False
+) -> None:
+    """Brings the testbed up; a count of None means: as it is, or the default. HDFS stays once it was asked for."""
     started = time.monotonic()
     old = plan_of(settings)
     counts = (agents, masters, schedulers)
     plan = _first_plan(settings, *counts) if old is None else grow(settings, old, *counts)
     machine = probe.machine()
+    storage = hdfs.prepare(settings, machine) if with_hdfs else hdfs.find(settings, machine)
     if plan == old and not missing(settings, plan):
         print(f"testbed {settings.name!r} is up: {_summary(settings, plan)}", flush=True)
         return
@@ -106,6 +127,10 @@ def up(settings: Settings, agents: int | None, masters: int | None, schedulers: 
     _make_hosts(settings, machine, plan)
     for name in plan.hosts:
         hosts.start(settings, machine, name)
+    if storage is not None:
+        storage.up()
+        hdfs.make_launchers(storage, settings.state / "bin")
+        _say(started, "HDFS takes files")
     programs = Path(plan.products["kubernetes"])
     for part in controlplane.PARTS[:2]:
         controlplane.start(settings, machine, programs, part)
@@ -116,9 +141,26 @@ def up(settings: Settings, agents: int | None, masters: int | None, schedulers: 
     for part in controlplane.PARTS[2:]:
         controlplane.start(settings, machine, programs, part)
     _say(started, "controller manager is ready")
-    _write_inventory(settings, machine, plan)
+    _write_inventory(settings, machine, plan, storage)
     _wait_for_agents(settings, plan)
     _say(started, f"up: {_summary(settings, plan)}")
+
+
+def up_hdfs(settings: Settings) -> Hdfs:
+    """Brings HDFS up, and nothing else but the network; the rest of the testbed may be there or not."""
+    started = time.monotonic()
+    machine = probe.machine()
+    apt.install()
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    storage = hdfs.prepare(settings, machine)
+    network.make_lab(settings)
+    if absent := storage.missing():
+        storage.up()
+    hdfs.make_launchers(storage, settings.state / "bin")
+    if (plan := plan_of(settings)) is not None and inventory.path(settings).exists():
+        _write_inventory(settings, machine, plan, storage)
+    _say(started, f"HDFS is up{f'; {len(absent)} parts were missing' if absent else ''}: {_names(storage)}")
+    return storage
 
 
 def _say(started: float, what: str) -> None:
@@ -200,7 +242,7 @@ def _make_hosts(settings: Settings, machine: Machine, plan: Plan) -> None:
         hosts.make(settings, peers.agent_host(settings, machine, name, wanted.masters, disk, software))
 
 
-def _write_inventory(settings: Settings, machine: Machine, plan: Plan) -> None:
+def _write_inventory(settings: Settings, machine: Machine, plan: Plan, storage: Hdfs | None) -> None:
     server = controlplane.server(settings)
     files = inventory.Files(
         scheduler_kubeconfig=pki.user(settings.kube, server, SCHEDULER_USER, [MASTERS_GROUP]),
@@ -210,7 +252,8 @@ def _write_inventory(settings: Settings, machine: Machine, plan: Plan) -> None:
         kubelet=Path(plan.products["kubernetes"]) / "kubelet",
         image=Path(plan.products["image"]),
     )
-    text = inventory.render(inventory.build(settings, machine, plan.hosts, files))
+    layout = None if storage is None else storage.layout
+    text = inventory.render(inventory.build(settings, machine, plan.hosts, files, layout))
     scratch = inventory.path(settings).with_suffix(".new")
     scratch.write_text(text)
     scratch.replace(inventory.path(settings))
@@ -237,7 +280,13 @@ def missing(settings: Settings, plan: Plan) -> list[str]:
     if not absent:
         active = peers.active_agents(settings, plan.hosts.masters)
         absent += [f"Mesos agent {name}" for name in plan.hosts.agents if name not in active]
+    if (storage := hdfs.find(settings, probe.machine())) is not None:
+        absent += storage.missing()
     return absent
+
+
+def _names(storage: Hdfs) -> str:
+    return f"hdfs://{hdfs_layout.NAMESERVICE}, WebHDFS at {', '.join(storage.layout.namenode_urls())}"
 
 
 def _summary(settings: Settings, plan: Plan) -> str:
@@ -285,8 +334,19 @@ def _ancestors(pid: int) -> set[int]:
 
 def status(settings: Settings) -> bool:
     """Prints a line for each host and part; whether all is there."""
-    plan = must_plan(settings)
     machine = probe.machine()
+    storage, plan = hdfs.find(settings, machine), plan_of(settings)
+    if storage is not None:
+        print("\n".join(storage.lines()))
+    absent = [] if storage is None else storage.missing()
+    if plan is not None or storage is None:
+        _host_lines(settings, machine, must_plan(settings))
+        absent = missing(settings, must_plan(settings))
+    print(f"missing: {', '.join(absent)}" if absent else "all is there")
+    return not absent
+
+
+def _host_lines(settings: Settings, machine: Machine, plan: Plan) -> None:
     active = peers.active_agents(settings, plan.hosts.masters)
     leader = peers.leading_master(settings, plan.hosts.masters)
     for name in plan.hosts:
@@ -296,6 +356,3 @@ def status(settings: Settings) -> bool:
     for part in controlplane.PARTS:
         found = processes.noted(controlplane.pid_file(settings, part))
         print(f"{part:<24} {f'on  pid={found.pid}' if found else 'off'}")
-    absent = missing(settings, plan)
-    print(f"missing: {', '.join(absent)}" if absent else "all is there")
-    return not absent

@@ -35,15 +35,26 @@ class Noted:
     born: int
 
 
-def born(pid: int, proc: Path = PROC) -> int | None:
-    """Start time of `pid` in clock ticks since boot; None if it is gone or only waits to be reaped."""
+def _stat(pid: int, proc: Path) -> list[str] | None:
+    """Fields of /proc/PID/stat from the state on; None if it is gone."""
     try:
         text = (proc / str(pid) / "stat").read_text()
     except (OSError, ValueError):
         return None
     # the name between parentheses may itself hold spaces and parentheses
     fields = text[text.rfind(")") + 2 :].split()
-    if len(fields) < 20:
+    return fields if len(fields) >= 20 else None
+
+
+def is_stopped(pid: int, proc: Path = PROC) -> bool:
+    """Whether SIGSTOP holds it."""
+    fields = _stat(pid, proc)
+    return fields is not None and fields[0] == "T"
+
+
+def born(pid: int, proc: Path = PROC) -> int | None:
+    """Start time of `pid` in clock ticks since boot; None if it is gone or only waits to be reaped."""
+    if (fields := _stat(pid, proc)) is None:
         return None
     state, threads, start = fields[0], int(fields[17]), int(fields[19])
     # a zombie leader whose threads live on still holds its ports
@@ -101,7 +112,9 @@ def wait_until(holds: Callable[[], bool], limit_s: float, poll_s: float = POLL_S
     return True
 
 
-def output(command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> str:
+def output(
+    command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S, environ: Mapping[str, str] | None = None
+) -> str:
     """Standard output of a command that must succeed; it gets no standard input.
 
     Raises:
@@ -109,7 +122,13 @@ def output(command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> str:
     """
     try:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            env=environ,
         )
     except FileNotFoundError:
         raise LabError(f"{command[0]}: no such program; run: python3 -m testbed install") from None

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from testbed import inventory
+from testbed.hdfs_layout import Layout
 from testbed.probe import Machine
 from testbed.settings import from_environment, names
 
@@ -73,3 +74,16 @@ def test_a_ssh_that_starts_outside_finds_the_lab() -> None:
 
 def test_ssh_connections_are_shared_within_one_testbed_only() -> None:
     assert read(POOR)["vars"]["ansible_control_path_dir"].endswith("/km/ssh/sockets")
+
+
+def test_hdfs_is_told_to_all_hosts_if_there_is_one() -> None:
+    settings = from_environment({})
+    storage = Layout(settings.gateway, Path("/state/hdfs"))
+    everything = inventory.build(settings, RICH, HOSTS, FILES, storage)["all"]
+    found = everything["vars"]
+    assert everything["children"]["km_agents"]["vars"]["km_hadoop_client"] is True
+    assert found["km_artifact_hdfs_uri"] == "hdfs://lab/artifacts"
+    assert found["km_artifact_namenodes"] == ["http://10.88.0.1:9870", "http://10.88.0.1:9871"]
+    assert found["km_hadoop_core_site"]["fs.defaultFS"] == "hdfs://lab"
+    assert found["km_hadoop_hdfs_site"]["dfs.namenode.rpc-address.lab.nn1"] == "10.88.0.1:8020"
+    assert not [name for name in read(RICH)["vars"] if "hdfs" in name]

@@ -95,3 +95,9 @@ def test_a_held_lock_is_refused_with_its_holder(tmp_path: Path) -> None:
         raise AssertionError("two hold it")
     with processes.locked(tmp_path / "lock", "the testbed", wait_s=0):
         assert (tmp_path / "lock").read_text() == str(os.getpid())
+
+
+def test_a_process_that_sigstop_holds_is_told_from_one_that_sleeps(tmp_path: Path) -> None:
+    write_stat(tmp_path, 7, 100, state="T")
+    write_stat(tmp_path, 8, 100)
+    assert [processes.is_stopped(pid, tmp_path) for pid in (7, 8, 9)] == [True, False, False]
