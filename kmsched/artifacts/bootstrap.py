@@ -138,9 +138,19 @@ def main(km_file: str) -> None:
         folder = place(read(os.path.join(km_file, "payload.zip")), digest, environ)
     sys.path[0] = folder  # instead of the km file
     sys.dont_write_bytecode = False  # the folder is ours, and without it a start takes twice as long
-    from kmsched.cli.km import main as km
+    name = os.path.basename(sys.argv[0])
+    if name in ("hadoop", "hdfs"):
+        from kmsched.artifacts.hadoop import main as hadoop
 
-    km()
+        hadoop(name)
+    elif name == "km-upload":
+        from kmsched.cli.km_upload import main as km_upload
+
+        km_upload()
+    else:
+        from kmsched.cli.km import main as km
+
+        km()
 
 
 if __name__ == "__main__":

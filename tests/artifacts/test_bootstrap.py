@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -94,6 +97,22 @@ def test_first_runs_at_the_same_time_agree(km: Path, tmp_path: Path) -> None:
     ]
     assert [process.communicate()[0] for process in running] == [SAID] * 4
     assert len(folders(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("name", ["hadoop", "hdfs"])
+@pytest.mark.parametrize("place", [os.symlink, shutil.copy])
+def test_its_own_name_is_the_program(
+    name: str, place: Callable[[Path, Path], object], km: Path, tmp_path: Path
+) -> None:
+    called = tmp_path / name
+    place(km, called)
+    done = subprocess.run(
+        [called, "version"],
+        env={"KM_CACHE": str(tmp_path / "cache"), "PATH": os.environ["PATH"]},
+        check=True,
+        capture_output=True,
+    )
+    assert done.stdout.startswith(b"Hadoop client of km ")
 
 
 def test_a_damaged_file_is_refused(km: Path, tmp_path: Path) -> None:
