@@ -1,6 +1,6 @@
-"""`km status` and `km explain`: ask a running scheduler and say its answer in lines.
+"""`km status` and `km explain`: ask a running scheduler and say its answer in lines. `cli.agents` asks in the same way.
 
-Knows the daemon's two JSON pages and prints what is there; fields that are missing are left out, unknown ones of
+Knows two of the daemon's JSON pages and prints what is there; fields that are missing are left out, unknown ones of
 the status are shown.  It decides nothing.
 """
 
@@ -21,23 +21,23 @@ DEFAULT_URL = "http://127.0.0.1:10251"
 ANSWER_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
-_url = click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the scheduler's HTTP server is.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+with_url = click.option("--url", default=DEFAULT_URL, show_default=True, help="Where the scheduler's HTTP server is.")
+with_json = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
 
 @click.command()
-@_url
-@_json
+@with_url
+@with_json
 def status(url: str, as_json: bool) -> int:
     """Show what the scheduler does."""
     answer = fetch(url, "/api/v1/status")
-    _print(answer, as_json, describe(answer))
+    print_answer(answer, as_json, describe(answer))
     return EXIT_OK
 
 
 @click.command()
-@_url
-@_json
+@with_url
+@with_json
 @click.argument("pod", metavar="NAMESPACE/NAME")
 def explain(url: str, as_json: bool, pod: str) -> int:
     """Tell why a pod waits, or where it runs."""
@@ -46,7 +46,7 @@ def explain(url: str, as_json: bool, pod: str) -> int:
         raise UsageError(f"{pod!r} is no pod; write NAMESPACE/NAME, like default/web-1")
     quoted = f"{urllib.parse.quote(namespace, safe='')}/{urllib.parse.quote(name, safe='')}"
     answer = fetch(url, f"/api/v1/pods/{quoted}")
-    _print(answer, as_json, describe_pod(pod, answer))
+    print_answer(answer, as_json, describe_pod(pod, answer))
     return EXIT_OK
 
 
@@ -104,5 +104,6 @@ def _in_one_line(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def _print(answer: Mapping[str, Any], as_json: bool, lines: Iterator[str]) -> None:
+def print_answer(answer: Mapping[str, Any], as_json: bool, lines: Iterator[str]) -> None:
+    """The answer itself, or what it says in lines."""
     click.echo(json.dumps(answer, indent=2) if as_json else "\n".join(lines))

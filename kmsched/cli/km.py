@@ -24,6 +24,7 @@ COMMANDS = {
     "executor": "kmsched.cli.processes:executor",
     "status": "kmsched.cli.ask:status",
     "explain": "kmsched.cli.ask:explain",
+    "agents": "kmsched.cli.agents:agents",
     "doctor": "kmsched.cli.doctor:doctor",
     "fingerprint": "kmsched.cli.settings:fingerprint",
     "flags": "kmsched.cli.settings:flags",

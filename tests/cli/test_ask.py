@@ -22,6 +22,7 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
         200,
         b'{"state": "PENDING", "reason": "0/3 agents: 2 low cpu", "history": ["queued", {"at": 1, "w": "b"}]}',
     ),
+    "/api/v1/agents": (200, b'{"fingerprint": "05", "agents": [{"hostname": "h1", "compatible": true}]}'),
     "/api/v1/pods/default/run": (200, b'{"state": "RUNNING", "node": "h1", "task_id": "u.1.1", "reason": null}'),
     "/api/v1/pods/default/bare": (200, b"{}"),
     "/api/v1/pods/default/list": (200, b"[1]"),
@@ -62,6 +63,13 @@ def test_status_says_all_that_is_there(url: str, capsys: pytest.CaptureFixture[s
 def test_status_as_json(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert km.run(["status", "--json", "--url", url]) == 0
     assert json.loads(capsys.readouterr().out)["phase"] == "ACTIVE"
+
+
+def test_agents(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["agents", "--url", url]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("h1    yes")
+    assert km.run(["agents", "--json", "--url", url]) == 0
+    assert json.loads(capsys.readouterr().out)["fingerprint"] == "05"
 
 
 @pytest.mark.parametrize(
