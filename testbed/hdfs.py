@@ -131,7 +131,7 @@ class Hdfs:
         return next((part for part in found if self.state(part) == "active"), None)
 
     def activate(self, part: Part) -> None:
-        """Makes this NameNode the active one; a dead or hung other one is not asked.
+        """Makes this NameNode the active one; the other one is not asked if it is dead, and killed if it is paused.
 
         Raises:
             UsageError: it is no NameNode.  LabError: it does not become active.
@@ -142,7 +142,9 @@ class Hdfs:
         (other,) = (each for each in self.layout.of("namenode") if each != part)
         if self.state(part) == "active":
             return
-        if not self.is_on(other) or self.is_paused(other):
+        if self.is_paused(other):
+            self.kill(other)  # fencing: it would still take itself for the active one
+        if not self.is_on(other):
             words = ["-transitionToActive", "--forceactive", part.name]
         elif self.state(other) == "active":
             words = ["-failover", other.name, part.name]

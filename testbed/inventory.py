@@ -36,8 +36,10 @@ class Files:
     """Files on this machine that the roles carry to hosts. `agents`: host -> its node's kubeconfig."""
 
     scheduler_kubeconfig: Path
+    proxy_kubeconfig: Path
     agents: Mapping[str, Path]
     kubelet: Path
+    proxy: Path
     image: Path
 
 
@@ -112,6 +114,8 @@ def _scheduler(settings: Settings, machine: Machine, hosts: Hosts, files: Files)
 def _agent(machine: Machine, files: Files) -> dict[str, Any]:
     found: dict[str, Any] = {
         "km_agent_kubelet_src": str(files.kubelet),
+        "km_agent_proxy_src": str(files.proxy),
+        "km_agent_proxy_kubeconfig_src": str(files.proxy_kubeconfig),
         "km_agent_image_archives": [str(files.image)],
         "km_agent_sandbox_image": SANDBOX_IMAGE,
     }

@@ -43,7 +43,7 @@ from testbed.settings import DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS,
 AGENTS_S = 90.0
 GUESTS_S = 10.0
 STATE_MIB = 500
-SCHEDULER_USER, MASTERS_GROUP = "kmsched", "system:masters"
+SCHEDULER_USER, MASTERS_GROUP, PROXY_USER = "kmsched", "system:masters", "system:kube-proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,9 @@ def _write_inventory(settings: Settings, machine: Machine, plan: Plan, storage: 
         agents={
             name: pki.user(settings.kube, server, f"system:node:{name}", ["system:nodes"]) for name in plan.hosts.agents
         },
+        proxy_kubeconfig=pki.user(settings.kube, server, PROXY_USER, []),
         kubelet=Path(plan.products["kubernetes"]) / "kubelet",
+        proxy=Path(plan.products["kubernetes"]) / "kube-proxy",
         image=Path(plan.products["image"]),
     )
     layout = None if storage is None else storage.layout

@@ -17,7 +17,12 @@ POOR = Machine(Path("/sys/fs/cgroup/unified"), frozenset({"hugetlb"}))
 RICH = Machine(Path("/sys/fs/cgroup"), frozenset({"cpu", "memory", "pids"}))
 HOSTS = inventory.Hosts(names("s", 1), names("m", 3), names("h", 3))
 FILES = inventory.Files(
-    Path("/k/kmsched"), {name: Path(f"/k/{name}") for name in HOSTS.agents}, Path("/b/kubelet"), Path("/b/tiny.tar")
+    scheduler_kubeconfig=Path("/k/kmsched"),
+    proxy_kubeconfig=Path("/k/kube-proxy"),
+    agents={name: Path(f"/k/{name}") for name in HOSTS.agents},
+    kubelet=Path("/b/kubelet"),
+    proxy=Path("/b/kube-proxy"),
+    image=Path("/b/tiny.tar"),
 )
 
 
