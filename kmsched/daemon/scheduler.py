@@ -41,6 +41,7 @@ from kmsched.daemon.to_mesos import ToMesos
 from kmsched.daemon.web import Views, Web
 from kmsched.errors import ProtocolError
 from kmsched.wire import mesos_calls
+from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.kube import decode_node, decode_pod
 from kmsched.wire.mesos_calls import Call
 from kmsched.wire.offers import task_info
@@ -104,6 +105,7 @@ class Scheduler:
             metrics=self.metrics,
             clock=clock,
             rng=surroundings.rng,
+            hot_settings=config.hot_settings,
         )
         self._pod_events = PodEvents(self._kube, config.scheduler_name, clock)
         self._to_kube: ToKube | None = None
@@ -212,7 +214,8 @@ class Scheduler:
             made = fingerprint.executor_info(self._config, self._digests, framework_id)
             self._executor_infos = {framework_id: made}
         executor = self._executor_infos[framework_id]
-        tasks = [task_info(launch, effect.agent_id, executor) for launch in effect.launches]
+        hot = HotSettings(settings_version=self.core.state.term, settings=dict(self._config.hot_settings))
+        tasks = [task_info(launch, effect.agent_id, executor, hot) for launch in effect.launches]
         return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)
 
     def _decode_pod(self, obj: bytes | Mapping[str, Any]) -> Pod:
@@ -262,7 +265,8 @@ class Scheduler:
         )
 
     def _agents(self) -> dict[str, Any]:
-        return {"fingerprint": self._specs.ours, "agents": agents(self.core.state)}
+        hot = {"version": self.core.state.term, "values": dict(self._config.hot_settings)}
+        return {"fingerprint": self._specs.ours, "settings": hot, "agents": agents(self.core.state)}
 
     def _readiness(self) -> dict[str, Any]:
         reasons = self.readiness.reasons()

@@ -177,7 +177,7 @@ class ToMesos:
             case KillTask():
                 return mesos_calls.kill(effect.task_id, effect.agent_id or None)
             case ConfigureExecutor():
-                told = HotSettings(settings_version=effect.version, settings=self._hot_settings)
+                told = HotSettings(settings_version=effect.version, settings=dict(self._hot_settings))
                 return mesos_calls.message(effect.agent_id, effect.executor_id, hotsettings.encode(told))
             case ReconcileTasks():
                 return mesos_calls.reconcile((task, agent or None) for task, agent in effect.tasks)

@@ -6,7 +6,6 @@ not know are let pass, so that a scheduler of one release works with executors o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ class HotSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     schema: int = SCHEMA
     settings_version: int
-    settings: Mapping[str, str]
+    settings: dict[str, str]
 
 
 class _Confirmed(msgspec.Struct, frozen=True, kw_only=True):

@@ -276,6 +276,8 @@ def test_our_spec_is_in_the_store_before_mesos_is_asked_and_agents_with_another_
                 executors = await (await session.get(f"{url}/api/v1/executors")).json()
                 metrics = await (await session.get(f"{url}/metrics")).text()
             assert [each["compatible"] for each in agents["agents"]] == [False, False, True]
+            assert agents["settings"]["version"] == 1
+            assert agents["settings"]["values"]["agent-idle-timeout"] == "1200s"
             assert "--cluster-domain: not set here, 'b' there" in agents["agents"][0]["differences"]
             running = {each["executor_id"]: (each["ours"], each["agents"]) for each in executors["executors"]}
             assert running == {other: (False, 2), f"km-{agents['fingerprint'][:16]}": (True, 0)}
