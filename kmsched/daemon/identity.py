@@ -26,12 +26,13 @@ MAX_NAMED_PODS = 3
 async def next_term(store: Store, above: int = 0) -> int:
     """A term that was never used here and is above `above`; on the disk before it is returned."""
     record = await store.get(TERM)
-    term = max(_term_of(record) if record else 0, above) + 1
+    term = max(term_of(record) if record else 0, above) + 1
     await store.put(TERM, str(term), record.revision if record else 0)
     return term
 
 
-def _term_of(record: Record) -> int:
+def term_of(record: Record) -> int:
+    """ConfigRefused: the record is damaged."""
     if not record.value.isdecimal() or int(record.value) > MAX_TERM:
         raise ConfigRefused(
             f"the stored term is {record.value[:50]!r}, which is none; restore the state folder from a backup, or write"

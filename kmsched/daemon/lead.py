@@ -94,6 +94,10 @@ class GroupLead:
         self._election = election
 
     @property
+    def has_election(self) -> bool:
+        return self._election is not None
+
+    @property
     def election(self) -> Election:
         assert self._election is not None, "attach comes first"
         return self._election

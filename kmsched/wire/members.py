@@ -7,6 +7,7 @@ or who may write.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import msgspec
 
@@ -67,7 +68,7 @@ class Keys:
 
     @property
     def prefix(self) -> str:
-        return f"{ROOT}/{self.framework_name}/"
+        return f"{ROOT}/{quote(self.framework_name, safe='')}/"
 
     @property
     def leader(self) -> str:

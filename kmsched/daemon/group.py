@@ -1,0 +1,218 @@
+"""What `--ha` adds to a scheduler process: its membership of a group that shares one framework through etcd.
+
+Knows which records say who may lead, and puts client, store, election and dead-man's connection together.  It does not
+know pods, offers, or what a leader does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from random import Random
+
+from kmsched import __version__
+from kmsched.clients.aiohttp_transport import TlsSettings
+from kmsched.clients.backoff import Backoff
+from kmsched.clients.etcd import Credentials, EtcdClient
+from kmsched.clients.etcd_store import EtcdStore
+from kmsched.core.leadership import Role
+from kmsched.daemon.deadman import DeadMan
+from kmsched.daemon.election import Election, Timing
+from kmsched.daemon.identity import TERM, term_of
+from kmsched.daemon.lead import GroupLead
+from kmsched.daemon.surroundings import Surroundings
+from kmsched.errors import Conflict, Forbidden, Unavailable
+from kmsched.ha import HaConfig, read_password
+from kmsched.wire.members import Hello, Keys, Leader, Member
+
+log = logging.getLogger(__name__)
+
+#: the fingerprint that leaders of this framework have
+FINGERPRINT = "fingerprint"
+#: fingerprints that may lead besides, while executors are changed on purpose: their SHA-256s, separated by blanks
+ROLLOUT = "rollout"
+WAIT_BASE_S, WAIT_CAP_S = 0.2, 5.0
+BOOT_ID_BYTES = 8
+
+
+class Group:
+    """Made once a process; `join` when it is known what this process would run, then `run` until cancelled."""
+
+    def __init__(self, config: HaConfig, framework_name: str, surroundings: Surroundings, home: str) -> None:
+        clock = self._clock = surroundings.clock
+        self._config = config
+        self._rng: Random = surroundings.rng
+        self._home = home
+        self.keys = Keys(framework_name)
+        tls = TlsSettings(ca_file=config.etcd_ca_file, cert_file=config.etcd_cert_file, key_file=config.etcd_key_file)
+        self._transport = surroundings.make_transport(tls)
+        self._peers = surroundings.make_transport(TlsSettings())
+        password = read_password(config)
+        credentials = Credentials(config.etcd_user, password) if config.etcd_user and password else None
+        self.etcd = EtcdClient(
+            config.etcd_servers,
+            self._transport,
+            clock,
+            call_deadline_s=config.request_deadline_s,
+            credentials=credentials,
+        )
+        self.lead = GroupLead(self.keys, config.call_deadline_s, clock)
+        self.store = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
+        self.boot_id = secrets.token_hex(BOOT_ID_BYTES)
+        self.ending = asyncio.Event()
+        self._allowed: frozenset[str] | None = None
+        self._fingerprint = ""
+        self.deadman = DeadMan(self._leader_besides_us, self.etcd.revoke, self._peers, clock)
+
+    @property
+    def election(self) -> Election:
+        return self.lead.election
+
+    async def await_etcd(self, told: Callable[[str], None]) -> None:
+        """Until etcd answers; `told` is why it does not yet."""
+        backoff = Backoff(WAIT_BASE_S, WAIT_CAP_S, self._rng)
+        while True:
+            try:
+                await self.etcd.range(self.keys.leader)
+                return
+            except (Unavailable, Forbidden) as error:
+                told(str(error))
+            await self._clock.sleep(backoff.next_s())
+
+    def join(
+        self,
+        fingerprint: str,
+        *,
+        reasons_not_to_lead: Callable[[], Sequence[str]],
+        highest_term: Callable[[], int],
+    ) -> None:
+        """Make the election, with what this process is. `highest_term`: of the tasks that pods name."""
+        config = self._config
+
+        async def highest() -> int:
+            record = await self.store.get(TERM)
+            return max(term_of(record) if record else 0, highest_term())
+
+        def may_campaign() -> str:
+            reasons = [*self.reasons_of_fingerprint(), *reasons_not_to_lead()]
+            return reasons[0] if reasons else ""
+
+        self._fingerprint = fingerprint
+        election = Election(
+            self.etcd,
+            self.keys,
+            Member(
+                instance=config.instance,
+                boot_id=self.boot_id,
+                url=config.url,
+                home=self._home,
+                role=Role.STANDBY.value,
+                is_synced=False,
+                fingerprint=fingerprint,
+                version=__version__,
+                lease_id="0",
+            ),
+            Timing(config.lease_ttl_s, config.renew_interval_s, config.request_deadline_s, config.renew_deadline_s),
+            may_campaign=may_campaign,
+            highest_term=highest,
+            changed=self.lead.changed,
+            clock=self._clock,
+            rng=self._rng,
+        )
+        self.lead.attach(election)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_allowed())
+            group.create_task(self.election.run())
+            group.create_task(self.deadman.run())
+
+    async def led(self) -> None:
+        """First thing of a term, after it was won: write down what successors go by. Deposed, Conflict: not ours."""
+        await self._write(TERM, lambda old: str(max(self.election.leadership.term, int(old or 0))))
+        await self._write(FINGERPRINT, lambda _: self._fingerprint)
+
+    async def leave(self, reason: str) -> None:
+        """Say goodbye to peers and give the lease back. What had been sent is settled before."""
+        self.ending.set()
+        if self.lead.has_election:
+            await self.election.resign(reason)
+
+    async def close(self) -> None:
+        await self._transport.close()
+        await self._peers.close()
+
+    def reasons_of_fingerprint(self) -> list[str]:
+        """Why this process must not lead for what it would run; the flags that differ are told elsewhere."""
+        if self._allowed is None:
+            return ["which fingerprint may lead is not read from etcd yet"]
+        if self._allowed and self._fingerprint not in self._allowed:
+            named = " or ".join(each[:16] for each in sorted(self._allowed))
+            return [
+                f"its fingerprint {self._fingerprint[:16]} is not that of the group, {named}:"
+                " km fingerprint diff names the flags; make them equal, or allow the change with km fingerprint allow"
+            ]
+        return []
+
+    def hello(self) -> Hello:
+        return Hello(
+            instance=self._config.instance,
+            boot_id=self.boot_id,
+            term=self.election.leadership.term if self.lead.has_election else 0,
+            lease_id=self.election.member.lease_id if self.lead.has_election else "0",
+        )
+
+    def healthy_standbys(self) -> list[Member]:
+        """Who could lead at once: synced, of a fingerprint that may, and not this process."""
+        if not self.lead.has_election:
+            return []
+        return [
+            each
+            for each in self.election.group.members.values()
+            if each.boot_id != self.boot_id
+            and each.is_synced
+            and each.role == Role.STANDBY.value
+            and (not self._allowed or each.fingerprint in self._allowed)
+        ]
+
+    def _leader_besides_us(self) -> Leader | None:
+        if not self.lead.has_election:
+            return None
+        leader = self.election.group.leader
+        return None if leader is None or leader.boot_id == self.boot_id else leader
+
+    async def _follow_allowed(self) -> None:
+        await self._read_allowed()
+        async for key in self.store.watch(""):
+            if key in (FINGERPRINT, ROLLOUT):
+                await self._read_allowed()
+
+    async def _read_allowed(self) -> None:
+        while True:
+            try:
+                records = [await self.store.get(key) for key in (FINGERPRINT, ROLLOUT)]
+            except (Unavailable, Forbidden) as error:
+                log.debug("which fingerprint may lead cannot be read now: %s", error)
+                await self._clock.sleep(self._config.lease_ttl_s / 3)
+            else:
+                self._allowed = frozenset(each for record in records if record for each in record.value.split())
+                return
+
+    async def _write(self, key: str, value: Callable[[str], str]) -> None:
+        """Under the guard of the leader key; not at all when it says that already."""
+        while True:
+            try:
+                record = await self.store.get(key)
+                wanted = value(record.value if record else "")
+                if record is None or record.value != wanted:
+                    await self.store.put(key, wanted, record.revision if record else 0)
+                return
+            except Unavailable as error:
+                log.debug("%s is not written to etcd yet: %s", key, error)
+            except Conflict:
+                # of a write of ours whose answer was lost, or the lead is lost: `term` says which
+                log.debug("%s was written by somebody else", key)
+            await self._clock.sleep(self._config.renew_interval_s / 4)
+            await self.lead.term()
