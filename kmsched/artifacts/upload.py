@@ -1,11 +1,13 @@
-"""Publishing one file under a name that is its content, so that no reader can ever see another file or a part of it.
+"""Publishing one file so that no reader can ever see another file or a part of it under its name.
 
-Knows the order of the steps and what each proves.  It does not know HDFS: a `Storage` does, and says with the errors
-of `kmsched.errors` what went wrong.
+Knows the order of the steps and what each proves: write under a temporary name, verify, rename.  The name is the
+file's content (`DIR/<sha256>/<name>`), or, with `exact`, one that the caller wants, and then the file that had it is
+replaced in one step.
 
-Several uploads of one file may run at once.  Every temporary file beside the final one has the same content to come,
-so whoever has seen the final file whole may remove all of them, and an upload that loses its own looks for the final
-file before it complains.  No clock and no lock is needed to tell a dead upload from a slow one.
+Several uploads of one file may run at once.  Every temporary file with its name and digest has the same content to
+come, so whoever has seen the final file whole may remove all of them, and an upload that loses its own looks for the
+final file before it complains.  No clock and no lock is needed to tell a dead upload of the same file from a slow one;
+those of other files go by their age.
 """
 
 from __future__ import annotations
@@ -13,75 +15,46 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from kmsched.errors import (
-    ArtifactError,
-    KmError,
-    LocalFileUnreadable,
-    StorageUnreachable,
-    UsageError,
-    VerificationFailed,
+from kmsched.artifacts.storage import (
+    LEFT_AFTER_MS,
+    Content,
+    Leftover,
+    Progress,
+    Storage,
+    leftovers,
+    sweep,
+    temporary,
+    verify,
 )
+from kmsched.errors import ArtifactError, KmError, LocalFileUnreadable, UsageError, VerificationFailed
 
 CHUNK_BYTES = 1 << 20
 #: what a fetcher, a shell and a URI take without quoting
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]*")
-_TOKEN = "[0-9a-f]{16}"
-
-#: stage, bytes done, bytes in all
-Progress = Callable[[str, int, int], None]
-
-
-class Storage(Protocol):
-    """Where artifacts are kept; paths are absolute. Every method raises ArtifactError and its kinds."""
-
-    def length(self, path: str) -> int | None:
-        """Bytes of the file that readers see; None: there is nothing."""
-        ...
-
-    def names(self, folder: str) -> list[str]: ...
-
-    def make_folder(self, folder: str) -> None: ...
-
-    def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Write the file anew. After an error any part of it may be there, and look complete."""
-        ...
-
-    def read(self, path: str) -> Iterator[bytes]: ...
-
-    def rename(self, source: str, target: str) -> bool:
-        """False: the target exists, or the source does not."""
-        ...
-
-    def remove(self, path: str) -> None:
-        """A file that is not there is no error."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One file and where it belongs."""
+    """One file and where it belongs. `folder` takes its temporary files."""
 
     source: Path
     name: str
     folder: str
-    sha256: str
-    size_bytes: int
-
-    @property
-    def target(self) -> str:
-        return f"{self.folder}/{self.name}"
+    target: str
+    content: Content
+    is_exact: bool = False
 
     def temporary(self, token: str) -> str:
-        return f"{self.folder}/.{self.name}.{token}.tmp"
+        return temporary(self.folder, self.name, self.content.sha256, token, replaces=self.is_exact)
 
-    def is_temporary(self, name: str) -> bool:
-        """Whether `name` in the folder was made by some upload of this file."""
-        return re.fullmatch(rf"\.{re.escape(self.name)}\.{_TOKEN}\.tmp", name) is not None
+    def is_ours(self, leftover: Leftover) -> bool:
+        """Whether some upload of this file to this place has made it."""
+        mine = (self.name, self.content.sha256, self.is_exact)
+        return (leftover.name, leftover.sha256, leftover.is_replacement) == mine
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +67,30 @@ class Uploaded:
 
 
 def plan_of(source: Path, folder: str, progress: Progress) -> Plan:
-    """Read the file once for its digest.
+    """Read the file once for its digest, its place is then below `folder`.
 
     UsageError: a name that cannot be in a URI as it is.  LocalFileUnreadable.
     """
     if not _PLAIN_NAME.fullmatch(source.name):
         raise UsageError(f"{str(source)!r}: the name may have letters, digits and _.+=@- only; rename the file")
+    content, folder = content_of(source, progress), folder.rstrip("/")
+    return Plan(source, source.name, folder, f"{folder}/{content.sha256}/{source.name}", content)
+
+
+def exact_plan_of(source: Path, path: str, progress: Progress) -> Plan:
+    """The file shall be at `path` itself. LocalFileUnreadable; UsageError: the path is none of a file."""
+    folder, _, name = path.rpartition("/")
+    if not _PLAIN_NAME.fullmatch(name):
+        raise UsageError(f"{path!r} is no path of a file; write one like /km")
+    return Plan(source, name, folder, path, content_of(source, progress), is_exact=True)
+
+
+def content_of(source: Path, progress: Progress) -> Content:
     digest, size = hashlib.sha256(), 0
     for chunk in chunks_of(source, "reading", progress):
         digest.update(chunk)
         size += len(chunk)
-    sha256 = digest.hexdigest()
-    return Plan(source, source.name, f"{folder.rstrip('/')}/{sha256}", sha256, size)
+    return Content(digest.hexdigest(), size)
 
 
 def chunks_of(source: Path, stage: str, progress: Progress) -> Iterator[bytes]:
@@ -122,29 +107,33 @@ def chunks_of(source: Path, stage: str, progress: Progress) -> Iterator[bytes]:
         raise LocalFileUnreadable(f"{source}: {error.strerror or error}, after {done} bytes") from error
 
 
-def upload(storage: Storage, plan: Plan, token: str, progress: Progress) -> Uploaded:
-    """Make the file be there under its final name, whole, or leave nothing under that name.
+def upload(storage: Storage, plan: Plan, token: str, now_ms: int, progress: Progress) -> Uploaded:
+    """Make the file be there under its final name, whole, or leave what was there as it was.
 
-    `token`: 16 random hex digits.  VerificationFailed: another content is there, or what was stored is not what was
-    sent; and all errors of the storage.
+    `token`: 16 random hex digits.  `now_ms`: since 1970.  VerificationFailed: another content is there, or what was
+    stored is not what was sent; and all errors of the storage.
     """
     sent = False
-    if not _is_there(storage, plan, progress):
-        storage.make_folder(plan.folder)
+    if _is_there(storage, plan, progress):
+        # whoever removes old artifacts must see that this one is wanted again
+        with contextlib.suppress(KmError):
+            storage.touch(plan.target, now_ms)
+    else:
+        storage.make_folder(plan.folder or "/")
         sent = _send(storage, plan, plan.temporary(token), progress)
-    return Uploaded(plan, sent, tuple(_sweep(storage, plan)))
+    return Uploaded(plan, sent, tuple(_sweep(storage, plan, now_ms)))
 
 
 def _send(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> bool:
     """True: the final file is ours. False: another upload was first."""
     try:
-        _write(storage, plan, temporary, progress)
-        _verify(storage, plan, temporary, progress)
-        if storage.rename(temporary, plan.target):
+        storage.write(temporary, chunks_of(plan.source, "sending", progress))
+        verify(storage, temporary, plan.content, progress)
+        if _give_name(storage, plan, temporary):
             return True
         storage.remove(temporary)
         if not _is_there(storage, plan, progress):
-            raise ArtifactError(f"{temporary} could not be renamed to {plan.name}, and nothing is there; try again")
+            raise ArtifactError(f"{temporary} could not be renamed to {plan.target}, and nothing is there; try again")
     except BaseException as error:
         with contextlib.suppress(KmError):
             storage.remove(temporary)
@@ -157,45 +146,40 @@ def _send(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> b
     return False
 
 
-def _write(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> None:
-    try:
-        storage.write(temporary, chunks_of(plan.source, "sending", progress))
-    except StorageUnreachable:
-        # a DataNode that refuses in mid-body closes the connection, and its reason is lost: it says it again to a
-        # body of one byte, which is not lost
-        storage.write(temporary, (b"?",))
-        raise
+def _give_name(storage: Storage, plan: Plan, temporary: str) -> bool:
+    if not plan.is_exact:
+        # not earlier: an upload that dies leaves no empty folder
+        storage.make_folder(plan.target.rpartition("/")[0])
+        return storage.rename(temporary, plan.target)
+    if not storage.replace(temporary, plan.target):
+        raise ArtifactError(
+            f"{plan.target} is there, and this server cannot replace a file in one step (HttpFS cannot);"
+            " give the NameNodes' own addresses, or remove the file first"
+        )
+    return True
 
 
 def _is_there(storage: Storage, plan: Plan, progress: Progress) -> bool:
-    if storage.length(plan.target) is None:
+    found = storage.look(plan.target)
+    if found is None:
         return False
+    if found.is_folder:
+        raise ArtifactError(f"{plan.target} is a folder, not a file; remove it or use another name")
     try:
-        _verify(storage, plan, plan.target, progress)
+        verify(storage, plan.target, plan.content, progress)
     except VerificationFailed as error:
+        if plan.is_exact:
+            return False
         raise VerificationFailed(f"{error}. It is not ours to replace: remove it, then upload again") from error
     return True
 
 
-def _verify(storage: Storage, plan: Plan, path: str, progress: Progress) -> None:
-    """Length first, for a cheap and plain message; then every byte, because HDFS calls a file complete whose writer
-    died in the middle."""
-    length = storage.length(path)
-    if length != plan.size_bytes:
-        found = "nothing" if length is None else f"{length} bytes"
-        raise VerificationFailed(f"{path}: {found} stored, {plan.size_bytes} bytes expected")
-    digest, done = hashlib.sha256(), 0
-    for chunk in storage.read(path):
-        digest.update(chunk)
-        done += len(chunk)
-        progress("verifying", done, plan.size_bytes)
-    if digest.hexdigest() != plan.sha256:
-        raise VerificationFailed(f"{path}: sha256 {digest.hexdigest()} stored, {plan.sha256} expected")
-
-
-def _sweep(storage: Storage, plan: Plan) -> Iterator[str]:
+def _sweep(storage: Storage, plan: Plan, now_ms: int) -> Iterator[str]:
     """Remove what uploads that died have left; only after the final file was seen whole."""
     with contextlib.suppress(KmError):
-        for name in filter(plan.is_temporary, storage.names(plan.folder)):
-            storage.remove(f"{plan.folder}/{name}")
-            yield name
+        found = leftovers(storage, plan.folder)
+        yield from sweep(storage, (one for one in found if plan.is_ours(one) or is_old(one, now_ms)))
+
+
+def is_old(leftover: Leftover, now_ms: int) -> bool:
+    return now_ms - leftover.modified_ms > LEFT_AFTER_MS

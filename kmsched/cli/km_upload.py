@@ -1,4 +1,5 @@
-"""`km-upload FILE... hdfs://HOST[:PORT]/dir`: publishes files and prints the URIs to give to `--km-path`.
+"""`km-upload FILE... hdfs://HOST[:PORT]/dir`, also `km artifacts upload`: publishes files and prints the URIs that
+`--km-path` takes.
 
 Knows options, progress and output: URIs or JSON go to stdout, everything else to stderr.  What an upload is, is in
 `kmsched.artifacts.upload`.
@@ -8,65 +9,60 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import sys
+import time
 from pathlib import Path
 
 import click
 
 from kmsched import __version__
-from kmsched.artifacts.upload import Progress, Uploaded, plan_of, upload
-from kmsched.cli.command import epilog
+from kmsched.artifacts import manifest
+from kmsched.artifacts.storage import Progress
+from kmsched.artifacts.upload import Plan, Uploaded, exact_plan_of, plan_of, upload
+from kmsched.artifacts.version import version_of
+from kmsched.cli.hdfs_options import SETTINGS, WithExitCodes, connect, hdfs_options, utc
 from kmsched.cli.km import run
-from kmsched.clients.hdfs import HdfsStorage, Target, addresses_of, target_of
-from kmsched.errors import EXIT_OK, ConfigRefused
+from kmsched.cli.progress import progress_of
+from kmsched.clients.hdfs import HdfsStorage, Target, target_of
+from kmsched.errors import EXIT_OK, ArtifactError, UsageError
 
-BAR_CELLS = 30
-
-
-class _WithExitCodes(click.Command):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(f"\n{epilog()}\n")
+SURROUNDINGS = manifest.Surroundings(lambda: secrets.token_hex(8), random.random, time.sleep)
 
 
-@click.command(cls=_WithExitCodes, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(cls=WithExitCodes, context_settings=SETTINGS)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.argument("target", metavar="hdfs://HOST[:PORT]/dir")
-@click.option(
-    "--namenode",
-    "namenodes",
-    multiple=True,
-    metavar="URL",
-    help="HTTP address of a NameNode; several are tried in order.  [default: http://HOST:9870]",
-)
-@click.option("--user", envvar="HADOOP_USER_NAME", help="Who to be in HDFS.  [default: $HADOOP_USER_NAME, else you]")
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path),
-    help="File with a delegation token, instead of --user.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each file.")
+@click.argument("target", metavar="hdfs://[HOST[:PORT]]/dir")
+@click.option("--exact", is_flag=True, help="One file, to the very path of the URI; replaces what is there.")
+@hdfs_options
 @click.version_option(__version__, message="km-upload %(version)s")
 def km_upload(
     files: tuple[Path, ...],
     target: str,
+    exact: bool,
     namenodes: tuple[str, ...],
     user: str | None,
     token_file: Path | None,
+    ca_file: Path | None,
     as_json: bool,
 ) -> int:
     """Publish files as dir/<sha256>/<name> in HDFS, verified, and print their URIs.
 
-    A file that is there already is verified and not sent again.
+    A file that is there already is verified and not sent again. The folder's manifest.json tells what was published.
     """
     where = target_of(target)
-    token = _token(token_file) if token_file else None
-    storage = HdfsStorage(addresses_of(where, namenodes), user=user, token=token)
+    if exact and len(files) != 1:
+        raise UsageError(f"--exact takes one FILE, and {len(files)} are given")
+    storage = connect(where, namenodes, user, token_file, ca_file)
     for source in files:
-        progress = bar(source.name) if sys.stderr.isatty() else lines(source.name)
-        plan = plan_of(source, where.folder, progress)
-        done = upload(storage, plan, secrets.token_hex(8), progress)
-        _tell(done, where, as_json)
+        progress = progress_of(source.name)
+        if exact:
+            _warn(f"{target} is replaced in place: agents that fetch it from now on get another file than those before")
+            _warn("schedulers keep the digest that they found first; publish without --exact and change --km-path")
+        plan = _plan(source, where, exact, progress)
+        done = upload(storage, plan, SURROUNDINGS.token(), time.time_ns() // 1_000_000, progress)
+        _tell(done, where, as_json, in_manifest=not exact and _record(storage, done))
     return EXIT_OK
 
 
@@ -74,52 +70,51 @@ def main() -> None:
     sys.exit(run(sys.argv[1:], km_upload, "km-upload"))
 
 
-def _token(path: Path) -> str:
+def _plan(source: Path, where: Target, exact: bool, progress: Progress) -> Plan:
+    return exact_plan_of(source, where.folder, progress) if exact else plan_of(source, where.folder, progress)
+
+
+def _record(storage: HdfsStorage, done: Uploaded) -> bool:
+    """Whether the manifest tells of it; a manifest that cannot be changed does not undo an upload."""
+    plan = done.plan
     try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigRefused(f"--token-file={path} cannot be read: {error}") from error
-    if not token:
-        raise ConfigRefused(f"--token-file={path} is empty; put a delegation token there")
-    return token
+        entry = storage.look(plan.target)
+        record = manifest.Record(
+            name=plan.name,
+            version=version_of(plan.source),
+            sha256=plan.content.sha256,
+            size_bytes=plan.content.size_bytes,
+            time=utc(time.time()),
+            uploader=entry.owner if entry else "",
+        )
+        manifest.change(storage, plan.folder, manifest.add(record), SURROUNDINGS)
+    except ArtifactError as error:
+        _warn(f"{plan.name} is published, but {manifest.NAME} does not tell so: {error}")
+        return False
+    return True
 
 
-def _tell(done: Uploaded, where: Target, as_json: bool) -> None:
+def _tell(done: Uploaded, where: Target, as_json: bool, *, in_manifest: bool) -> None:
     plan, uri = done.plan, where.uri(done.plan.target)
     for name in done.removed:
         click.echo(f"km: removed {name}, a temporary file of another upload", err=True)
     result = "sent and verified" if done.sent else "already there, verified, nothing sent"
-    click.echo(f"km: {plan.source}: {plan.size_bytes} bytes, {result}", err=True)
+    click.echo(f"km: {plan.source}: {plan.content.size_bytes} bytes, {result}", err=True)
     if as_json:
         facts = {
             "file": os.fspath(plan.source),
             "uri": uri,
-            "sha256": plan.sha256,
-            "size_bytes": plan.size_bytes,
+            "sha256": plan.content.sha256,
+            "size_bytes": plan.content.size_bytes,
             "sent": done.sent,
             "removed": list(done.removed),
+            "exact": plan.is_exact,
+            "in_manifest": in_manifest,
         }
         click.echo(json.dumps(facts))
     else:
         click.echo(uri)
 
 
-def bar(name: str) -> Progress:
-    """One line that is written over; for a terminal."""
-
-    def show(stage: str, done: int, total: int) -> None:
-        full = BAR_CELLS * done // total if total else BAR_CELLS
-        bar = "#" * full + "." * (BAR_CELLS - full)
-        click.echo(f"\r{stage:>9} {name} [{bar}] {done >> 20}/{total >> 20} MiB", err=True, nl=done >= total)
-
-    return show
-
-
-def lines(name: str) -> Progress:
-    """One line when a stage ends; for logs."""
-
-    def show(stage: str, done: int, total: int) -> None:
-        if done >= total:
-            click.echo(f"km: {stage} {name}: {done} bytes done", err=True)
-
-    return show
+def _warn(message: str) -> None:
+    click.echo(f"km: warning: {message}", err=True)

@@ -10,22 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from kmsched.artifacts.upload import CHUNK_BYTES, Plan, Uploaded, plan_of, upload
+from kmsched.artifacts.storage import LEFT_AFTER_MS
+from kmsched.artifacts.upload import CHUNK_BYTES, Plan, Uploaded, exact_plan_of, plan_of, upload
 from kmsched.clients.hdfs import HdfsStorage
 from kmsched.errors import (
+    ArtifactError,
     LocalFileUnreadable,
     NoPermission,
     NoSpace,
+    SafeMode,
     StorageUnreachable,
     UsageError,
     VerificationFailed,
 )
-from tests.clients.webhdfs import Cluster, Refused, running
+from tests.clients.webhdfs import Cluster, Cut, Refused, running
 
 CONTENT = b"km" * CHUNK_BYTES + b"!"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 TARGET = f"/art/{SHA256}/km"
 TOKEN, OTHER = "0" * 16, "f" * 16
+NOW_MS = LEFT_AFTER_MS + 2_000_000
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -45,17 +49,17 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def publish(cluster: Cluster, plan: Plan, token: str = TOKEN) -> Uploaded:
-    return upload(HdfsStorage([cluster.url], user="alice"), plan, token, silent)
+    return upload(HdfsStorage([cluster.url], user="alice"), plan, token, NOW_MS, silent)
 
 
 def test_the_plan_is_made_of_the_content(plan: Plan) -> None:
-    assert (plan.target, plan.sha256, plan.size_bytes) == (TARGET, SHA256, len(CONTENT))
-    assert plan.temporary(TOKEN) == f"/art/{SHA256}/.km.{TOKEN}.tmp"
+    assert (plan.target, plan.content.sha256, plan.content.size_bytes) == (TARGET, SHA256, len(CONTENT))
+    assert plan.temporary(TOKEN) == f"/art/.km.{SHA256}.{TOKEN}.tmp"
 
 
 def test_stages_are_told(cluster: Cluster, plan: Plan) -> None:
     told: list[tuple[str, int, int]] = []
-    upload(HdfsStorage([cluster.url]), plan, TOKEN, lambda *step: told.append(step))
+    upload(HdfsStorage([cluster.url]), plan, TOKEN, NOW_MS, lambda *step: told.append(step))
     ends = [stage for stage, done, total in told if done == total == len(CONTENT)]
     assert ends == ["sending", "verifying"]
 
@@ -88,10 +92,28 @@ def test_it_is_not_under_its_name_before_it_is_verified(cluster: Cluster, plan: 
 
 
 def test_what_a_killed_upload_left_goes_with_the_next(cluster: Cluster, plan: Plan) -> None:
-    cluster.files |= {plan.temporary(OTHER): CONTENT[:7], f"/art/{SHA256}/.other.{OTHER}.tmp": b"", "/art/x": b""}
+    stay = [f"/art/.other.{SHA256}.{OTHER}.tmp", f"/art/.km.{OTHER * 4}.{OTHER}.tmp", "/art/x"]
+    for path in [plan.temporary(OTHER), *stay]:
+        cluster.keep(path, b"")
+        cluster.modified_ms[path] = NOW_MS - LEFT_AFTER_MS
     done = publish(cluster, plan)
-    assert done.removed == (f".km.{OTHER}.tmp",)
-    assert sorted(cluster.files) == sorted([TARGET, f"/art/{SHA256}/.other.{OTHER}.tmp", "/art/x"])
+    assert done.removed == (f".km.{SHA256}.{OTHER}.tmp",)
+    assert sorted(cluster.files) == sorted([TARGET, *stay])
+
+
+def test_what_killed_uploads_of_other_files_left_goes_when_it_is_old(cluster: Cluster, plan: Plan) -> None:
+    left = [f"/art/.km.{OTHER * 4}.{OTHER}.tmp", f"/art/.manifest.json.{SHA256}.{OTHER}.new"]
+    for path in left:
+        cluster.keep(path, b"")
+        cluster.modified_ms[path] = NOW_MS - LEFT_AFTER_MS - 1
+    assert [f"/art/{name}" for name in publish(cluster, plan).removed] == left
+    assert list(cluster.files) == [TARGET]
+
+
+def test_what_is_wanted_again_is_young_again(cluster: Cluster, plan: Plan) -> None:
+    cluster.keep(TARGET, CONTENT)
+    publish(cluster, plan)
+    assert cluster.modified_ms[TARGET] == NOW_MS
 
 
 @pytest.mark.parametrize("kept", [0, 5, len(CONTENT) - 1])
@@ -137,11 +159,11 @@ def test_a_refusal_at_any_step_leaves_nothing(cluster: Cluster, plan: Plan, at: 
 
 
 def test_a_reason_that_was_lost_in_the_body_is_asked_for_again(cluster: Cluster, plan: Plan) -> None:
-    reasons = iter(["EOFException", "DSQuotaExceededException"])
+    reasons: Iterator[Exception] = iter([Cut(), Refused("DSQuotaExceededException")])
 
     def refuse(operation: str, path: str) -> None:
         if operation == "CREATE-DATA":
-            raise Refused(next(reasons))
+            raise next(reasons)
 
     cluster.before = refuse
     with pytest.raises(NoSpace):
@@ -152,13 +174,13 @@ def test_a_reason_that_was_lost_in_the_body_is_asked_for_again(cluster: Cluster,
 def test_a_connection_that_broke_once(cluster: Cluster, plan: Plan) -> None:
     broken = threading.Event()
 
-    def refuse(operation: str, path: str) -> None:
+    def cut(operation: str, path: str) -> None:
         if operation == "CREATE-DATA" and not broken.is_set():
             broken.set()
-            raise Refused("EOFException")
+            raise Cut
 
-    cluster.before = refuse
-    with pytest.raises(StorageUnreachable, match="EOFException"):
+    cluster.before = cut
+    with pytest.raises(StorageUnreachable, match="without response"):
         publish(cluster, plan)
     assert cluster.files == {}
 
@@ -196,3 +218,62 @@ def test_two_at_once(cluster: Cluster, plan: Plan) -> None:
         done = list(pool.map(lambda token: publish(cluster, plan, token), [TOKEN, OTHER]))
     assert sorted(one.sent for one in done) == [False, True]
     assert cluster.files == {TARGET: CONTENT}
+
+
+@pytest.fixture
+def exact(tmp_path: Path) -> Plan:
+    (tmp_path / "km").write_bytes(CONTENT)
+    return exact_plan_of(tmp_path / "km", "/km", silent)
+
+
+@pytest.mark.parametrize("before", [None, b"old", b"?" * len(CONTENT)])
+def test_exact_takes_the_place_of_what_is_there(cluster: Cluster, exact: Plan, before: bytes | None) -> None:
+    if before is not None:
+        cluster.keep("/km", before)
+    seen: list[bytes | None] = []
+    cluster.before = lambda operation, path: seen.append(cluster.files.get("/km"))
+    assert publish(cluster, exact).sent
+    assert cluster.files == {"/km": CONTENT}
+    assert set(seen) <= {before, CONTENT}
+
+
+@pytest.mark.parametrize("at", ["CREATE-DATA", "OPEN-DATA", "RENAME"])
+def test_exact_leaves_what_was_there_when_it_fails(cluster: Cluster, exact: Plan, at: str) -> None:
+    cluster.keep("/km", b"old")
+
+    def refuse(operation: str, path: str) -> None:
+        if operation == at and path.startswith("/."):
+            raise Refused("SafeModeException")
+
+    cluster.before = refuse
+    with pytest.raises(SafeMode):
+        publish(cluster, exact)
+    assert cluster.files == {"/km": b"old"}
+
+
+def test_exact_on_a_server_that_cannot_replace(cluster: Cluster, exact: Plan) -> None:
+    cluster.can_replace = False
+    assert publish(cluster, exact).sent
+    cluster.keep("/km", b"old")
+    with pytest.raises(ArtifactError, match="HttpFS"):
+        publish(cluster, exact)
+    assert cluster.files == {"/km": b"old"}
+
+
+def test_exact_onto_a_folder(cluster: Cluster, exact: Plan) -> None:
+    cluster.folders.add("/km")
+    with pytest.raises(ArtifactError, match="/km is a folder"):
+        publish(cluster, exact)
+    assert cluster.sent() == 0
+
+
+def test_exact_that_lost_its_answer(cluster: Cluster, exact: Plan) -> None:
+    """The rename was done, and the NameNode that did it is gone: asked again, its source is not there."""
+
+    def done_before(operation: str, path: str) -> None:
+        if operation == "RENAME":
+            cluster.files["/km"] = cluster.files.pop(path)
+
+    cluster.before = done_before
+    assert publish(cluster, exact) == Uploaded(exact, sent=False)
+    assert cluster.files == {"/km": CONTENT}

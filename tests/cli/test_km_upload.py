@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kmsched.cli.km import run
-from kmsched.cli.km_upload import bar, km_upload
+from kmsched.cli.km_upload import km_upload
+from kmsched.cli.progress import bar
 from tests.clients.webhdfs import Cluster, Refused, running
 
 CONTENT = b"#!/bin/km\n"
@@ -48,13 +47,15 @@ def test_stdout_is_the_uri(cluster: Cluster, km: str, capsys: pytest.CaptureFixt
         f"km: {km}: 10 bytes, sent and verified",
     ]
     assert cluster.users == {"alice"}
+    sent = cluster.sent()
     assert call(cluster, km) == 0
+    assert cluster.sent() == sent
     assert "already there, verified, nothing sent" in capsys.readouterr().err
 
 
 def test_json(cluster: Cluster, km: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "kubelet").write_bytes(b"")
-    cluster.files[f"/art/{SHA256}/.km.{'0' * 16}.tmp"] = b""
+    cluster.files[f"/art/.km.{SHA256}.{'0' * 16}.tmp"] = b""
     assert call(cluster, km, str(tmp_path / "kubelet"), "--json") == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first == {
@@ -63,7 +64,9 @@ def test_json(cluster: Cluster, km: str, tmp_path: Path, capsys: pytest.CaptureF
         "sha256": SHA256,
         "size_bytes": 10,
         "sent": True,
-        "removed": [f".km.{'0' * 16}.tmp"],
+        "removed": [f".km.{SHA256}.{'0' * 16}.tmp"],
+        "exact": False,
+        "in_manifest": True,
     }
     assert second["size_bytes"] == 0
 
@@ -115,9 +118,61 @@ def test_exit_codes_of_the_rest(cluster: Cluster, km: str, tmp_path: Path) -> No
     assert run([], km_upload) == 2
 
 
-def test_without_the_library(km: str) -> None:
-    script = "import sys; sys.modules['hdfs'] = None; from kmsched.cli.km_upload import main; main()"
-    command = [sys.executable, "-c", script, km, "hdfs://nn/art"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 10
-    assert "pip install 'kmsched[hdfs]'" in done.stderr
+def test_the_manifest_tells_of_it(cluster: Cluster, km: str) -> None:
+    assert call(cluster, km) == 0
+    (record,) = json.loads(cluster.files["/art/manifest.json"])["artifacts"]
+    assert (record.pop("time")[:2], record) == (
+        "20",
+        {"name": "km", "version": "", "sha256": SHA256, "size_bytes": 10, "uploader": "alice"},
+    )
+
+
+def test_a_manifest_that_cannot_be_changed_does_not_undo_an_upload(
+    cluster: Cluster, km: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.can_replace = False
+    cluster.keep("/art/manifest.json", b'{"schema": 1, "artifacts": []}')
+    assert call(cluster, km, "--json") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["in_manifest"] is False
+    assert "km: warning: km is published, but manifest.json does not tell so" in told.err
+    assert sorted(cluster.files) == [f"/art/{SHA256}/km", "/art/manifest.json"]
+
+
+def exactly(cluster: Cluster, uri: str, *arguments: str) -> int:
+    return run([*arguments, "--exact", uri, f"--namenode={cluster.url}"], km_upload, "km-upload")
+
+
+def test_exact_replaces_the_very_path_and_warns(cluster: Cluster, km: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster.keep("/km", b"old")
+    assert exactly(cluster, "hdfs:///km", km) == 0
+    told = capsys.readouterr()
+    assert told.out == "hdfs:///km\n"
+    assert "km: warning: hdfs:///km is replaced in place" in told.err
+    assert cluster.files == {"/km": CONTENT}
+    assert exactly(cluster, "hdfs:///km", km) == 0
+    assert "nothing sent" in capsys.readouterr().err
+    assert cluster.sent() == 1
+
+
+def test_exact_is_for_one_file(cluster: Cluster, km: str) -> None:
+    assert exactly(cluster, "hdfs:///km", km, km) == 2
+    assert exactly(cluster, "hdfs://nn/", km) == 2
+
+
+def test_what_cannot_be_read_is_refused_before_anything_is_sent(cluster: Cluster, km: str, tmp_path: Path) -> None:
+    assert call(cluster, km, f"--ca-file={tmp_path / 'none'}") == 10
+    assert call(cluster, km, f"--token-file={tmp_path / 'none'}") == 10
+    assert cluster.calls == []
+
+
+def test_addresses_come_from_hadoops_files(
+    cluster: Cluster, km: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    properties = {"fs.defaultFS": "hdfs://lab", "dfs.namenode.http-address": cluster.url.removeprefix("http://")}
+    lines = [f"<property><name>{name}</name><value>{value}</value></property>" for name, value in properties.items()]
+    (tmp_path / "core-site.xml").write_text(f"<configuration>{''.join(lines)}</configuration>")
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
+    assert run([km, "hdfs:///art"], km_upload, "km-upload") == 0
+    assert capsys.readouterr().out == f"hdfs:///art/{SHA256}/km\n"
+    assert f"/art/{SHA256}/km" in cluster.files

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from kmsched.clients.hdfs import HdfsStorage, Target, addresses_of, refusal, target_of
+from kmsched.clients.hadoop_conf import HadoopConf
+from kmsched.clients.hadoop_xml import Property
+from kmsched.clients.hdfs import FAILOVER_WAIT_S, HdfsStorage, Target, addresses_of, refusal, target_of
 from kmsched.errors import ArtifactError, NoPermission, NoSpace, SafeMode, StorageUnreachable, UsageError
 from tests.clients.webhdfs import Cluster, Refused, running
 
@@ -49,15 +53,20 @@ def test_what_is_no_folder_of_hdfs_is_refused(uri: str) -> None:
     ],
 )
 def test_addresses(uri: str, namenodes: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    assert addresses_of(target_of(uri), namenodes) == expected
+    assert addresses_of(target_of(uri), namenodes, HadoopConf()) == expected
 
 
-@pytest.mark.parametrize(
-    ("uri", "namenodes"), [("hdfs:///km", ()), ("hdfs://nn/km", ("nn:9870",)), ("hdfs://nn/km", ("http://a;http://b",))]
-)
-def test_addresses_that_cannot_work_are_refused(uri: str, namenodes: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("url", ["nn:9870", "http://a;http://b", "http://a/b"])
+def test_addresses_that_cannot_work_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="--namenode"):
-        addresses_of(target_of(uri), namenodes)
+        addresses_of(target_of("hdfs://nn/km"), (url,), HadoopConf())
+
+
+def test_addresses_of_hadoops_files() -> None:
+    values = {"fs.defaultFS": "hdfs://lab", "dfs.nameservices": "lab", "dfs.ha.namenodes.lab": "a,b"}
+    values |= {f"dfs.namenode.http-address.lab.{member}": f"{member}.example:50070" for member in "ab"}
+    conf = HadoopConf({name: Property(name, value, False, Path("x")) for name, value in values.items()})
+    assert addresses_of(target_of("hdfs:///km"), (), conf) == ("http://a.example:50070", "http://b.example:50070")
 
 
 def test_files(cluster: Cluster) -> None:
@@ -68,10 +77,18 @@ def test_files(cluster: Cluster) -> None:
     assert storage.length("/d/a") == 6
     assert b"".join(storage.read("/d/a")) == b"onetwo"
     assert storage.rename("/d/a", "/d/b")
-    assert storage.names("/d") == ["b"]
-    storage.remove("/d/b")
-    storage.remove("/d/b")
-    assert cluster.files == {}
+    assert storage.replace("/d/b", "/d/c")
+    (entry,) = storage.entries("/d")
+    assert (entry.name, entry.is_folder, entry.size_bytes, entry.owner) == ("c", False, 6, "alice")
+    assert storage.look("/d/c") == replace(entry, name="")
+    storage.touch("/d/c", 7)
+    assert [entry.modified_ms for entry in storage.entries("/d")] == [7]
+    storage.remove("/d")  # not empty
+    storage.remove("/d/c")
+    storage.remove("/d/c")
+    storage.remove("/d")
+    assert storage.entries("/d") == []
+    assert (cluster.files, cluster.folders) == ({}, set())
     assert cluster.users == {"alice"}
 
 
@@ -141,3 +158,51 @@ def test_the_name_of_the_exception_decides(cluster: Cluster, name: str, kind: ty
 )
 def test_texts_where_the_name_says_nothing(name: str | None, text: str, kind: type[ArtifactError]) -> None:
     assert type(refusal(name, text, "HDFS does not read /a")) is kind
+
+
+class Waiting:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def two_addresses(cluster: Cluster, waiting: Waiting) -> HdfsStorage:
+    urls = [cluster.url, cluster.url.replace("127.0.0.1", "localhost")]
+    return HdfsStorage(urls, monotonic=lambda: waiting.now_s, sleep=waiting.sleep)
+
+
+def test_calls_wait_for_a_namenode_to_become_active(cluster: Cluster) -> None:
+    waiting = Waiting()
+    cluster.keep("/a", b"a")
+
+    def standby(operation: str, path: str) -> None:
+        if waiting.now_s < 5:
+            raise Refused("StandbyException")
+
+    cluster.before = standby
+    assert two_addresses(cluster, waiting).length("/a") == 1
+    assert waiting.now_s == 5
+    waiting.now_s = 0
+    assert b"".join(two_addresses(cluster, waiting).read("/a")) == b"a"
+
+
+def standby_forever(operation: str, path: str) -> None:
+    raise Refused("StandbyException")
+
+
+def test_the_wait_ends(cluster: Cluster) -> None:
+    cluster.before, waiting = standby_forever, Waiting()
+    with pytest.raises(StorageUnreachable, match="StandbyException"):
+        two_addresses(cluster, waiting).length("/a")
+    assert waiting.now_s == FAILOVER_WAIT_S
+
+
+def test_one_namenode_is_not_waited_for_however_often_it_is_named(cluster: Cluster) -> None:
+    cluster.before, waiting = standby_forever, Waiting()
+    with pytest.raises(StorageUnreachable, match="StandbyException"):
+        HdfsStorage([cluster.url] * 2, monotonic=lambda: waiting.now_s, sleep=waiting.sleep).length("/a")
+    assert waiting.now_s == 0
