@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from kmsched.artifact_uri import with_digest, without_digest
 from kmsched.clock import SystemClock
-from kmsched.errors import EXIT_CONFIG, EXIT_OK, ConfigRefused
+from kmsched.errors import EXIT_CONFIG, EXIT_OK, ConfigRefused, StorageUnreachable
 from kmsched.executor.lock import take_lock
 from kmsched.executor.main import Parts, execute
 from kmsched.executor.proxy_config import Mode
@@ -49,7 +51,7 @@ class Run:
 
     def read(self, uri: str) -> Iterator[bytes]:
         self.fetched.append(uri)
-        found = self.files[uri.partition("#")[0]]
+        found = self.files[without_digest(uri)]
         if isinstance(found, Exception):
             raise found
         yield found
@@ -77,7 +79,10 @@ def run(tmp_path: Path) -> Run:
     (tmp_path / "kubeconfig").write_text(KUBECONFIG)
     (tmp_path / "ca.crt").write_text("CERTIFICATE")
     settings = ExecutorSettings(
-        kubelet_path=str(kubelet), kubelet_kubeconfig=tmp_path / "kubeconfig", kubelet_root_dir=tmp_path / "root"
+        kubelet_path=str(kubelet),
+        kubelet_kubeconfig=tmp_path / "kubeconfig",
+        kubelet_root_dir=tmp_path / "root",
+        artifacts_dir=tmp_path / "artifacts",
     )
     environ = {
         "MESOS_FRAMEWORK_ID": "f",
@@ -89,6 +94,12 @@ def run(tmp_path: Path) -> Run:
         "MESOS_RECOVERY_TIMEOUT": "60secs",
     }
     return Run(World(), tmp_path, settings, environ)
+
+
+def serve(run: Run, uri: str, content: bytes) -> str:
+    """The URI with its digest, from now on readable."""
+    run.files[uri] = content
+    return with_digest(uri, hashlib.sha256(content).hexdigest())
 
 
 def play(run: Run, story: Callable[[], Awaitable[None]]) -> int:
@@ -317,6 +328,147 @@ def test_a_host_that_cannot_run_kubelet_fails_the_tasks_with_the_reason(
     assert asyncio.run(ends()) == EXIT_CONFIG
 
 
+def test_kubelet_is_fetched_checked_and_kept_for_the_next_executor(run: Run) -> None:
+    content = (run.folder / "kubelet").read_bytes()
+    uri = serve(run, "hdfs://ns1/k/kubelet", content)
+    run.settings = replace(run.settings, kubelet_path=uri)
+
+    async def story() -> None:
+        await one_running(run)
+        run.world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+    kept = run.settings.artifacts_dir / hashlib.sha256(content).hexdigest() / "kubelet"
+    assert kept.read_bytes() == content
+    (run.folder / "kubelet.log").unlink()
+    run.world = World()
+    assert play(run, story) == EXIT_OK
+    assert run.fetched == [uri]
+
+
+def test_another_kubelet_than_was_named_fails_the_tasks_with_both_digests(run: Run) -> None:
+    uri = serve(run, "http://files/kubelet", b"right")
+    run.files["http://files/kubelet"] = b"wrong"
+    run.settings = replace(run.settings, kubelet_path=uri)
+    digests = [hashlib.sha256(content).hexdigest() for content in (b"wrong", b"right")]
+
+    async def story() -> None:
+        await until(lambda: run.world.agent)
+        run.world.launch("t1", "ns/p", "uid-p")
+        await until(lambda: run.world.states("t1") == ["FAILED"])
+        assert "sha256 {} fetched, {} expected".format(*digests) in run.world.last()["message"]
+
+    async def ends() -> int:
+        running = asyncio.create_task(run.execute())
+        await story()
+        return await running
+
+    assert asyncio.run(ends()) == EXIT_CONFIG
+    assert run.starts() == []
+
+
+def test_while_kubelet_cannot_be_fetched_tasks_fail_by_the_launch_grace_and_are_told_why(run: Run) -> None:
+    uri = serve(run, "hdfs://ns1/kubelet", b"")
+    run.files["hdfs://ns1/kubelet"] = StorageUnreachable("no NameNode of ns1 answers")
+    run.settings = replace(run.settings, kubelet_path=uri, launch_grace_s=2.0)
+
+    async def story() -> None:
+        await until(lambda: run.world.agent)
+        run.world.launch("t1", "ns/p", "uid-p")
+        await until(lambda: run.world.states("t1") == ["FAILED"])
+        assert "launch grace of 2 s has passed: kubelet " in run.world.last()["message"]
+        assert "no NameNode of ns1 answers" in run.world.last()["message"]
+        run.world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def proxied(run: Run, script: str) -> None:
+    kubeconfig = run.folder / "proxy.kubeconfig"
+    kubeconfig.write_text("")
+    uri = serve(run, "hdfs://ns1/kube-proxy", f"#!/bin/sh\necho start $$ $*\n{script}\n".encode())
+    run.settings = replace(
+        run.settings, proxy_path=uri, proxy_kubeconfig=kubeconfig, proxy_extra_args=("--cluster-cidr=10.0.0.0/8",)
+    )
+
+
+def proxy_starts(run: Run) -> list[str]:
+    log = run.folder / "kube-proxy.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def test_kube_proxy_runs_beside_kubelet_and_ends_with_it(run: Run) -> None:
+    proxied(run, "exec sleep 1000")
+
+    async def story() -> None:
+        await one_running(run)
+        await until(lambda: proxy_starts(run))
+        words = proxy_starts(run)[0]
+        assert f"--kubeconfig={run.folder}/proxy.kubeconfig --hostname-override=h1 --proxy-mode=nftables" in words
+        assert words.endswith("--cluster-cidr=10.0.0.0/8")
+        os.kill(int(words.split()[1]), signal.SIGKILL)
+        await until(lambda: len(proxy_starts(run)) == 2)
+        assert run.world.states("t1") == ["STARTING", "RUNNING"]
+        assert not await run.lock_is_free()
+        run.world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+    for line in proxy_starts(run):
+        assert not Path("/proc", line.split()[1]).exists()
+
+
+def proxy_dies(run: Run) -> str:
+    proxied(run, "echo no such flag >&2; exit 1")
+    return "no such flag"
+
+
+def proxy_is_another(run: Run) -> str:
+    proxied(run, "exec sleep 1000")
+    run.files["hdfs://ns1/kube-proxy"] = b"wrong"
+    return f"sha256 {hashlib.sha256(b'wrong').hexdigest()} fetched"
+
+
+def proxy_is_no_program(run: Run) -> str:
+    run.settings = replace(run.settings, proxy_path=serve(run, "http://f/kube-proxy", b"\x7fELF"))
+    run.settings = replace(run.settings, proxy_kubeconfig=run.folder / "kubeconfig")
+    return "cannot run"
+
+
+def proxy_has_no_kubeconfig(run: Run) -> str:
+    proxied(run, "exec sleep 1000")
+    run.settings.proxy_kubeconfig.unlink()
+    return "system:node-proxier"
+
+
+def kernel_lacks_all(run: Run) -> str:
+    proxied(run, "exec sleep 1000")
+    run.lacks = {"nftables": "no nf_tables", "iptables": "no nat"}
+    return "CONFIG_NFT_NAT) and the program nft: no nf_tables; iptables needs"
+
+
+@pytest.mark.parametrize(
+    "breakage", [proxy_dies, proxy_is_another, proxy_is_no_program, proxy_has_no_kubeconfig, kernel_lacks_all]
+)
+def test_whatever_is_wrong_with_kube_proxy_is_told_on_the_node_and_fails_no_pod(
+    run: Run, breakage: Callable[[Run], str]
+) -> None:
+    words = breakage(run)
+
+    async def story() -> None:
+        run.world.kubelet_answer = 200
+        await one_running(run)
+        await until(lambda: any(words in event["message"] for event in run.world.node_events))
+        event = next(event for event in run.world.node_events if words in event["message"])
+        assert (event["type"], event["reason"]) == ("Warning", "KubeProxyFailing")
+        assert (event["involvedObject"]["kind"], event["involvedObject"]["uid"]) == ("Node", "h1")
+        run.world.launch("t2", "ns/q", "uid-q")
+        await until(lambda: run.world.states("t2") == ["STARTING"])
+        assert run.world.states("t1") == ["STARTING", "RUNNING"]
+        run.world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
 def test_a_task_that_is_not_ours_fails_and_a_group_of_tasks_too(run: Run) -> None:
     world = run.world
 
@@ -347,12 +499,7 @@ def test_idle_executors_leave(run: Run) -> None:
     async def story() -> None:
         await until(lambda: run.world.agent)
 
-    run.settings = ExecutorSettings(
-        kubelet_path=run.settings.kubelet_path,
-        kubelet_kubeconfig=run.settings.kubelet_kubeconfig,
-        kubelet_root_dir=run.settings.kubelet_root_dir,
-        idle_timeout_s=20.0,
-    )
+    run.settings = replace(run.settings, idle_timeout_s=20.0)
     assert play(run, story) == EXIT_OK
 
 

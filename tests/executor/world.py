@@ -77,6 +77,7 @@ class World:
         self.deletions: list[Json] = []
         self.is_deletable = True  # False: every deletion comes too late
         self.patches: list[Json] = []
+        self.node_events: list[Json] = []
         self.watches: dict[str, list[QueueStream]] = {"pods": [], "nodes": []}
         self.version = 1
 
@@ -162,6 +163,9 @@ class World:
             return Response(self.kubelet_answer)
         if request.method == "DELETE":
             return self._delete(url.path, json.loads(request.body or b"{}"))
+        if url.path == "/api/v1/namespaces/default/events":
+            self.node_events.append(json.loads(request.body or b""))
+            return Response(201, {}, request.body or b"")
         if url.path == "/api/v1/nodes/h1":
             if request.method == "PATCH":
                 self.patches.append(json.loads(request.body or b"{}"))
