@@ -1,58 +1,145 @@
 #!/usr/bin/env python3
-"""Stand-in for Mesos' fetcher: brings a task's URIs into its sandbox.
+"""Stand-in for Mesos' fetcher: brings a task's URIs into its sandbox, step by step as the real one does.
 
-http, https, ftp and paths are taken directly; every other scheme (hdfs) by a Hadoop client, found as the real fetcher
-finds it: $HADOOP, $HADOOP_HOME/bin/hadoop (the agent's flag hadoop_home), or the PATH. No cache.
+Paths and file: are copied, http, https, ftp and ftps taken directly; every other scheme by a Hadoop client:
+$HADOOP_HOME/bin/hadoop (the agent's flag hadoop_home), else `hadoop` on the agent's own PATH. It must answer `version`
+first. Everything is done as the task's user.
 """
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-DIRECT = ("http://", "https://", "ftp://")
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
-TIMEOUT_S = 60
+NET = ("http://", "https://", "ftp://", "ftps://")
+ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".zip")
+#: the real one waits for ever unless fetcher_stall_timeout (60 s) passes without a byte; it has none for Hadoop
+STALL_S = 60
 
 
-def hadoop() -> str:
-    if given := os.environ.get("HADOOP"):
-        return given
-    home = os.environ.get("HADOOP_HOME")
-    return f"{home}/bin/hadoop" if home else "hadoop"
+class Failed(Exception):
+    pass
 
 
-def copy(source: str, target: Path) -> None:
-    if source.startswith(DIRECT):
-        with urllib.request.urlopen(source, timeout=TIMEOUT_S) as answer, target.open("wb") as file:
+def local_path(uri: str, frameworks_home: str | None) -> str | None:
+    """None: the URI is not of this host."""
+    if not uri.startswith("file://") and "://" in uri:
+        return None
+    path = uri.removeprefix("file://localhost") if uri.startswith("file://localhost") else uri.removeprefix("file://")
+    if path.startswith("/"):
+        return path
+    if path != uri:
+        raise Failed("File URI only supports absolute paths")
+    if not frameworks_home:
+        raise Failed("A relative path was passed for the resource but the Mesos framework home was not specified")
+    return f"{frameworks_home}/{path}"
+
+
+def by_hadoop(uri: str, target: Path, environ: Mapping[str, str]) -> None:
+    home = environ.get("HADOOP_HOME")
+    hadoop = f"{home}/bin/hadoop" if home is not None else "hadoop"
+    asked = subprocess.run(f"{hadoop} version 2>&1", shell=True, env=environ, check=False, stdout=subprocess.PIPE)
+    if asked.returncode != 0:
+        raise Failed(
+            f"Failed to create HDFS client: Failed to execute '{hadoop} version 2>&1'; the command was either not "
+            f"found or exited with a non-zero exit status: {asked.returncode}"
+        )
+    source = uri if uri.startswith(("hdfs://", "/")) else f"/{uri}"
+    print(f"Downloading resource with Hadoop client from '{source}' to '{target}'", file=sys.stderr)
+    done = subprocess.run(
+        ["hadoop", "fs", "-copyToLocal", source, str(target)],
+        executable=hadoop,
+        env=environ,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode != 0:
+        raise Failed(
+            f"HDFS copyToLocal failed: Unexpected result from the subprocess: status='{done.returncode << 8}', "
+            f"stdout='{done.stdout}', stderr='{done.stderr}'"
+        )
+
+
+def download(given: str, target: Path, frameworks_home: str | None, environ: Mapping[str, str]) -> None:
+    uri = given.lstrip()
+    if set("\\'\0") & set(uri):
+        raise Failed("Illegal characters in URI")
+    if (path := local_path(uri, frameworks_home)) is not None:
+        shutil.copyfile(path, target)
+        shutil.copymode(path, target)
+    elif uri.startswith(NET):
+        with urllib.request.urlopen(uri, timeout=STALL_S) as answer, target.open("wb") as file:
             shutil.copyfileobj(answer, file)
-    elif "://" in source and not source.startswith("file://"):
-        subprocess.check_call([hadoop(), "version"], stdout=sys.stderr)
-        subprocess.check_call([hadoop(), "fs", "-copyToLocal", source, str(target)])
     else:
-        shutil.copy(source.removeprefix("file://"), target)
+        by_hadoop(uri, target, environ)
 
 
-def fetch(uri: dict[str, Any], sandbox: Path) -> None:
-    source = uri["value"]
-    target = sandbox / (uri.get("output_file") or source.rpartition("/")[2])
+def extract(source: Path, into: Path) -> bool:
+    """Whether it was an archive."""
+    if source.name.endswith(ARCHIVES):
+        shutil.unpack_archive(source, into)
+    elif source.name.endswith(".gz"):
+        with (into / source.name.removesuffix(".gz")).open("wb") as file:
+            subprocess.run(["gunzip", "-d", "-c", source], check=True, stdout=file)
+    else:
+        return False
+    return True
+
+
+def fetch(item: dict[str, Any], info: dict[str, Any], environ: Mapping[str, str]) -> None:
+    uri, sandbox, home = item["uri"], Path(info["sandbox_directory"]), info.get("frameworks_home")
+    target = sandbox / (uri.get("output_file") or uri["value"].rpartition("/")[2])
     target.parent.mkdir(parents=True, exist_ok=True)
-    copy(source, target)
+    action = item.get("action", "BYPASS_CACHE")
+    source = target
+    if action != "BYPASS_CACHE":
+        source = Path(info["cache_directory"]) / item["cache_filename"]
+    if action != "RETRIEVE_FROM_CACHE":
+        download(uri["value"], source, home, environ)
+    is_extracted = not uri.get("executable") and uri.get("extract", True) and extract(source, sandbox)
+    if source != target and not is_extracted:
+        shutil.copyfile(source, target)
     if uri.get("executable"):
         target.chmod(0o755)
-    elif uri.get("extract", True) and target.name.endswith(ARCHIVES):
-        shutil.unpack_archive(target, sandbox)
-    print(f"fetched {source} to {target}", file=sys.stderr)
 
 
-def main() -> None:
-    info = json.loads(os.environ["MESOS_FETCHER_INFO"])
-    for item in info.get("items", []):
-        fetch(item["uri"], Path(info["sandbox_directory"]))
+def become(user: str | None) -> None:
+    if user is None or user == pwd.getpwuid(os.getuid()).pw_name:
+        return
+    found = pwd.getpwnam(user)
+    os.initgroups(user, found.pw_gid)
+    os.setgid(found.pw_gid)
+    os.setuid(found.pw_uid)
 
 
-main()
+def main(environ: Mapping[str, str]) -> int:
+    info = json.loads(environ["MESOS_FETCHER_INFO"])
+    items = info.get("items", [])
+    if any(item.get("action", "BYPASS_CACHE") != "BYPASS_CACHE" for item in items):
+        cache = Path(info["cache_directory"])
+        cache.mkdir(parents=True, exist_ok=True)
+        if info.get("user"):
+            shutil.chown(cache, info["user"])
+    become(info.get("user"))
+    for item in items:
+        value = item["uri"]["value"]
+        try:
+            fetch(item, info, environ)
+        except (Failed, OSError, subprocess.SubprocessError, shutil.ReadError) as error:
+            print(f"Failed to fetch '{value}': {error}", file=sys.stderr)
+            return 1
+        print(f"Fetched '{value}'", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))
