@@ -1,7 +1,7 @@
-"""Before anything is started: does the Kubernetes API let us in at all?
+"""Before and beside the start: does the Kubernetes API let us in at all, and what else will go wrong?
 
 Knows the difference between an API server that is away, which is waited for, and credentials that it does not accept,
-which no waiting cures.
+which no waiting cures.  What the doctor finds is told, and ends nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ from random import Random
 from kmsched.clients.backoff import Backoff
 from kmsched.clients.kube import KubeClient
 from kmsched.clock import Clock
+from kmsched.config import SchedulerConfig
+from kmsched.daemon.patient import subject
 from kmsched.daemon.readiness import KINDS, Readiness
 from kmsched.daemon.repeats import Repeats
+from kmsched.daemon.surroundings import Surroundings
+from kmsched.doctor.checks import CHECKS, START_CHECK_S, examine
+from kmsched.doctor.findings import Severity
 from kmsched.errors import ConfigRefused, Forbidden, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
@@ -22,6 +27,7 @@ RETRY_BASE_S = 0.2
 RETRY_CAP_S = 5.0
 #: an API server that has just started refuses for a moment what it will allow
 FORBIDDEN_PATIENCE_S = 15.0
+LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
 
 
 async def await_access(
@@ -59,3 +65,18 @@ async def await_access(
         if repeats.is_news(reason):
             log.warning("the Kubernetes API cannot be used yet: %s; trying on", reason)
         await clock.sleep(backoff.next_s())
+
+
+async def tell_findings(config: SchedulerConfig, surroundings: Surroundings) -> None:
+    """A log line for each finding of the doctor's cheap checks, with what to do. Ends by itself, and never raises."""
+    cheap = [check for check in CHECKS if check.at_start]
+    async with subject(
+        config,
+        clock=surroundings.clock,
+        make_transport=surroundings.make_transport,
+        environment=surroundings.environment,
+        read=surroundings.read_artifact,
+    ) as examined:
+        for result in await examine(examined, cheap, limit_s=START_CHECK_S):
+            for each in result.findings:
+                log.log(LEVELS[each.severity], "%s: %s; %s", each.check, each.message, each.remedy)

@@ -29,7 +29,7 @@ from kmsched.daemon.identity import FrameworkId, next_term
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.metrics import MICROSECONDS, Metrics
 from kmsched.daemon.pod_events import PodEvents
-from kmsched.daemon.preflight import await_access
+from kmsched.daemon.preflight import await_access, tell_findings
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
 from kmsched.daemon.runner import Runner
@@ -149,6 +149,7 @@ class Scheduler:
                 rng=self._surroundings.rng,
             )
             self._start_sources(group)
+            group.create_task(tell_findings(self._config, self._surroundings))
 
     async def close(self) -> None:
         await self.web.stop()

@@ -20,9 +20,9 @@ async def loopback(subject: Subject) -> list[Found]:
     except KmError as error:
         why = f"; {NOT_CHECKED}whether agents are on other hosts: {error}"
         return [*(Found(words + why, severity=Severity.WARNING) for words in told), *own]
-    if not others:
-        return own if subject.has_peers else []
-    return [*(Found(f"{words}, and {len(others)} agents are others ({named(others)})") for words in told), *own]
+    if others:
+        return [*(Found(f"{words}, and {len(others)} agents are others ({named(others)})") for words in told), *own]
+    return own if subject.has_peers else []
 
 
 def _told_to_agents(subject: Subject) -> Iterator[str]:

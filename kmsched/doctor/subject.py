@@ -131,9 +131,15 @@ class Subject:
         return list(self.config.artifacts.items())
 
     async def other_hosts(self) -> list[str]:
-        """Names of the agents that are not on this host.  Errors as for `MesosOperator.ask`."""
+        """Names of the agents that are not on this host.
+
+        NotChecked: there are no agents yet.  Errors as for `MesosOperator.ask`.
+        """
         found = []
-        for agent in (await self.agents.answer()).agents:
+        agents = (await self.agents.answer()).agents
+        if not agents:
+            raise NotChecked("no agent is registered with the Mesos master yet")
+        for agent in agents:
             address = urlsplit(f"//{agent.pid.partition('@')[2]}").hostname or ""
             if not self.here.is_local(address):
                 found.append(agent.agent_info.hostname)

@@ -1,9 +1,11 @@
-"""An API server that is away is waited for; credentials that it refuses end the process."""
+"""An API server that is away is waited for, credentials that it refuses end the process, and findings are told."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -11,11 +13,14 @@ import pytest
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request
 from kmsched.clients.kube import KubeAccess, KubeClient
-from kmsched.daemon.preflight import FORBIDDEN_PATIENCE_S, await_access
+from kmsched.core.step import step
+from kmsched.daemon.preflight import FORBIDDEN_PATIENCE_S, await_access, tell_findings
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
+from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import EXIT_CONFIG, ConfigRefused
 from tests.clients.fakes import FakeClock, HandlerTransport, Reply, refused
+from tests.doctor.patients import World
 
 ACCESS = KubeAccess(servers=("http://api:8080",), tls=TlsSettings(), user="km")
 
@@ -81,3 +86,37 @@ def test_credentials_that_are_accepted_in_time_are_good() -> None:
 def test_a_server_that_is_no_kubernetes_api_is_refused() -> None:
     with pytest.raises(ConfigRefused, match="no Kubernetes API answers there"):
         check(lambda _: Reply(404, [b"not here"]))
+
+
+def findings_told(world: World, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """(level, words) of each line."""
+    surroundings = Surroundings(
+        clock=FakeClock(),
+        rng=Random(1),
+        make_transport=lambda _: HandlerTransport(world.handle),
+        environment={},
+        hostname="s1",
+        step=step,
+        read_artifact=world.read,
+    )
+    caplog.set_level(logging.INFO)
+    asyncio.run(tell_findings(world.subject().config, surroundings))
+    return [(record.levelname, record.getMessage()) for record in caplog.records]
+
+
+def test_what_the_doctor_finds_is_told_with_its_remedy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(tmp_path, missing=frozenset({"create pods/binding"}))
+    assert findings_told(world, caplog) == [
+        (
+            "ERROR",
+            "kubernetes-rights: user 'anonymous' of the kubeconfig may not: create pods/binding;"
+            " bind the user to the ClusterRole in docs/doctor.md",
+        )
+    ]
+    assert world.reads == []  # whole artifacts are too much for a start
+
+
+def test_findings_end_nothing_even_when_nobody_answers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    told = findings_told(World(tmp_path, {"http": Reply(503, [b"away"])}), caplog)
+    assert {level for level, _ in told} == {"WARNING"}
+    assert any(words.startswith("mesos-role: not checked: m1:5050 answered 503: away;") for _, words in told)

@@ -40,6 +40,13 @@ def test_without_mesos_it_is_a_warning_that_says_what_is_not_known(tmp_path: Pat
     assert only.message.endswith("not checked: whether agents are on other hosts: m1:5050 answered 503: away")
 
 
+def test_without_any_agent_yet_nobody_knows_where_they_will_be(tmp_path: Path) -> None:
+    world = World(tmp_path, {"GET_AGENTS": {"get_agents": {}}})
+    [only] = found(loopback, world.subject(LOCAL_API))
+    assert only.severity is Severity.WARNING
+    assert only.message.endswith("no agent is registered with the Mesos master yet")
+
+
 def test_pages_on_loopback_are_a_note_alone_and_an_error_among_peers(tmp_path: Path) -> None:
     [alone] = found(loopback, World(tmp_path).subject("--address=127.0.0.1"))
     assert alone.severity is Severity.NOTE

@@ -80,7 +80,7 @@ def test_credentials_that_are_needed_and_not_given(tmp_path: Path) -> None:
     assert words.endswith("it was given no principal")
 
 
-@pytest.mark.parametrize("name", ["-kube", "a/../b", ".", "a//b", "a b", "a/*"])
+@pytest.mark.parametrize("name", ["a/../b", "a//b", "a/*", "a/-b"])
 def test_names_that_no_role_has(tmp_path: Path, name: str) -> None:
     [words] = said(mesos.role, World(tmp_path).subject(f"--mesos-role={name}"))
     assert words.startswith(f"--mesos-role={name!r} is no name of a role")
