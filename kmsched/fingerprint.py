@@ -94,7 +94,7 @@ class Difference:
     theirs: Any
 
     def __str__(self) -> str:
-        return f"{self.name}: {_spoken(self.ours)} here, {_spoken(self.theirs)} there"
+        return f"{self.name}: {spoken(self.ours)} here, {spoken(self.theirs)} there"
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[Difference, ...]:
@@ -125,7 +125,8 @@ def _different(name: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) ->
     ]
 
 
-def _spoken(value: Any) -> str:
+def spoken(value: Any) -> str:
+    """A value of a spec in words."""
     if value is None:
         return "not set"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -70,11 +70,15 @@ class FlagCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if ctx.resilient_parsing:  # shell completion
             return super().parse_args(ctx, args)
-        if _HELP_NAMES & set(args):
+        if self.wants_help(args):
             click.echo(self.get_help(ctx))
             ctx.exit()
         ctx.params = {"parsed": flags.parse(args, self.process, also=self.also)}
         return []
+
+    @staticmethod
+    def wants_help(args: list[str]) -> bool:
+        return bool(_HELP_NAMES & set(args))
 
     def invoke(self, ctx: click.Context) -> Any:
         return self.run(ctx.params["parsed"])

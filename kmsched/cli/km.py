@@ -26,9 +26,11 @@ COMMANDS = {
     "explain": "kmsched.cli.ask:explain",
     "agents": "kmsched.cli.agents:agents",
     "doctor": "kmsched.cli.doctor:doctor",
-    "fingerprint": "kmsched.cli.settings:fingerprint",
+    "fingerprint": "kmsched.cli.fingerprint:fingerprint",
     "flags": "kmsched.cli.settings:flags",
     "framework": "kmsched.cli.framework:framework",
+    "artifacts": "kmsched.cli.artifacts:artifacts",
+    "completion": "kmsched.cli.settings:completion",
     "version": "kmsched.cli.settings:version",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def test_version_needs_neither_the_daemon_nor_aiohttp() -> None:
         (["executor", "--port=1"], 2, "km: unknown flag --port"),
         (["bogus"], 2, "km: No such command 'bogus'."),
         (["explain", "web"], 2, "km: 'web' is no pod; write NAMESPACE/NAME"),
-        (["flags"], 2, "km: km flags does --markdown or --check FILE"),
+        (["flags"], 2, "km: km flags does --markdown, --json, --check FILE"),
         (["flags", "--check", "/none"], 2, "km: --flags-file: cannot read '/none'"),
         (["status", "--url", "http://127.0.0.1:1"], 69, "km: no scheduler answers at http://127.0.0.1:1"),
     ],
@@ -105,16 +106,6 @@ def test_unexpected_errors_exit_70_and_leave_a_traceback(caplog: pytest.LogCaptu
     assert caplog.records[-1].exc_info is not None
 
 
-def test_fingerprint_and_its_explanation(capsys: pytest.CaptureFixture[str]) -> None:
-    assert km.run(["fingerprint", *NEEDED]) == 0
-    digest = capsys.readouterr().out
-    assert len(digest) == 65
-    assert km.run(["fingerprint", "--explain", *NEEDED]) == 0
-    explained = capsys.readouterr().out
-    assert explained.startswith(digest)
-    assert '"kubelet-root-dir": "/var/lib/kubelet"' in explained
-
-
 def test_flags_file_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "flags"
     file.write_text("\n".join(NEEDED))
@@ -122,6 +113,31 @@ def test_flags_file_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     file.write_text("\n".join([*NEEDED, "--offer-ttl=1h"]))
     assert km.run(["flags", "--check", str(file)]) == 10
     assert "--offer-ttl=3600s must be shorter" in capsys.readouterr().err
+
+
+def test_a_hosts_own_flags_are_checked_alone_and_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "all").write_text("\n".join([*NEEDED, "--executor-logv=1"]))
+    (tmp_path / "own").write_text("address=10.0.0.1\n")
+    assert km.run(["flags", "--check-host", f"{tmp_path}/own"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert km.run(["flags", "--check", f"{tmp_path}/all", "--check-host", f"{tmp_path}/own"]) == 0
+    assert capsys.readouterr().err.startswith("km: --executor-logv is an old name; write --agent-log-level=debug")
+    (tmp_path / "own").write_text("kubelet-v=1\n")
+    for line in (["--check-host"], ["--check", f"{tmp_path}/all", "--check-host"]):
+        assert km.run(["flags", *line, f"{tmp_path}/own"]) == 2
+        assert f"{tmp_path}/own:1: --kubelet-v changes executors" in capsys.readouterr().err
+
+
+def test_table_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["flags", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    by_name = {row["name"]: row for row in table["flags"]}
+    assert set(by_name) == {flag.name for flag in flags.FLAGS}
+    assert by_name["kubelet-root-dir"]["default"] == "/var/lib/kubelet"
+    assert [by_name[name]["changes_executors"] for name in ("km-path", "port", "mesos-role")] == [True, False, True]
+    assert [by_name[name]["hot"] for name in ("agent-log-level", "log-level")] == [True, False]
+    assert table["aliases"]["executor-logv"] == "agent-log-level"
+    assert "--proxy-v=N" in table["refused"]["proxy-logv"]
 
 
 def test_docs_page_is_up_to_date() -> None:
@@ -134,6 +150,11 @@ def test_docs_page_is_up_to_date() -> None:
         ("km sched", "scheduler"),
         ("km scheduler --mesos-m", "--mesos-master"),
         ("km scheduler --log-format j", "json"),
+        ("km scheduler --proxy-mode ipt", "iptables"),
+        ("km scheduler --checkpoint f", "false"),
+        ("km fingerprint --expl", "--explain"),
+        ("km fingerprint d", "diff"),
+        ("km completion z", "zsh"),
     ],
 )
 def test_shell_completion(words: str, expected: str) -> None:
@@ -151,3 +172,27 @@ def test_shell_completion(words: str, expected: str) -> None:
         env=environ,
     )
     assert f"plain,{expected}" in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_ask_km_itself(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert f"_KM_COMPLETE={shell}_complete" in script
+    assert "km" in script.replace("_km_completion", "")
+
+
+def test_bash_takes_the_completion_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "km"
+    program.write_text(f"#!{sys.executable}\nfrom kmsched.cli.km import main\nmain()\n")
+    program.chmod(0o755)
+    km.run(["completion", "bash"])
+    asked = "COMP_WORDS=(km scheduler --mesos-mas); COMP_CWORD=2; _km_completion km; printf '%s\\n' \"${COMPREPLY[@]}\""
+    done = subprocess.run(
+        ["bash", "--norc", "-c", capsys.readouterr().out + asked],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.split() == ["--mesos-master"]
