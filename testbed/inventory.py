@@ -53,7 +53,12 @@ def build(
     """The inventory as nested mappings. `storage`: HDFS, if there is one."""
     return {
         "all": {
-            "vars": {**_connection(settings), **({} if storage is None else _storage(storage))},
+            "vars": {
+                **_connection(settings),
+                "km_artifact_kubelet_src": str(files.kubelet),
+                "km_artifact_proxy_src": str(files.proxy),
+                **({} if storage is None else _storage(storage)),
+            },
             "children": {
                 "km_schedulers": {
                     "hosts": {name: _address(settings, name) for name in hosts.schedulers},
@@ -61,8 +66,7 @@ def build(
                 },
                 "km_agents": {
                     "hosts": {name: _agent_host(settings, hosts, name, files) for name in hosts.agents},
-                    # they have no Java
-                    "vars": {**_agent(machine, files), **({} if storage is None else {"km_hadoop_client": True})},
+                    "vars": _agent(machine, files),
                 },
                 "mesos_masters": {"hosts": {name: _address(settings, name) for name in hosts.masters}},
             },
@@ -104,17 +108,17 @@ def _address(settings: Settings, name: str) -> dict[str, Any]:
 
 def _scheduler(settings: Settings, machine: Machine, hosts: Hosts, files: Files) -> dict[str, Any]:
     return {
-        "km_scheduler_mesos_master": peers.master_urls(settings, hosts.masters),
-        "km_scheduler_api_servers": controlplane.server(settings),
+        "km_scheduler_flags": {
+            "mesos_master": peers.master_urls(settings, hosts.masters),
+            "api_servers": controlplane.server(settings),
+        },
+        "km_scheduler_kubelet_flags": probe.kubelet_flags(machine),
         "km_scheduler_kubeconfig_src": str(files.scheduler_kubeconfig),
-        "km_scheduler_extra_flags": probe.kubelet_flags(machine),
     }
 
 
 def _agent(machine: Machine, files: Files) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "km_agent_kubelet_src": str(files.kubelet),
-        "km_agent_proxy_src": str(files.proxy),
         "km_agent_proxy_kubeconfig_src": str(files.proxy_kubeconfig),
         "km_agent_image_archives": [str(files.image)],
         "km_agent_sandbox_image": SANDBOX_IMAGE,

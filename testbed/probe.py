@@ -43,11 +43,9 @@ def machine(root: Path = Path("/")) -> Machine:
     raise LabError(f"no cgroup v2 at {root / UNIFIED} or {root / HYBRID}; the hosts' systemd needs it")
 
 
-def kubelet_flags(found: Machine) -> list[str]:
-    """Flags of `km scheduler` without which kubelet does not start on such a machine."""
-    if found.has_limits:
-        return []
-    return ["--kubelet-cgroups-per-qos=false", "--kubelet-enforce-node-allocatable="]
+def kubelet_flags(found: Machine) -> dict[str, str]:
+    """kubelet's own flags without which it does not start on such a machine."""
+    return {} if found.has_limits else {"cgroups-per-qos": "false", "enforce-node-allocatable": ""}
 
 
 def runc_binary(found: Machine) -> str | None:

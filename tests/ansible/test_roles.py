@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from kmsched import errors
+from kmsched import errors, flags
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+#: files of tasks that only name others; the second is what playbooks/check.yml takes of a role
+CONTENTS = ("main.yml", "check.yml")
 #: what a task may have beside its module
 KEYWORDS = frozenset(
-    {"name", "when", "loop", "loop_control", "vars", "register", "notify", "changed_when", "diff"}
-    | {"delegate_to", "become", "run_once", "until", "retries", "delay"}
+    {"name", "when", "loop", "loop_control", "vars", "register", "notify", "changed_when", "failed_when", "diff"}
+    | {"delegate_to", "become", "run_once", "until", "retries", "delay", "environment", "check_mode"}
 )
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -30,7 +32,8 @@ def load(path: Path) -> Any:
 def tasks(role: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for file in [*sorted((role / "tasks").glob("*.yml")), *sorted((role / "handlers").glob("*.yml"))]:
         for task in load(file):
-            yield file.name, task
+            if file.parent.name == "handlers" or file.name not in CONTENTS:
+                yield file.name, task
 
 
 @each_role
@@ -51,8 +54,22 @@ def test_variables_start_with_the_roles_name(role: Path) -> None:
 
 @each_role
 def test_main_is_a_table_of_contents(role: Path) -> None:
-    imported = [task["ansible.builtin.import_tasks"] for task in load(role / "tasks/main.yml")]
-    assert sorted([*imported, "main.yml"]) == sorted(file.name for file in (role / "tasks").iterdir())
+    tables = [role / "tasks" / name for name in CONTENTS if (role / "tasks" / name).exists()]
+    imported = {task["ansible.builtin.import_tasks"] for table in tables for task in load(table)}
+    assert imported | {table.name for table in tables} == {file.name for file in (role / "tasks").iterdir()}
+
+
+@each_role
+def test_what_looks_changes_nothing(role: Path) -> None:
+    """playbooks/check.yml imports these files; `stat`, `slurp` and the like are all that they may do."""
+    table = role / "tasks" / "check.yml"
+    files = [task["ansible.builtin.import_tasks"] for task in load(table)] if table.exists() else []
+    for file, task in tasks(role):
+        if file not in files:
+            continue
+        [module] = set(task) - KEYWORDS
+        looks = module.rpartition(".")[2] in ("assert", "set_fact", "stat", "slurp", "uri")
+        assert looks or task["changed_when"] is False, f"{file}: {task['name']}"
 
 
 @each_role
@@ -68,14 +85,33 @@ def test_only_builtin_modules_and_no_blind_eye(role: Path) -> None:
 @each_role
 def test_every_handler_is_notified_and_every_notice_heard(role: Path) -> None:
     notified = {task["notify"] for _, task in tasks(role) if "notify" in task}
-    assert notified == {task["name"] for task in load(role / "handlers/main.yml")}
+    handlers = role / "handlers/main.yml"
+    assert notified == {task["name"] for task in load(handlers)} if handlers.exists() else not notified
 
 
 @each_role
 def test_secrets_are_for_their_reader_alone_and_never_shown(role: Path) -> None:
     copied = [task for _, task in tasks(role) if "kubeconfig" in str(task.get("ansible.builtin.copy", ""))]
-    assert copied
+    assert bool(copied) == (role.name in ("km_agent", "km_scheduler"))
     assert [(task["ansible.builtin.copy"]["mode"], task["diff"]) for task in copied] == [("0600", False)] * len(copied)
+
+
+def test_nothing_that_runs_is_touched_before_the_plan() -> None:
+    order = [task["ansible.builtin.import_tasks"] for task in load(ROOT / "roles/km_scheduler/tasks/main.yml")]
+    plan = order.index("plan.yml")
+    for file, task in tasks(ROOT / "roles/km_scheduler"):
+        if file in order[:plan]:
+            assert "notify" not in task, f"{file}: {task['name']}"
+            copied = task.get("ansible.builtin.copy", {})
+            assert copied.get("dest", "{{ km_scheduler_lib }}/km") == "{{ km_scheduler_lib }}/km"
+
+
+def test_the_flags_that_the_role_takes_are_those_of_the_table() -> None:
+    specs = load(ROOT / "roles/km_scheduler/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    taken = set(specs["km_scheduler_flags"]["options"])
+    elsewhere = {"kubeconfig", "state_dir", "address", "port", "hostname_override"}
+    assert taken | elsewhere == {flag.key for flag in flags.flags_of(flags.SCHEDULER)}
+    assert not taken & elsewhere
 
 
 def test_systemd_leaves_a_scheduler_down_when_a_person_must_act() -> None:

@@ -10,28 +10,40 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader
 from ansible.template import Templar, trust_as_template
 
 from kmsched import config, flags
+from kmsched.clients.hadoop_conf import load_hadoop_conf
 
 ROOT = Path(__file__).resolve().parents[2]
-SHA = "0123456789abcdef" * 4
+ARTIFACTS = f"file:///var/lib/km/artifacts/{'0123456789abcdef' * 4}"
 TEMPLATES = {
     "scheduler.flags": "km_scheduler",
+    "host.flags": "km_scheduler",
     "km-scheduler.service": "km_scheduler",
     "10-km.conflist": "km_agent",
     "containerd.toml": "km_agent",
     "km-pod-routes.service": "km_agent",
+    "site.xml": "km_hadoop",
 }
-VARIABLES = {
-    "km_scheduler_mesos_master": ["m1:5050", "m2:5050"],
-    "km_scheduler_api_servers": "https://k:6443",
+FLAGS_FILES = ("scheduler.flags", "host.flags")
+FILES_BY_FLAG = dict(zip(flags.FILES, FLAGS_FILES, strict=True))
+VARIABLES: dict[str, Any] = {
+    "km_scheduler_flags": {
+        "mesos_master": ["m1:5050", "m2:5050"],
+        "api_servers": "https://k:6443",
+        "executor_mem": 512,
+        "allow_privileged": True,
+    },
+    "km_scheduler_kubelet_flags": {"enforce-node-allocatable": ""},
+    "km_scheduler_program_flags": {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"},
+    "km_scheduler_host_flags": {"hostname_override": "s1.example"},
     "km_scheduler_kubeconfig_src": "/k",
-    "km_scheduler_agent_km": f"/var/lib/km/artifacts/{SHA}/km",
-    "km_scheduler_extra_flags": ["--kubelet-enforce-node-allocatable=", "--executor-mem=512"],
     "km_agent_pod_cidr": "10.1.1.0/24",
     "km_agent_pod_routes": [{"cidr": "10.1.2.0/24", "via": "10.0.0.2"}],
     "km_agent_sandbox_image": "localhost/pause:1",
+    "properties": {"dfs.nameservices": "ns", "dfs.ha.namenodes.ns": "a,b & c", "dfs.x": True},
     "role_path": "roles/km_agent",
     "ansible_managed": "Ansible managed",
 }
@@ -41,6 +53,7 @@ VARIABLES = {
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with each template, rendered by Ansible's own engine with the roles' defaults and VARIABLES."""
     folder = tmp_path_factory.mktemp("rendered")
+    filter_loader.add_directory(str(ROOT / "plugins" / "filter"))
     variables: dict[str, Any] = {}
     for role in sorted(set(TEMPLATES.values())):
         variables |= DataLoader().load_from_file(
@@ -60,22 +73,41 @@ def unit(path: Path) -> configparser.ConfigParser:
     return read
 
 
-def test_flags_file_is_what_km_accepts(rendered: Path) -> None:
-    built = config.build(flags.parse_file(rendered / "scheduler.flags", flags.SCHEDULER))
+def test_flags_files_are_what_km_accepts(rendered: Path) -> None:
+    files = [f"--{name}={rendered / file}" for name, file in FILES_BY_FLAG.items()]
+    built = config.build(flags.parse(files, flags.SCHEDULER))
     assert built.mesos_masters == ("http://m1:5050", "http://m2:5050")
     assert built.api_servers == ("https://k:6443",)
     assert built.kubeconfig == "/etc/kmsched/scheduler.kubeconfig"
-    assert built.artifacts["km-path"] == f"file:///var/lib/km/artifacts/{SHA}/km"
+    assert built.artifacts == {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"}
     assert built.executor_mem_mib == 512
+    assert built.spec_flags["allow-privileged"] == "true"
     assert built.spec_flags["kubelet-enforce-node-allocatable"] == ""
+    assert (built.address, built.port) == ("127.0.0.1", 10251)
 
 
-def test_flags_defaults_are_those_of_the_role(rendered: Path) -> None:
-    """The role writes paths that `km executor` takes for granted on the agent."""
+def test_what_is_a_hosts_own_is_not_in_the_file_of_all(rendered: Path) -> None:
+    everywhere, here = ((rendered / file).read_text() for file in FLAGS_FILES)
+    for name in ("address", "port", "hostname-override"):
+        assert f"--{name}=" in here
+        assert f"--{name}=" not in everywhere
+
+
+def test_credentials_are_where_executors_look(rendered: Path) -> None:
+    """The role of the agents writes paths that flags name."""
     written = flags.parse_file(rendered / "scheduler.flags", flags.SCHEDULER)
     files = (ROOT / "roles/km_agent/tasks/files.yml").read_text()
     assert f"dest: {written['kubelet-kubeconfig']}\n" in files
-    assert f"dest: {written['kubelet-path'].removeprefix('file://')}\n" in files
+    programs = "dest: /var/lib/km/artifacts/{{ item.stat.checksum }}/{{ item.item.name }}\n"
+    assert programs in files and ARTIFACTS.startswith("file:///var/lib/km/artifacts/")
+
+
+def test_hadoops_configuration_is_what_km_reads(rendered: Path, tmp_path: Path) -> None:
+    (tmp_path / "hdfs-site.xml").write_text((rendered / "site.xml").read_text())
+    conf = load_hadoop_conf({"HADOOP_CONF_DIR": str(tmp_path)})
+    assert conf.get("dfs.nameservices") == "ns"
+    assert conf.get("dfs.ha.namenodes.ns") == "a,b & c"
+    assert conf.get("dfs.x") == "true"
 
 
 def test_unit_notifies_and_comes_back(rendered: Path) -> None:
@@ -85,6 +117,9 @@ def test_unit_notifies_and_comes_back(rendered: Path) -> None:
     assert service["Service"]["RestartPreventExitStatus"] == "2 10 12 13"
     assert service["Service"]["StateDirectory"] == "kmsched"
     assert service["Unit"]["StartLimitIntervalSec"] == "0"
+    command, *arguments = service["Service"]["ExecStart"].split()
+    assert command == "/usr/local/bin/km"
+    assert arguments == ["scheduler", *(f"--{name}=/etc/kmsched/{file}" for name, file in FILES_BY_FLAG.items())]
 
 
 def test_routes(rendered: Path) -> None:

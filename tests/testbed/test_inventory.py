@@ -49,8 +49,9 @@ def test_groups_and_addresses() -> None:
 
 def test_the_scheduler_is_told_masters_and_api_server() -> None:
     found = read(POOR)["children"]["km_schedulers"]["vars"]
-    assert found["km_scheduler_mesos_master"] == "http://10.88.0.21:5050,http://10.88.0.22:5050,http://10.88.0.23:5050"
-    assert found["km_scheduler_api_servers"] == "https://10.88.0.1:6443"
+    flags = found["km_scheduler_flags"]
+    assert flags["mesos_master"] == "http://10.88.0.21:5050,http://10.88.0.22:5050,http://10.88.0.23:5050"
+    assert flags["api_servers"] == "https://10.88.0.1:6443"
     assert found["km_scheduler_kubeconfig_src"] == "/k/kmsched"
 
 
@@ -67,7 +68,7 @@ def test_each_agent_has_its_credential_its_pods_and_routes_to_the_others() -> No
 @pytest.mark.parametrize(("machine", "flags", "runc"), [(POOR, 2, "/usr/local/sbin/runc-nolimits"), (RICH, 0, None)])
 def test_wrappers_are_named_only_where_they_are_needed(machine: Machine, flags: int, runc: str | None) -> None:
     children = read(machine)["children"]
-    assert len(children["km_schedulers"]["vars"]["km_scheduler_extra_flags"]) == flags
+    assert len(children["km_schedulers"]["vars"]["km_scheduler_kubelet_flags"]) == flags
     assert children["km_agents"]["vars"].get("km_agent_runc_binary") == runc
 
 
@@ -86,7 +87,6 @@ def test_hdfs_is_told_to_all_hosts_if_there_is_one() -> None:
     storage = Layout(settings.gateway, Path("/state/hdfs"))
     everything = inventory.build(settings, RICH, HOSTS, FILES, storage)["all"]
     found = everything["vars"]
-    assert everything["children"]["km_agents"]["vars"]["km_hadoop_client"] is True
     assert found["km_artifact_hdfs_uri"] == "hdfs://lab/artifacts"
     assert found["km_artifact_namenodes"] == ["http://10.88.0.1:9870", "http://10.88.0.1:9871"]
     assert found["km_hadoop_core_site"]["fs.defaultFS"] == "hdfs://lab"

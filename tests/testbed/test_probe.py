@@ -20,14 +20,14 @@ def test_a_plain_debian_gets_no_wrappers(tmp_path: Path) -> None:
     found = machine(tmp_path, "sys/fs/cgroup", "cpuset cpu io memory hugetlb pids rdma misc")
     assert found.cgroups == tmp_path / "sys/fs/cgroup"
     assert found.has_limits
-    assert probe.kubelet_flags(found) == []
+    assert probe.kubelet_flags(found) == {}
     assert probe.runc_binary(found) is None
 
 
 def test_a_hybrid_machine_without_controllers_gets_them(tmp_path: Path) -> None:
     found = machine(tmp_path, "sys/fs/cgroup/unified", "hugetlb")
     assert found.cgroups == tmp_path / "sys/fs/cgroup/unified"
-    assert probe.kubelet_flags(found) == ["--kubelet-cgroups-per-qos=false", "--kubelet-enforce-node-allocatable="]
+    assert probe.kubelet_flags(found) == {"cgroups-per-qos": "false", "enforce-node-allocatable": ""}
     assert probe.runc_binary(found) == "/usr/local/sbin/runc-nolimits"
 
 
