@@ -25,7 +25,7 @@ class ExecutorSettings:
     kubelet_extra_args: tuple[str, ...] = ()
     #: like kubelet_path; empty: no kube-proxy
     proxy_path: str = ""
-    #: a credential of its own: kubelet's may not read Services
+    #: a credential of its own: kubelet's may not list EndpointSlices
     proxy_kubeconfig: Path = Path("/etc/kmsched/kube-proxy.kubeconfig")
     #: flags that go to kube-proxy as they are
     proxy_extra_args: tuple[str, ...] = ()
