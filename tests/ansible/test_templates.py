@@ -37,7 +37,8 @@ VARIABLES: dict[str, Any] = {
         "allow_privileged": True,
     },
     "km_scheduler_kubelet_flags": {"enforce-node-allocatable": ""},
-    "km_scheduler_program_flags": {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"},
+    "km_scheduler_program_flags": {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"}
+    | {"proxy-path": f"{ARTIFACTS}/kube-proxy"},
     "km_scheduler_host_flags": {"hostname_override": "s1.example"},
     "km_scheduler_kubeconfig_src": "/k",
     "km_agent_pod_cidr": "10.1.1.0/24",
@@ -79,7 +80,9 @@ def test_flags_files_are_what_km_accepts(rendered: Path) -> None:
     assert built.mesos_masters == ("http://m1:5050", "http://m2:5050")
     assert built.api_servers == ("https://k:6443",)
     assert built.kubeconfig == "/etc/kmsched/scheduler.kubeconfig"
-    assert built.artifacts == {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"}
+    assert built.artifacts == {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"} | {
+        "proxy-path": f"{ARTIFACTS}/kube-proxy"
+    }
     assert built.executor_mem_mib == 512
     assert built.spec_flags["allow-privileged"] == "true"
     assert built.spec_flags["kubelet-enforce-node-allocatable"] == ""
@@ -98,6 +101,7 @@ def test_credentials_are_where_executors_look(rendered: Path) -> None:
     written = flags.parse_file(rendered / "scheduler.flags", flags.SCHEDULER)
     files = (ROOT / "roles/km_agent/tasks/files.yml").read_text()
     assert f"dest: {written['kubelet-kubeconfig']}\n" in files
+    assert f"dest: {written['proxy-kubeconfig']}\n" in files
     programs = "dest: /var/lib/km/artifacts/{{ item.stat.checksum }}/{{ item.item.name }}\n"
     assert programs in files and ARTIFACTS.startswith("file:///var/lib/km/artifacts/")
 
