@@ -112,6 +112,12 @@ def _spec(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     return Veto("spec", f"the pod asks for what is not supported: {pod.unsupported}", True)
 
 
+def _privileged(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not pod.is_privileged or settings.allow_privileged:
+        return None
+    return Veto("privileged", "privileged containers are not allowed (--allow-privileged=false)", True)
+
+
 def _node_name(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     if not pod.node_name or pod.node_name == place.node_name:
         return None
@@ -212,6 +218,7 @@ def _pods(pod: Pod, place: Place, settings: Settings) -> Veto | None:
 #: In this order; the first that objects is the reason that people read, so what cannot be waited for comes first.
 FILTERS: tuple[tuple[str, Filter], ...] = (
     ("spec", _spec),
+    ("privileged", _privileged),
     ("nodeName", _node_name),
     ("nodeSelector", _node_selector),
     ("nodeAffinity", _node_affinity),

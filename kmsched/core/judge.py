@@ -104,6 +104,7 @@ def kind_of(pod: Pod) -> Hashable:
         pod.host_ports,
         pod.extended,
         pod.unsupported,
+        pod.is_privileged,
         pod.node_name,
         pod.owner_uid,
     )

@@ -98,6 +98,7 @@ class Pod:
     tolerations: tuple[Toleration, ...] = ()
     extended: tuple[tuple[str, int], ...] = ()  # requested resources of other names
     unsupported: str = ""  # words for a rule in the spec that is not understood, and so cannot be obeyed
+    is_privileged: bool = False  # has a container that is
     task_id: str = ""  # annotation: the task that is current for this pod
     agent_id: str = ""  # annotation slaveId: the agent of that task
     owner_uid: str = ""
@@ -152,6 +153,7 @@ class Settings:
 
     executor_id: str
     executor_resources: Resources = ZERO  # charged once per agent, with its first task
+    allow_privileged: bool = False
     scheduler_name: str = "default-scheduler"
     offer_ttl_s: float = 5.0
     refuse_s: float = 5.0

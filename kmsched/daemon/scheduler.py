@@ -118,7 +118,7 @@ class Scheduler:
             clock=clock,
             on_turn=self._turned,
         )
-        self.web = Web(self._views(), config.address, config.port)
+        self.web = Web(self._views(), config.address, config.port, profiling=config.profiling)
 
     async def run(self) -> None:
         """Until cancelled; what ends a part ends all, as an ExceptionGroup."""

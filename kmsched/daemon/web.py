@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from kmsched.daemon.profiling import open_pages
 from kmsched.errors import ConfigRefused
 
 Json = Mapping[str, Any]
@@ -39,10 +40,13 @@ class Views:
 
 
 class Web:
-    """A server on `address`:`port`; port 0 takes any free one."""
+    """A server on `address`:`port`; port 0 takes any free one. `profiling` opens `daemon.profiling`'s pages, too."""
 
-    def __init__(self, views: Views, address: str, port: int) -> None:
-        self._runner = web.AppRunner(application(views), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    def __init__(self, views: Views, address: str, port: int, *, profiling: bool = False) -> None:
+        app = application(views)
+        if profiling:
+            open_pages(app)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         self._address = address
         self._port = port
         self.url = ""

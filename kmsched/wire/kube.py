@@ -102,6 +102,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
             sorted((name, count_up(amount)) for name, amount in amounts.items() if amount and _is_extended(name))
         ),
         unsupported=_unsupported(spec),
+        is_privileged=_is_privileged(spec),
         task_id=annotations.get(TASK_ID_ANNOTATION, ""),
         agent_id=annotations.get(AGENT_ID, ""),
         owner_uid=next((one.uid for one in meta.owner_references or () if one.controller), ""),
@@ -200,6 +201,12 @@ def _unsupported(spec: PodSpec) -> str:
     if spec.os is not None and spec.os.name not in ("", "linux"):
         words.append(f"os {spec.os.name}")
     return ", ".join(words)
+
+
+def _is_privileged(spec: PodSpec) -> bool:
+    """Ephemeral containers come later, past any scheduler."""
+    containers = (*(spec.containers or ()), *(spec.init_containers or ()))
+    return any(each.security_context is not None and each.security_context.privileged for each in containers)
 
 
 def _node_affinity(spec: PodSpec) -> tuple[NodeTerm, ...] | None:

@@ -42,8 +42,13 @@ class Port(Struct, rename="camel"):
     protocol: str = "TCP"
 
 
+class SecurityContext(Struct):
+    privileged: bool | None = None
+
+
 class Container(Struct, rename="camel"):
     name: str = ""
+    security_context: SecurityContext | None = None
     resources: Resources = field(default_factory=Resources)
     ports: list[Port] | None = None
     restart_policy: str | None = None

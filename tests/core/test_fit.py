@@ -82,6 +82,11 @@ def test_an_exact_fit_fits() -> None:
             {},
             ("spec", "the pod asks for what is not supported: resourceClaims, rbd volumes", True),
         ),
+        (
+            {"is_privileged": True},
+            {},
+            ("privileged", "privileged containers are not allowed (--allow-privileged=false)", True),
+        ),
         ({"node_name": "agent-2"}, {}, ("nodeName", "nodeName is agent-2", True)),
         ({"node_selector": {"disk": "ssd"}}, {}, ("nodeSelector", "nodeSelector disk=ssd does not match", True)),
         (
@@ -182,6 +187,10 @@ def test_no_executor_and_our_own_are_both_right(executor_id: str) -> None:
     assert veto(pod(), place(executor_id=executor_id), SETTINGS) is None
 
 
+def test_privileged_pods_are_placed_where_that_is_allowed() -> None:
+    assert veto(pod(is_privileged=True), place(), replace(SETTINGS, allow_privileged=True)) is None
+
+
 # --- a pod that is bound already
 
 
@@ -191,6 +200,7 @@ def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
         node_name="agent-1",
         node_selector={"gone": "label"},
         unsupported="resourceClaims",
+        is_privileged=True,
         host_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
     )
     there = place(

@@ -70,3 +70,4 @@ def test_pods_of_another_owner_or_size_are_of_another_kind() -> None:
     assert kind_of(one) != kind_of(replace(one, owner_uid="somebody"))
     assert kind_of(one) != kind_of(replace(one, requests=Resources(cpus=101, mem=10, pods=1)))
     assert kind_of(one) != kind_of(replace(one, node_selector={"disk": "ssd"}))
+    assert kind_of(one) != kind_of(replace(one, is_privileged=True))

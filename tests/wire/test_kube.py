@@ -196,6 +196,14 @@ def test_rules_that_are_not_honoured_are_named(spec: Json, words: str) -> None:
     assert decoded(pod(spec)).unsupported == words
 
 
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_privileged(kind: str) -> None:
+    for context, expected in [(None, False), ({}, False), ({"privileged": False}, False), ({"privileged": True}, True)]:
+        assert (
+            decoded(pod({kind: [{"name": "a"}, {"name": "b", "securityContext": context}]})).is_privileged == expected
+        )
+
+
 # --- requests
 
 
