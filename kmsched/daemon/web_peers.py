@@ -1,0 +1,58 @@
+"""What schedulers of one group tell each other over HTTP: who leads, and a connection that ends when the process does.
+
+Knows the two routes, which are open to peers and change nothing.  A connection that is meant to end says goodbye first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from kmsched.daemon.deadman import GOODBYE, PATH, WHO_PATH
+from kmsched.wire import members as records
+from kmsched.wire.members import Hello
+
+#: peers, and whoever is curious
+MAX_CONNECTIONS = 64
+
+
+def routes(
+    who: Callable[[], Mapping[str, Any]],
+    is_leader: Callable[[], bool],
+    hello: Callable[[], Hello],
+    ending: asyncio.Event,
+) -> list[web.RouteDef]:
+    """`who`: everything that /leader tells. `ending` is set when this process ends on purpose.
+
+    The server must cancel handlers whose peer has gone, or their connections count for ever.
+    """
+    open_connections = 0
+
+    async def leader(_: web.Request) -> web.Response:
+        body = msgspec.json.encode(who()) + b"\n"
+        return web.Response(body=body, status=200 if is_leader() else 503, content_type="application/json")
+
+    async def deadman(request: web.Request) -> web.StreamResponse:
+        nonlocal open_connections
+        if open_connections >= MAX_CONNECTIONS:
+            return web.Response(status=503, text=f"{MAX_CONNECTIONS} connections are open already\n")
+        reply = web.StreamResponse(headers={"content-type": "application/x-ndjson", "cache-control": "no-store"})
+        open_connections += 1
+        try:
+            await reply.prepare(request)
+            await reply.write(records.encode(hello()) + b"\n")
+            await ending.wait()
+            # a peer that has just gone needs no goodbye
+            with contextlib.suppress(ConnectionError):
+                await reply.write(GOODBYE + b"\n")
+                await reply.write_eof()
+        finally:
+            open_connections -= 1
+        return reply
+
+    return [web.get(WHO_PATH, leader), web.get(PATH, deadman)]

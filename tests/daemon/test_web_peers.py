@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+from aiohttp import web
+
+from kmsched.daemon import web_peers
+from kmsched.daemon.deadman import GOODBYE
+from kmsched.daemon.web_peers import MAX_CONNECTIONS
+from kmsched.wire.members import Hello
+
+HELLO = Hello(instance="a", boot_id="b1", term=7, lease_id="77")
+
+
+def serve(leads: bool, story: Callable[[aiohttp.ClientSession, str, asyncio.Event], Awaitable[None]]) -> None:
+    async def main() -> None:
+        ending = asyncio.Event()
+        app = web.Application()
+        app.add_routes(web_peers.routes(lambda: {"role": "active"}, lambda: leads, lambda: HELLO, ending))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        try:
+            async with aiohttp.ClientSession() as session:
+                await story(session, f"http://{host}:{port}", ending)
+        finally:
+            ending.set()
+            await runner.cleanup()
+
+    asyncio.run(main())
+
+
+def test_the_leader_answers_200_and_everybody_says_who_it_is() -> None:
+    async def ask(session: aiohttp.ClientSession, url: str, _: asyncio.Event) -> None:
+        async with session.get(f"{url}/leader") as answer:
+            statuses.append(answer.status)
+            assert await answer.json() == {"role": "active"}
+
+    statuses: list[int] = []
+    serve(True, ask)
+    serve(False, ask)
+    assert statuses == [200, 503]
+
+
+def test_the_connection_tells_who_is_there_and_says_goodbye() -> None:
+    async def hold(session: aiohttp.ClientSession, url: str, ending: asyncio.Event) -> None:
+        async with session.get(f"{url}/deadman") as answer:
+            assert json.loads(await answer.content.readline())["boot_id"] == "b1"
+            ending.set()
+            assert await answer.content.read() == GOODBYE + b"\n"
+
+    serve(True, hold)
+
+
+def test_connections_are_bounded_and_those_that_left_make_room() -> None:
+    async def many(session: aiohttp.ClientSession, url: str, _: asyncio.Event) -> None:
+        held = [await session.get(f"{url}/deadman") for _ in range(MAX_CONNECTIONS)]
+        async with session.get(f"{url}/deadman") as refused:
+            assert refused.status == 503
+        for each in held:
+            each.close()
+        async with asyncio.timeout(10):
+            while True:
+                async with session.get(f"{url}/deadman") as again:
+                    if again.status == 200:
+                        break
+                await asyncio.sleep(0.01)
+
+    serve(True, many)
+
+
+def test_only_get() -> None:
+    async def post(session: aiohttp.ClientSession, url: str, _: asyncio.Event) -> None:
+        for path in ("/leader", "/deadman"):
+            async with session.post(url + path) as answer:
+                assert answer.status == 405
+
+    serve(True, post)
