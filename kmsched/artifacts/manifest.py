@@ -93,22 +93,21 @@ def read(storage: Storage, folder: str) -> tuple[Record, ...]:
 def change(storage: Storage, folder: str, edit: Edit, surroundings: Surroundings) -> bool:
     """Put `edit` of what is there in place of it; False: it was so already. ArtifactError and its kinds."""
     path, claim = f"{folder}/{NAME}", f"{folder}/{NEXT}"
-    blocker, looks = None, 0
+    blocker, looks, changed = None, 0, False
     for _ in range(MAX_ATTEMPTS):
         before = storage.look(path)
         records = _read(storage, folder, before)
         raw = encode(edit(records))
         if raw == encode(records):
-            return False
+            return changed
         if _claim(storage, folder, raw, surroundings.token()):
-            if _publish(storage, folder, before):
-                return True
-            blocker, looks = None, 0
-        else:
-            found = storage.look(claim)
-            blocker, looks = found, looks + 1 if found is not None and found == blocker else 0
-            if looks >= STALE_LOOKS:
-                storage.remove(claim)
+            # looked at again in the next round
+            changed = _publish(storage, folder, before) or changed
+            continue
+        found = storage.look(claim)
+        blocker, looks = found, looks + 1 if found is not None and found == blocker else 0
+        if looks >= STALE_LOOKS:
+            storage.remove(claim)
         surroundings.sleep(PAUSE_S * (1 + surroundings.unit()))
     raise ArtifactError(f"{path}: others change it all the time; run this again")
 
@@ -131,14 +130,17 @@ def _claim(storage: Storage, folder: str, raw: bytes, token: str) -> bool:
 
 
 def _publish(storage: Storage, folder: str, before: Entry | None) -> bool:
-    """Put the next manifest in place of `before`. False: that was not the last one any more."""
+    """Put the next manifest in place of `before`. False: that was not the last one any more, or we were taken for
+    dead."""
     path, claim = f"{folder}/{NAME}", f"{folder}/{NEXT}"
     try:
         if storage.look(path) == before:
             if storage.replace(claim, path):
                 return True
             raise ArtifactError(f"{path}: this server cannot replace a file in one step (HttpFS cannot)")
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, ArtifactError) and storage.look(claim) is None:
+            return False
         with contextlib.suppress(KmError):
             storage.remove(claim)
         raise
