@@ -158,6 +158,7 @@ def test_the_words_of_each_filter(
 def test_each_filter_of_the_table_is_named_by_its_vetoes() -> None:
     assert [name for name, _ in FILTERS] == [
         "spec",
+        "privileged",
         "nodeName",
         "nodeSelector",
         "nodeAffinity",
