@@ -7,6 +7,7 @@ alone, `check_host` at files and folders, so that a flags file can be checked be
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from kmsched import flags, values
 from kmsched.artifact_uri import without_digest
 from kmsched.errors import ConfigRefused, UsageError
 from kmsched.flags import Flag, Parsed
+from kmsched.ha import HaConfig, ha_config, read_password
 from kmsched.values import Kind
 
 WEEK_S = 7 * 24 * 3600.0
@@ -64,6 +66,8 @@ class SchedulerConfig:
     profiling: bool
     log_format: str
     log_level: str
+    #: None: one scheduler, alone
+    ha: HaConfig | None = None
     #: name -> normal form, of every flag that is part of the executor spec, with kubelet's and kube-proxy's own and old
     #: names; URIs of artifacts without their digests
     spec_flags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -114,6 +118,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         profiling=parsed["profiling"],
         log_format=parsed["log-format"],
         log_level=parsed["log-level"],
+        ha=ha_config(parsed, parsed["hostname-override"] or socket.gethostname()),
         spec_flags=spec_flags(parsed),
         executor_flags=executor_flags(parsed),
         hot_settings=hot_settings(parsed),
@@ -173,6 +178,8 @@ def check_host(config: SchedulerConfig) -> None:
         _refuse_unreadable("kubeconfig", Path(config.kubeconfig), "put the scheduler's credentials there")
     if config.mesos_secret_file is not None:
         read_secret(config)
+    if config.ha is not None:
+        read_password(config.ha)
     _refuse_unwritable(config.state_dir)
 
 

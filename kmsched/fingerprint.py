@@ -16,7 +16,8 @@ from kmsched import values
 from kmsched.artifact_uri import with_digest, without_digest
 from kmsched.config import SchedulerConfig
 from kmsched.executor.gate import gate_source
-from kmsched.flag_table import BY_NAME, EXECUTOR
+from kmsched.flag import EXECUTOR
+from kmsched.flag_table import BY_NAME
 
 SCHEMA = 2
 NAME = "km executor"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from kmsched.flag_table import is_in_spec
+from kmsched.flag import is_in_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,6 @@ _LOGGING = "log lines go to stderr, where systemd keeps them; see --log-format a
 _PUBLISH = "agents fetch from HDFS or any web server: km-upload publishes a file and prints what to give as --km-path"
 _ONE_ROLE = "there is one role: --mesos-role"
 _ROTATED = "executors write to their sandbox, which Mesos' container logger rotates"
-_HA = "this version runs one scheduler, whose framework id lies in --state-dir"
 _AGENT = "set it on the agents, with the role km_agent"
 
 #: name -> what to do instead, completing "--name is not taken: ..."
@@ -62,8 +61,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "allow-mutable-km-path": "a --km-path that names no SHA-256 is read once, with a warning; leave this flag out",
         "kube-api-qps": "requests are few: the scheduler watches, and writes once for each pod; leave it out",
         "kube-api-burst": "requests are few: the scheduler watches, and writes once for each pod; leave it out",
-        "etcd-servers": _HA,
-        "etcd-config": _HA,
+        "etcd-config": "write --etcd-servers, and --etcd-ca-file, --etcd-cert-file, --etcd-key-file",
         "service-address": "no Service is made for the scheduler; it is reached at --address and --port",
         "node-monitor-period": "nodes are watched; leave it out",
         "host-port-endpoints": "host ports are kubelet's and kube-proxy's, as in any cluster; leave it out",
@@ -85,7 +83,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "framework-store-uri": "the framework id lies in --state-dir",
         "mesos-generate-task-discovery": "Services find pods; leave it out",
         "driver-port": "the scheduler connects to Mesos, and Mesos never to it; leave it out",
-        "ha": _HA,
         "ha-domain": _PUBLISH,
         "graceful": "it was the scheduler's own mark; leave it out",
         "reconcile-cooldown": "pauses are built in, and grow by themselves; see --reconcile-interval",

@@ -8,81 +8,12 @@ in `flag_history`, and whether values fit each other is `config`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
-from kmsched import values
+from kmsched.flag import BOTH, Flag
 from kmsched.values import Kind
 
-SCHEDULER = "scheduler"
-EXECUTOR = "executor"
-BOTH = frozenset({SCHEDULER, EXECUTOR})
-ONLY_SCHEDULER = frozenset({SCHEDULER})
-
-#: names that the compatibility document lists: a flag that matches is part of the executor spec, always
-SPEC_NAMES = frozenset({"allow-privileged", "api-servers", "auth-path", "km-path", "profiling"})
-SPEC_PREFIXES = ("cluster-", "executor-", "kubelet-", "proxy-")
-#: settings that reach running executors, beside the spec
-HOT_PREFIX = "agent-"
-
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """One flag. `default` is written as a user would; None means "not given" and then `required` decides.
-
-    A flag of the executor spec that is added later must have no default: one that nobody gives may not change the
-    fingerprint of what runs.
-    """
-
-    name: str
-    kind: Kind
-    default: str | None
-    help: str
-    commands: frozenset[str] = ONLY_SCHEDULER
-    required: bool = False
-    #: another flag that may be given in its place
-    unless: str = ""
-    choices: tuple[str, ...] = ()
-    metavar: str = ""
-    at_least: float | None = None
-    at_most: float | None = None
-    #: (regular expression of the whole text, what to write), or of each item of a list
-    pattern: tuple[str, str] | None = None
-    #: whether the order of a list's items means something
-    is_ordered: bool = True
-    #: not named by the document, and in ExecutorInfo all the same
-    is_compared: bool = False
-
-    @property
-    def in_spec(self) -> bool:
-        return is_in_spec(self.name)
-
-    @property
-    def changes_executors(self) -> bool:
-        """Whether another value is another fingerprint."""
-        return self.in_spec or self.is_compared
-
-    @property
-    def is_hot(self) -> bool:
-        return self.name.startswith(HOT_PREFIX)
-
-    @property
-    def key(self) -> str:
-        """Its name as a Python identifier."""
-        return self.name.replace("-", "_")
-
-    def normal(self, value: Any) -> str:
-        """The one text of a value: equal ones give equal text."""
-        return values.write(self.kind, value if self.is_ordered else tuple(sorted(value)))
-
-
-def is_in_spec(name: str) -> bool:
-    """Whether a flag of this name is part of the executor spec (and so of the fingerprint)."""
-    return name in SPEC_NAMES or name.startswith(SPEC_PREFIXES)
-
 
 MESOS = (
     Flag("mesos-master", Kind.LIST, None, "Mesos masters, as host:port or URL.", required=True),
@@ -290,6 +221,35 @@ PROCESS = (
     ),
 )
 
+HA = (
+    Flag("ha", Kind.BOOL, "false", "Share the framework with other schedulers: one leads, the others stand by."),
+    Flag("etcd-servers", Kind.LIST, None, "Members of etcd, as host:port or URL; with --ha.", is_ordered=False),
+    Flag("etcd-user", Kind.TEXT, None, "User in etcd."),
+    Flag("etcd-password-file", Kind.PATH, None, "File with the password of --etcd-user."),
+    Flag("etcd-ca-file", Kind.PATH, None, "Authority that signed the certificates of etcd."),
+    Flag("etcd-cert-file", Kind.PATH, None, "Client certificate for etcd; one without a CommonName."),
+    Flag("etcd-key-file", Kind.PATH, None, "Key of --etcd-cert-file."),
+    Flag("ha-lease-ttl", Kind.DURATION, "5s", "After this a leader whose host is gone is followed.", at_least=2),
+    Flag("ha-renew-interval", Kind.DURATION, None, "Pause between renewals; else 0.2 of the TTL.", at_least=0.1),
+    Flag("ha-request-deadline", Kind.DURATION, None, "For each call to etcd; else 0.32 of the TTL.", at_least=0.1),
+    Flag(
+        "ha-renew-deadline",
+        Kind.DURATION,
+        None,
+        "A leader without a renewal for so long stops acting; else 0.68 of the TTL.",
+        at_least=0.1,
+    ),
+    Flag(
+        "ha-call-deadline",
+        Kind.DURATION,
+        None,
+        "For each call of a leader that changes something; else 0.2 of the TTL.",
+        at_least=0.1,
+    ),
+    Flag("ha-instance", Kind.TEXT, None, "Name of this scheduler among its peers; else the host's name."),
+    Flag("ha-url", Kind.URI, None, "Where peers reach this scheduler; else --address and --port."),
+)
+
 #: in the order of the help and the docs page
 GROUPS: Mapping[str, tuple[Flag, ...]] = MappingProxyType(
     {
@@ -299,6 +259,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = MappingProxyType(
         "Executors, kubelet, kube-proxy": ON_AGENTS,
         "Scheduling": SCHEDULING,
         "The process": PROCESS,
+        "Several schedulers": HA,
     }
 )
 FLAGS: tuple[Flag, ...] = tuple(flag for group in GROUPS.values() for flag in group)

@@ -16,8 +16,9 @@ from typing import Any
 
 from kmsched import values
 from kmsched.errors import UsageError
+from kmsched.flag import BOTH, EXECUTOR, SCHEDULER, Flag, is_in_spec
 from kmsched.flag_history import ALIAS_BY_NAME, REFUSED, Alias
-from kmsched.flag_table import BOTH, BY_NAME, EXECUTOR, FLAGS, SCHEDULER, Flag, flags_of, is_in_spec
+from kmsched.flag_table import BY_NAME, FLAGS, flags_of
 from kmsched.values import LISTS, Kind
 
 __all__ = [

@@ -8,8 +8,9 @@ import pytest
 
 from kmsched import flags
 from kmsched.errors import UsageError
+from kmsched.flag import is_in_spec
 from kmsched.flag_history import ALIASES, REFUSED, Alias
-from kmsched.flag_table import BY_NAME, is_in_spec
+from kmsched.flag_table import BY_NAME
 from kmsched.flags import SCHEDULER
 from kmsched.values import LISTS, Kind
 
@@ -18,7 +19,7 @@ port address profiling api-servers kubeconfig mesos-master mesos-user mesos-role
 mesos-authentication-secret-file checkpoint failover-timeout framework-name framework-weburi hostname-override
 reconcile-interval default-container-cpu-limit default-container-mem-limit km-path executor-path proxy-path
 allow-privileged cluster-dns cluster-domain kubelet-api-servers kubelet-root-dir kubelet-kubeconfig proxy-mode
-proxy-kubeconfig
+proxy-kubeconfig ha etcd-servers
 """
 #: kubelet has flags of these names
 PASSED_ON = "kubelet-sync-frequency kubelet-enable-debugging-handlers"
@@ -26,10 +27,10 @@ ALIASED = """
 auth-path mesos-launch-grace-period mesos-executor-cpus mesos-executor-mem executor-logv executor-suicide-timeout v
 """
 GONE = """
-advertised-address kube-api-qps kube-api-burst etcd-servers etcd-config service-address node-monitor-period
+advertised-address kube-api-qps kube-api-burst etcd-config service-address node-monitor-period
 host-port-endpoints scheduler-config vmodule logtostderr alsologtostderr stderrthreshold log-dir log-flush-frequency
 log-backtrace-at version mesos-framework-roles mesos-default-pod-roles mesos-authentication-provider
-framework-store-uri mesos-generate-task-discovery driver-port ha graceful ha-domain reconcile-cooldown
+framework-store-uri mesos-generate-task-discovery driver-port graceful ha-domain reconcile-cooldown
 executor-bindall executor-cgroup-prefix mesos-cgroup-prefix mesos-sandbox-overlay dockercfg-path static-pods-config
 contain-pod-resources kubelet-docker-endpoint kubelet-pod-infra-container-image kubelet-cadvisor-port
 kubelet-host-network-sources kubelet-network-plugin run-proxy proxy-bindall proxy-logv conntrack-max

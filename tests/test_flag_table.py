@@ -9,7 +9,8 @@ import pytest
 
 from kmsched import flags, values
 from kmsched.errors import UsageError
-from kmsched.flag_table import BY_NAME, EXECUTOR, FLAGS, GROUPS, SCHEDULER, Flag, is_in_spec
+from kmsched.flag import EXECUTOR, SCHEDULER, Flag, is_in_spec
+from kmsched.flag_table import BY_NAME, FLAGS, GROUPS
 from kmsched.values import LISTS, Kind
 
 #: the document's list of what affects the hash, as it spells them -> examples of names that must match

@@ -17,7 +17,7 @@ from kmsched.cli.command import FlagCommand
 from kmsched.cli.framework import DEFAULT_STATE_DIR
 from kmsched.errors import EXIT_MISMATCH, EXIT_OK
 from kmsched.fingerprint import Difference
-from kmsched.flag_table import SCHEDULER, Flag
+from kmsched.flag import SCHEDULER, Flag
 from kmsched.flags import Parsed
 from kmsched.values import Kind
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from kmsched.cli.command import metavar
 from kmsched.errors import EXIT_CODES
+from kmsched.flag import EXECUTOR, SCHEDULER, SPEC_NAMES, SPEC_PREFIXES, Flag
 from kmsched.flag_history import ALIASES, REFUSED
-from kmsched.flag_table import EXECUTOR, GROUPS, SCHEDULER, SPEC_NAMES, SPEC_PREFIXES, Flag, flags_of
+from kmsched.flag_table import GROUPS, flags_of
 from kmsched.flags import FILES, PASS_THROUGH
 
 SCHEMA = 1
@@ -63,9 +64,9 @@ _INTRODUCTION = (
     "[fingerprint](fingerprint.md). *hot* ones reach running executors. Unknown `--kubelet-NAME=VALUE` and",
     "`--proxy-NAME=VALUE` go to kubelet and kube-proxy as `--NAME=VALUE`, and are cold.",
     "",
-    "`--flags-file=PATH` is read first: one flag a line, as `--name=value`, `name=value` or `name: value`, with `#` for",
-    "comments; it is the same file on all schedulers. `--host-flags-file=PATH` follows, with what is one host's own, like",
-    "`--address`; a cold flag is refused there. The command line wins over both.",
+    "`--flags-file=PATH` is read first: one flag a line, as `--name=value`, `name=value` or `name: value`, with `#`",
+    "for comments; it is the same file on all schedulers. `--host-flags-file=PATH` follows, with what is one host's",
+    "own, like `--address`; a cold flag is refused there. The command line wins over both.",
 )
 
 
