@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,7 @@ def _require(reading: _Reading) -> None:
         raise UsageError(f"{names} must be given; see --help")
 
 
+@cache
 def _default(flag: Flag) -> Any:
     if flag.default is None:
         return () if flag.kind in LISTS else None
