@@ -103,7 +103,8 @@ def _shell(
     streams: Streams,
     connect: Callable[..., WebHdfs] | None,
 ) -> int:
-    from kmsched.artifacts.hadoop_call import Call, Misuse
+    from kmsched.artifacts.hadoop_call import Call
+    from kmsched.artifacts.hadoop_paths import Misuse
     from kmsched.errors import KmError
 
     table = commands()
@@ -211,9 +212,9 @@ def commands() -> dict[str, Command]:
         "get": get,
         "ls": Command(
             read.ls,
-            "[-C] [-d] [-h] [-R] [-t] [-S] [-r] [-u] [<path> ...]",
+            "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [<path> ...]",
             "List files and what is in folders.",
-            options=frozenset("CdhRtSru"),
+            options=frozenset("CdhqRtSru"),
             least=0,
         ),
         "mkdir": Command(

@@ -10,16 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from kmsched.artifacts.hadoop_paths import Files, Item
+from kmsched.artifacts.hadoop_paths import Files, Item, Misuse
 from kmsched.errors import KmError
 
 EXIT_ERROR = 1
 #: -1 in Java
 EXIT_MISUSE = 255
-
-
-class Misuse(KmError):
-    """The command line is not of the command's form; its usage is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +55,19 @@ class Call:
             if word in self.command.valued and rest:
                 rest.pop(0)
             elif word not in self.command.options:
-                raise self.misuse(f"Illegal option -{word}")
+                raise Misuse(f"Illegal option -{word}")
             found.add(word)
         self.options, self.arguments = frozenset(found), rest
         self.need(self.command.least)
         if self.command.most is not None and len(rest) > self.command.most:
-            raise self.misuse(f"Too many arguments: expected {self.command.most} but got {len(rest)}")
+            raise Misuse(f"Too many arguments: expected {self.command.most} but got {len(rest)}")
 
     def need(self, least: int) -> None:
         if len(self.arguments) < least:
-            raise self.misuse(f"Not enough arguments: expected {least} but got {len(self.arguments)}")
+            raise Misuse(f"Not enough arguments: expected {least} but got {len(self.arguments)}")
 
     def has(self, option: str) -> bool:
         return option in self.options
-
-    def misuse(self, what: str) -> Misuse:
-        return Misuse(what)
 
     def expand(self) -> list[Item]:
         """All arguments as paths of HDFS; those that cannot be are told and left out."""

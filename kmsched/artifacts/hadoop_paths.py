@@ -27,12 +27,17 @@ class Complaint(KmError):
     """What a command says about one path; the others go on."""
 
 
+class Misuse(KmError):
+    """The command line is not of the command's form; its usage is shown."""
+
+
 def complaint(shown: str, what: str) -> Complaint:
     return Complaint(f"`{shown}': {what}")
 
 
-def missing(shown: str) -> Complaint:
-    return complaint(shown, "No such file or directory")
+def missing(shown: str, qualified: str = "") -> Complaint:
+    """`qualified`: the whole URI, where the folder around it is what is missing."""
+    return complaint(shown, "No such file or directory" + (f": `{qualified}'" if qualified else ""))
 
 
 def exists(shown: str) -> Complaint:
@@ -64,6 +69,10 @@ class Item:
     @property
     def name(self) -> str:
         return posixpath.basename(self.path)
+
+    @property
+    def uri(self) -> str:
+        return f"hdfs://{self.authority}{self.path}"
 
     @property
     def parent(self) -> str:
@@ -127,15 +136,15 @@ class Files:
         assert match is not None
         scheme, authority, path = match["scheme"], match["authority"], match["path"]
         if not typed:
-            raise Complaint("Can not create a Path from an empty string")
+            raise Misuse("Can not create a Path from an empty string")
         default = self.conf.default_fs
         if scheme is None and default is not None and not default.startswith("hdfs:"):
             raise Complaint(f"{typed}: the default file system is {default}; write hdfs://HOST/PATH")
-        if scheme not in (None, "hdfs"):
-            raise Complaint(f'No FileSystem for scheme "{scheme}"')
+        if scheme not in (None, "hdfs") or (scheme is None and authority is not None):
+            raise Complaint(f'No FileSystem for scheme "{scheme or "null"}"')
         served = authority or self.conf.authority("hdfs:///")
         hdfs = self._hdfs(served)
-        if path.startswith("/") or scheme or authority is not None:
+        if path.startswith("/") or scheme:
             prefix = "" if scheme is None else f"hdfs://{authority or ''}"
             path = posixpath.normpath(f"/{path.lstrip('/')}")
             return Item(hdfs, served, typed, path, None), lambda found: prefix + found

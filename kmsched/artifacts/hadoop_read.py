@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from kmsched.artifacts.hadoop_call import Call
-from kmsched.artifacts.hadoop_paths import Item, is_folder
+from kmsched.artifacts.hadoop_paths import Item, Misuse, is_folder
 from kmsched.clients.webhdfs import Status
 
 _UNITS = ("", "K", "M", "G", "T", "P", "E")
@@ -43,21 +43,22 @@ def _list(call: Call, widths: Widths, folder: Item) -> None:
 
 def _sorted(call: Call, items: list[Item]) -> list[Item]:
     """By time (-t), size (-S) or name, the other way round with -r."""
-    found = [(item.there(), item) for item in items]
+    found, back = [(item.there(), item) for item in items], call.has("r")
     if call.has("t"):
-        found.sort(key=lambda each: -(each[0].accessed_ms if call.has("u") else each[0].modified_ms))
+        found.sort(key=lambda each: each[0].accessed_ms if call.has("u") else each[0].modified_ms, reverse=not back)
     elif call.has("S"):
-        found.sort(key=lambda each: -each[0].length)
+        found.sort(key=lambda each: each[0].length, reverse=not back)
     else:
-        found.sort(key=lambda each: each[1].path)
-    return [item for _, item in (reversed(found) if call.has("r") else found)]
+        found.sort(key=lambda each: each[1].path, reverse=back)
+    return [item for _, item in found]
 
 
 def _rows(call: Call, widths: Widths, items: list[Item], *, widen: bool = True) -> None:
     if widen:
         widths.widen(items)
     for item in items:
-        call.line(item.shown if call.has("C") else widths.row(item, at_access=call.has("u")))
+        line = item.shown if call.has("C") else widths.row(item, at_access=call.has("u"))
+        call.line("".join(char if char.isprintable() else "?" for char in line) if call.has("q") else line)
 
 
 class Widths:
@@ -134,7 +135,7 @@ _TESTS: dict[str, Callable[[Item, Status], bool]] = {
 def test(call: Call) -> None:
     given = [flag for flag in _TESTS if call.has(flag)]
     if len(given) != 1:
-        raise call.misuse("Only one test flag is allowed" if given else "No test flag given")
+        raise Misuse("Only one test flag is allowed" if given else "No test flag given")
     for item in call.expand():
         with call.complaining():
             if item.status is None or not _TESTS[given[0]](item, item.status):

@@ -64,7 +64,7 @@ def _may_be_made(target: Path, typed: str, overwrite: bool) -> None:
         if not target.is_dir() and not overwrite:
             raise exists(typed)
     elif typed.endswith("/") or not target.absolute().parent.exists():
-        raise missing(typed)
+        raise missing(typed, f"file://{target.absolute()}")
 
 
 def _get(call: Call, item: Item, target: Path, depth: int) -> None:
@@ -121,7 +121,7 @@ def put(call: Call) -> None:
             raise exists(target.shown)
         needed = target.path if typed.endswith("/") else target.parent
         if target.status is None and status_of(target.hdfs, needed) is None:
-            raise missing(target.shown)
+            raise missing(target.shown, target.uri)
     for given, source in sources:
         with call.complaining():
             if not os.path.lexists(source):

@@ -85,7 +85,8 @@ def test_version_is_what_fetchers_ask_first(client: Client, program: str) -> Non
         (("fs", "-test", "-e", "-d", "/d"), 255, "-test: Only one test flag is allowed"),
         (("fs", "-stat", "%n"), 255, "-stat: Not enough arguments"),
         (("fs", "-ls", "s3a://b/x"), 1, 'ls: No FileSystem for scheme "s3a"'),
-        (("fs", "-ls", ""), 1, "ls: Can not create a Path from an empty string"),
+        (("fs", "-ls", "//h/x"), 1, 'ls: No FileSystem for scheme "null"'),
+        (("fs", "-ls", ""), 255, "-ls: Can not create a Path from an empty string"),
         (("fs", "-help", "mv"), 1, "help: mv: Unknown command"),
         (("fs", "-ls", "hdfs://a b/"), 1, "ls: the authority of hdfs://a b"),
     ],
@@ -249,7 +250,7 @@ def test_get_into_a_folder(client: Client, tmp_path: Path) -> None:
     assert client.fs("-get", "/d/a", "/d/sub", str(into)) == 0
     assert {str(path.relative_to(into)) for path in into.rglob("*")} == {"a", "sub", "sub/c"}
     assert client.fs("-get", "/d/a", str(into / "none" / "a")) == 1
-    assert client.stderr == f"get: `{into}/none/a': {ABSENT}\n"
+    assert client.stderr == f"get: `{into}/none/a': {ABSENT}: `file://{into}/none/a'\n"
     assert client.fs("-get", "/d/a", "/d/b", str(into / "a")) == 1
     assert client.stderr == f"get: `{into}/a': Is not a directory\n"
 
@@ -302,7 +303,7 @@ def test_put_of_folders(client: Client, cluster: Cluster, tmp_path: Path) -> Non
     assert client.fs("-put", str(tmp_path / "none"), "/d") == 1
     assert client.stderr == f"put: `{tmp_path}/none': {ABSENT}\n"
     assert client.fs("-put", str(source / "a"), "/none/a") == 1
-    assert client.stderr == f"put: `/none/a': {ABSENT}\n"
+    assert client.stderr == f"put: `/none/a': {ABSENT}: `hdfs://127.0.0.1/none/a'\n"
     assert client.fs("-put", str(source / "a"), str(source / "sub"), "/d/a") == 1
     assert client.stderr == "put: `/d/a': Is not a directory\n"
     assert client.fs("-put", "hdfs:///d/a", "/d") == 1
