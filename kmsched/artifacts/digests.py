@@ -39,11 +39,11 @@ def named(uris: Mapping[str, str]) -> dict[str, str]:
     return {flag: digest for flag, digest in found.items() if digest is not None}
 
 
-def resolve(uris: Mapping[str, str], kept: Mapping[str, str], read: Read, *, optional: frozenset[str]) -> Digests:
+def resolve(uris: Mapping[str, str], kept: Mapping[str, str], read: Read) -> Digests:
     """The digest of each flag's URI. Reads, and so blocks, for those that neither name it nor are in `kept`.
 
-    A file: of agents that this host lacks cannot be read: flags in `optional` then go without a digest, for the
-    others it is ConfigRefused.  ArtifactError: a URI cannot be read; its kind says whether trying again may help.
+    ConfigRefused: a file: of agents that this host lacks, so that it cannot be read.  ArtifactError: a URI cannot be
+    read; its kind says whether trying again may help.
     """
     by_flag = named(uris)
     now_kept = dict(kept)
@@ -56,11 +56,7 @@ def resolve(uris: Mapping[str, str], kept: Mapping[str, str], read: Read, *, opt
             try:
                 now_kept[bare] = digest_of(read(bare))
             except LocalFileUnreadable as error:
-                words = _of_agents_only(flag, bare, error)
-                if flag not in optional:
-                    raise ConfigRefused(words) from None
-                warnings.append(words)
-                continue
+                raise ConfigRefused(_of_agents_only(flag, bare, error)) from None
             except ArtifactError as error:
                 raise type(error)(f"--{flag}={bare} cannot be read for its SHA-256: {error}") from error
         by_flag[flag] = now_kept[bare]

@@ -115,8 +115,7 @@ def _spec(text: str, where: str) -> Spec:
 def _digests(built: SchedulerConfig) -> Mapping[str, str]:
     record = _record(built.state_dir / digests.KEY)
     kept = digests.from_record(record) if record is not None else {}
-    optional = frozenset(built.artifacts) - {built.km_flag}
-    found = digests.resolve(built.artifacts, kept, _read, optional=optional)
+    found = digests.resolve(built.artifacts, kept, _read)
     for warning in found.warnings:
         _tell(warning)
     return found.by_flag

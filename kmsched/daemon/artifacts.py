@@ -22,9 +22,7 @@ async def artifact_digests(config: SchedulerConfig, store: Store, read: Read) ->
     """Flag name -> SHA-256. ConfigRefused, ArtifactError: see `digests.resolve`."""
     record = await store.get(digests.KEY)
     kept = digests.from_record(record.value) if record else {}
-    found = await asyncio.to_thread(
-        digests.resolve, config.artifacts, kept, read, optional=frozenset(config.artifacts) - {config.km_flag}
-    )
+    found = await asyncio.to_thread(digests.resolve, config.artifacts, kept, read)
     for warning in found.warnings:
         log.warning("%s", warning)
     if found.kept != kept:

@@ -32,7 +32,7 @@ class Reader:
 
 
 def resolve(uris: Mapping[str, str], reader: Reader, kept: Mapping[str, str] | None = None) -> Digests:
-    return digests.resolve(uris, kept or {}, reader, optional=frozenset({"kubelet-path"}))
+    return digests.resolve(uris, kept or {}, reader)
 
 
 def test_named_digests_need_no_reading() -> None:
@@ -78,9 +78,8 @@ def test_files_of_agents_only() -> None:
     words = re.escape("--km-path=file:///km names no SHA-256") + ".*" + re.escape("give file:///km#sha256=<hex>")
     with pytest.raises(ConfigRefused, match=words):
         resolve({"km-path": "file:///km"}, reader)
-    found = resolve({"kubelet-path": "file:///kubelet"}, reader)
-    assert found.by_flag == {}
-    assert found.warnings[0].startswith("--kubelet-path=file:///kubelet names no SHA-256, and there is no such file")
+    with pytest.raises(ConfigRefused, match="--kubelet-path=file:///kubelet names no SHA-256, and there is no such"):
+        resolve({"kubelet-path": "file:///kubelet"}, reader)
 
 
 def test_what_is_kept_is_bounded() -> None:

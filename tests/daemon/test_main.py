@@ -347,6 +347,7 @@ def test_sigterm_ends_the_real_process_with_0_while_its_upstreams_are_away(tmp_p
         "--api-servers=http://127.0.0.1:1",
         f"--state-dir={tmp_path}",
         f"--km-path=/opt/{SHA}/km",
+        f"--kubelet-path=/opt/{SHA}/kubelet",
         "--port=0",
     ]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NOTIFY")}
