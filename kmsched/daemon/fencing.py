@@ -7,6 +7,7 @@ who leads.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -36,11 +37,26 @@ class FencedTransport:
     def __init__(self, transport: Transport, fence: Fence) -> None:
         self._transport = transport
         self._fence = fence
+        self._under_way = 0
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
 
     async def call(self, request: Request, *, deadline_s: float) -> Response:
-        if has_effect(request):
-            deadline_s = min(deadline_s, await self._fence.admit())
-        return await self._transport.call(request, deadline_s=deadline_s)
+        if not has_effect(request):
+            return await self._transport.call(request, deadline_s=deadline_s)
+        limit_s = min(deadline_s, await self._fence.admit())
+        self._under_way += 1
+        self._is_settled.clear()
+        try:
+            return await self._transport.call(request, deadline_s=limit_s)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._is_settled.set()
+
+    async def settled(self) -> None:
+        """Until no call with an effect is under way."""
+        await self._is_settled.wait()
 
     def stream(
         self, request: Request, *, connect_s: float, idle_s: float

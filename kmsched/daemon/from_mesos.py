@@ -6,7 +6,7 @@ Knows which of the master's words end the process, and how.  It does not know of
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from random import Random
 
@@ -20,7 +20,7 @@ from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.metrics import Metrics
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
-from kmsched.errors import ConfigRefused, Deposed, FrameworkRemoved, ProtocolError
+from kmsched.errors import ConfigRefused, FrameworkRemoved, ProtocolError
 from kmsched.wire import mesos as wire
 from kmsched.wire import offers as codec
 
@@ -54,6 +54,7 @@ class FromMesos:
         repeats: Repeats,
         clock: Clock,
         rng: Random,
+        overtaken: Callable[[str], Awaitable[None]],
     ) -> None:
         self._make_items = make_items
         self._inbox = inbox
@@ -62,6 +63,7 @@ class FromMesos:
         self._metrics = metrics
         self._repeats = repeats
         self._clock = clock
+        self._overtaken = overtaken
         self._backoff = Backoff(RETRY_BASE_S, RETRY_CAP_S, rng)
         self._is_subscribed = False
         self._subscribed_at = clock.monotonic()
@@ -91,7 +93,7 @@ class FromMesos:
             case Disconnected():
                 await self._lost(item.reason)
             case wire.ErrorEvent():
-                self._refuse_final(item.message)
+                await self._refuse_final(item.message)
                 await self._lost(f"the master says {item.message!r}")
             case wire.Subscribed():
                 await self._framework_id.subscribed(item.framework_id.value)
@@ -142,12 +144,14 @@ class FromMesos:
             self._is_subscribed = False
             await self._inbox.put(events.Disconnected(reason))
 
-    def _refuse_final(self, message: str) -> None:
+    async def _refuse_final(self, message: str) -> None:
         if FAILED_OVER_WORDS in message.lower():
-            raise Deposed(
+            await self._overtaken(
                 f"Mesos says {message!r}: another scheduler subscribed as framework {self._framework_id.value};"
                 " this one ends. If nobody started another on purpose, look for a second one with the same framework id"
             )
+            log.warning("Mesos says %r, but the lead is ours: subscribing again", message)
+            return
         now = self._clock.monotonic()
         if self._is_subscribed:
             if now - self._subscribed_at >= HEALTHY_STREAM_S:

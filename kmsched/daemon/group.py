@@ -11,6 +11,9 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
+
+import msgspec
 
 from kmsched import __version__
 from kmsched.clients.aiohttp_transport import TlsSettings
@@ -70,6 +73,15 @@ class Group:
     def election(self) -> Election:
         return self.lead.election
 
+    @property
+    def leads(self) -> bool:
+        return self.lead.has_election and self.election.leadership.is_leading
+
+    @property
+    def call_deadline_s(self) -> float:
+        """For each call with an effect."""
+        return self._config.call_deadline_s
+
     async def await_etcd(self, told: Callable[[str], None]) -> None:
         """Until etcd answers; `told` is why it does not yet."""
         backoff = Backoff(WAIT_BASE_S, WAIT_CAP_S, self._rng)
@@ -128,6 +140,10 @@ class Group:
             group.create_task(self._follow_allowed())
             group.create_task(self.election.run())
             group.create_task(self.deadman.run())
+            group.create_task(self._until_deposed())
+
+    async def _until_deposed(self) -> None:
+        await self.lead.deposed()
 
     async def led(self) -> None:
         """First thing of a term, after it was won: write down what successors go by. Deposed, Conflict: not ours."""
@@ -182,6 +198,15 @@ class Group:
             return None
         leader = self.election.group.leader
         return None if leader is None or leader.boot_id == self.boot_id else leader
+
+    def seen(self) -> dict[str, Any]:
+        """Leader and members as etcd shows them, for people."""
+        group = self.election.group
+        return {
+            "leader": msgspec.to_builtins(group.leader) if group.leader is not None else None,
+            "leader_term": group.term,
+            "members": [msgspec.to_builtins(each) for each in group.members.values()],
+        }
 
     async def _follow_allowed(self) -> None:
         await self._read_allowed()

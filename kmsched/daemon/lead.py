@@ -88,6 +88,7 @@ class GroupLead:
         self._clock = clock
         self._news = asyncio.Event()
         self._retaken: list[float] = []
+        self._is_held = False
         self._election: Election | None = None
 
     def attach(self, election: Election) -> None:
@@ -110,6 +111,10 @@ class GroupLead:
         """For the election to call. Wakes all who wait."""
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+    def hold(self) -> None:
+        """Let no further call out: this process is about to give the lead away."""
+        self._is_held = True
 
     def guard(self) -> Created | None:
         """What must hold for a write to the store; None as long as this process has never led."""
@@ -150,10 +155,19 @@ class GroupLead:
     def tell(self, fact: Fact, reason: str = "") -> None:
         self.election.tell(fact, reason)
 
+    async def deposed(self) -> None:
+        """Deposed, when that has happened."""
+        while True:
+            self._refuse_deposed()
+            await self._news.wait()
+
+    def _refuse_deposed(self) -> None:
+        if self.election.leadership.role is Role.DEPOSED:
+            raise Deposed(f"this scheduler does not lead any more: {self.election.leadership.reason}")
+
     async def _until_leading(self) -> None:
-        while not self.election.may_act():
-            if self.election.leadership.role is Role.DEPOSED:
-                raise Deposed(f"this scheduler does not lead any more: {self.election.leadership.reason}")
+        while self._is_held or not self.election.may_act():
+            self._refuse_deposed()
             news = self._news
             waiting = asyncio.ensure_future(news.wait())
             # a deadline that has passed is told of a moment later; a renewal brings the lead back

@@ -12,27 +12,29 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from random import SystemRandom
 
 from kmsched import __version__
 from kmsched.clients.aiohttp_transport import AiohttpTransport
 from kmsched.clients.fetch import read_uri
 from kmsched.clients.hadoop_conf import load_hadoop_conf
-from kmsched.clients.store import FolderStore
+from kmsched.clients.store import FolderStore, Store
 from kmsched.clock import SystemClock
 from kmsched.config import SchedulerConfig
 from kmsched.core.step import step
 from kmsched.daemon.artifacts import artifact_digests
-from kmsched.daemon.identity import FrameworkId, next_term
+from kmsched.daemon.group import Group
+from kmsched.daemon.identity import FrameworkId
 from kmsched.daemon.scheduler import Scheduler
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
-from kmsched.errors import EXIT_OK, Fatal, InternalError
+from kmsched.errors import EXIT_OK, Deposed, Fatal, InternalError
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HAND_OVER_SIGNAL = signal.SIGUSR1
 
 
 def run_scheduler(config: SchedulerConfig) -> int:
@@ -62,27 +64,70 @@ class Daemon:
         self._config = config
         self._surroundings = surroundings
         self._notifier = Notifier(surroundings.environment, os.getpid())
+        self._group: Group | None = None
         self.scheduler: Scheduler | None = None
 
     async def run(self) -> None:
         """Until cancelled; Fatal says why it cannot go on."""
-        folder = self._config.state_dir
-        with contextlib.closing(FolderStore(folder)) as store:
-            framework_id = FrameworkId(store, self._config.framework_name, str(folder))
-            await framework_id.load()
-            digests = await artifact_digests(self._config, store, self._surroundings.read_artifact)
-            term = await next_term(store)
-            log.info("km scheduler %s, term %d, framework id %s", __version__, term, framework_id.value or "none yet")
-            self.scheduler = Scheduler(
-                self._config, self._surroundings, store, framework_id, term, self._notifier, digests
-            )
+        config, surroundings = self._config, self._surroundings
+        with contextlib.closing(FolderStore(config.state_dir)) as folder:
+            if config.ha is None:
+                await self._schedule(folder, str(config.state_dir), None)
+                return
+            home = f"{surroundings.hostname}:{config.state_dir}"
+            self._group = group = Group(config.ha, config.framework_name, surroundings, home)
             try:
-                await self.scheduler.run()
-            except BaseExceptionGroup as group:
-                raise cause_of(group) from group
+                await group.await_etcd(self._tell_waiting)
+                await self._schedule(group.store, f"etcd under {group.keys.prefix}", group)
             finally:
-                self._notifier.stopping()
-                await self.scheduler.close()
+                await group.close()
+
+    async def _schedule(self, store: Store, where: str, group: Group | None) -> None:
+        config, surroundings = self._config, self._surroundings
+        framework_id = FrameworkId(store, config.framework_name, where)
+        await framework_id.load()
+        digests = await artifact_digests(config, store, surroundings.read_artifact)
+        log.info("km scheduler %s, framework id %s", __version__, framework_id.value or "none yet")
+        self.scheduler = scheduler = Scheduler(
+            config, surroundings, store, framework_id, self._notifier, digests, group
+        )
+        try:
+            await scheduler.run()
+        except BaseExceptionGroup as errors:
+            raise cause_of(errors) from errors
+        finally:
+            self._notifier.stopping()
+            if group is not None:
+                await group.leave("this process ends")
+            await scheduler.close()
+
+    async def hand_over(self, reason: str) -> bool:
+        """Give the lead to a standby that can take it at once; `run` then raises Deposed. False: there is none."""
+        group, scheduler = self._group, self.scheduler
+        if group is None or scheduler is None or not group.leads:
+            log.warning("%s: this process does not lead a group of schedulers; nothing is handed over", reason)
+            return False
+        standbys = group.healthy_standbys()
+        if not standbys:
+            log.error("%s: no other scheduler could lead now; this one leads on", reason)
+            return False
+        log.info("%s: handing over to %s", reason, " or ".join(each.instance for each in standbys))
+        await self._let_go(group, scheduler, reason)
+        return True
+
+    async def end(self, reason: str) -> None:
+        """Before this process ends anyway: what was sent is answered, and peers need not wait for a lease."""
+        if self._group is not None and self.scheduler is not None:
+            await self._let_go(self._group, self.scheduler, reason)
+
+    async def _let_go(self, group: Group, scheduler: Scheduler, reason: str) -> None:
+        group.lead.hold()
+        await scheduler.settle(group.call_deadline_s)
+        await group.leave(reason)
+
+    def _tell_waiting(self, reason: str) -> None:
+        self._notifier.status(f"waiting for etcd: {reason}")
+        log.warning("etcd cannot be used yet: %s; trying on", reason)
 
 
 def cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -105,23 +150,45 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 async def until_signalled(daemon: Daemon) -> None:
-    """Run until one of `STOP_SIGNALS` comes. Nothing is torn down: tasks and pods run on."""
+    """Run until one of `STOP_SIGNALS` comes. Nothing is torn down: tasks and pods run on.
+
+    HAND_OVER_SIGNAL gives the lead to a standby, if there is one that can take it; Deposed.
+    """
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(daemon.run())
     stopped_by: list[signal.Signals] = []
+    asked: set[asyncio.Task[None]] = set()
 
-    def stop(number: signal.Signals) -> None:
+    async def stop(number: signal.Signals) -> None:
         stopped_by.append(number)
+        if len(stopped_by) == 1:
+            await daemon.end(f"ended by {number.name}")
         running.cancel()
 
+    async def hand_over() -> None:
+        await daemon.hand_over(HAND_OVER_SIGNAL.name)
+
+    def ask(answer: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(answer)
+        asked.add(task)
+        task.add_done_callback(asked.discard)
+
+    def ask_to_stop(number: signal.Signals) -> None:
+        ask(stop(number))
+
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop, number)
+        loop.add_signal_handler(number, ask_to_stop, number)
+    loop.add_signal_handler(HAND_OVER_SIGNAL, lambda: ask(hand_over()))
     try:
         await running
     except asyncio.CancelledError:
         if not stopped_by:
             raise
         log.info("ended by %s; tasks and pods run on", stopped_by[0].name)
+    except Deposed:
+        if not stopped_by:
+            raise
+        log.info("ended by %s, the lead is given back; tasks and pods run on", stopped_by[0].name)
     finally:
-        for number in STOP_SIGNALS:
+        for number in (*STOP_SIGNALS, HAND_OVER_SIGNAL):
             loop.remove_signal_handler(number)

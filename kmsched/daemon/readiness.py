@@ -54,6 +54,15 @@ class Readiness:
 
     def reasons(self) -> list[str]:
         """Nothing: ready."""
+        found = self.reasons_of_copies()
+        if self.unsubscribed:
+            found.append(f"not subscribed with a Mesos master: {self.unsubscribed}")
+        elif not self.is_reconciled():
+            found.append("the state of all tasks is not reconciled with Mesos yet")
+        return found
+
+    def reasons_of_copies(self) -> list[str]:
+        """Why pods and nodes are not known well enough to act on; all that a standby needs."""
         found = [f"{kind} of the Kubernetes API are not listed yet: {why}" for kind, why in self.unlisted.items()]
         now = self.clock.monotonic()
         found += [
@@ -61,8 +70,4 @@ class Readiness:
             for kind, each in self.interruptions.items()
             if each.last - each.since >= STALE_S and now - each.last < CALM_S
         ]
-        if self.unsubscribed:
-            found.append(f"not subscribed with a Mesos master: {self.unsubscribed}")
-        elif not self.is_reconciled():
-            found.append("the state of all tasks is not reconciled with Mesos yet")
         return found

@@ -1,6 +1,7 @@
-"""One term of scheduling: clients, core, queue and outlets wired to each other.
+"""Scheduling: clients, core, queue and outlets wired to each other.
 
-Knows who talks to whom and the gate before each SUBSCRIBE.  It does not know files, signals or how terms are made.
+Knows who talks to whom and the gate before each SUBSCRIBE.  It does not know files, signals, leases or how terms are
+made: who leads is asked of a `Lead`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from kmsched import __version__, fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
@@ -18,15 +23,20 @@ from kmsched.clients.reflector import Reflector
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
+from kmsched.core.leadership import Fact, Role
 from kmsched.core.model import Pod
+from kmsched.core.state import Link
 from kmsched.core.views import agents, explain_pod, summary
-from kmsched.daemon import settings
+from kmsched.daemon import settings, web_peers
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
+from kmsched.daemon.fencing import FencedTransport
 from kmsched.daemon.from_kube import FromKube
 from kmsched.daemon.from_mesos import FromMesos
+from kmsched.daemon.group import Group
 from kmsched.daemon.identity import FrameworkId, next_term
 from kmsched.daemon.inbox import Inbox
+from kmsched.daemon.lead import Lead, SoleLead
 from kmsched.daemon.metrics import MICROSECONDS, Metrics
 from kmsched.daemon.pod_events import PodEvents
 from kmsched.daemon.preflight import await_access, tell_findings
@@ -52,10 +62,17 @@ log = logging.getLogger(__name__)
 STATUS_S = 2.0
 #: a consumer that has not turned for so long is not alive
 ALIVE_S = 10.0
+#: before the lead was won
+NO_TERM = 0
+
+#: what the lead is told when the subscription has come this far
+FACTS: Mapping[Link, Fact] = MappingProxyType(
+    {Link.DISCONNECTED: Fact.UNSUBSCRIBED, Link.RECONCILING: Fact.SUBSCRIBED, Link.ACTIVE: Fact.SETTLED}
+)
 
 
 class Scheduler:
-    """Made for one term; `run` once, then `close`."""
+    """Leads for one term at most; `run` once, then `close`. `group`: with `--ha`."""
 
     def __init__(
         self,
@@ -63,9 +80,9 @@ class Scheduler:
         surroundings: Surroundings,
         store: Store,
         framework_id: FrameworkId,
-        term: int,
         notifier: Notifier,
         digests: Mapping[str, str],
+        group: Group | None = None,
     ) -> None:
         self._config = config
         self._digests = digests
@@ -75,20 +92,29 @@ class Scheduler:
         self._notifier = notifier
         clock = self._clock = surroundings.clock
         self._executor_infos: dict[str, Json] = {}
+        self._outlets: list[FencedTransport] = []
         self._specs = Specs(store, fingerprint.executor_spec(config, digests))
         self._defaults = settings.request_defaults(config)
         self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
-        self._has_checked_term = False
-        self.core = Core(settings.core_settings(config, digests), term, surroundings.step)
+        self._linked = Link.DISCONNECTED
+        self.core = Core(settings.core_settings(config, digests), NO_TERM, surroundings.step)
+        self._group = group
+        self.lead: Lead = SoleLead(self._next_term) if group is None else group.lead
+        if group is not None:
+            group.join(
+                self._specs.ours,
+                reasons_not_to_lead=self._reasons_not_to_lead,
+                highest_term=self.core.highest_term,
+            )
         self.inbox = Inbox()
         self.readiness = Readiness(clock, self.core.is_reconciled)
         self.metrics = Metrics()
         self.decisions = Decisions(clock)
         self._repeats = Repeats(clock)
         self._access = settings.kube_access(config)
-        self._kube = KubeClient(self._access, make_transport=surroundings.make_transport, clock=clock)
-        self._mesos_transport = surroundings.make_transport(TlsSettings())
+        self._kube = KubeClient(self._access, make_transport=self._fenced, clock=clock)
+        self._mesos_transport = self._fenced(TlsSettings())
         self._mesos = MesosScheduler(
             config.mesos_masters,
             settings.framework_info(config, surroundings.hostname),
@@ -118,7 +144,8 @@ class Scheduler:
             clock=clock,
             on_turn=self._turned,
         )
-        self.web = Web(self._views(), config.address, config.port, profiling=config.profiling)
+        peers = [] if group is None else web_peers.routes(self._leader, self._is_leader, group.hello, group.ending)
+        self.web = Web(self._views(), config.address, config.port, profiling=config.profiling, peers=peers)
 
     async def run(self) -> None:
         """Until cancelled; what ends a part ends all, as an ExceptionGroup."""
@@ -138,6 +165,8 @@ class Scheduler:
             group.create_task(self._tell_status())
             group.create_task(self._to_mesos.run())
             group.create_task(self._pod_events.run())
+            if self._group is not None:
+                group.create_task(self._group.run())
             self.inbox.put_now(await self._specs.open())
             group.create_task(self._follow_specs())
             await await_access(
@@ -170,6 +199,7 @@ class Scheduler:
             repeats=self._repeats,
             clock=clock,
             rng=rng,
+            overtaken=self.lead.was_overtaken,
         )
         group.create_task(from_kube.pods(pods.changes()))
         group.create_task(from_kube.nodes(nodes.changes()))
@@ -179,17 +209,34 @@ class Scheduler:
         async for learned in self._specs.news():
             await self.inbox.put(learned)
 
+    def _fenced(self, tls: TlsSettings) -> FencedTransport:
+        transport = FencedTransport(self._surroundings.make_transport(tls), self.lead)
+        self._outlets.append(transport)
+        return transport
+
+    async def _next_term(self) -> int:
+        return await next_term(self._store, above=self.core.highest_term())
+
     async def _gate(self) -> str | None:
-        """Before each SUBSCRIBE: the cache is whole, the term is ours alone, and the framework id is not forgotten."""
+        """Before each SUBSCRIBE: the cache is whole, lead and term are ours, and the framework id is not forgotten."""
         await self._synced.wait()
+        term = await self.lead.term()
+        if self.core.state.term != term:
+            if self._group is not None:
+                await self._group.led()
+                await self._framework_id.load()
+            self.core.state.term = term
+            log.info("leading in term %d, framework id %s", term, self._framework_id.value or "none yet")
         if self._framework_id.value is None:
             self._framework_id.require_if_bound(self.core.bound_pods())
-        seen = self.core.highest_term()
-        if not self._has_checked_term and seen >= self.core.state.term:
-            self.core.state.term = await next_term(self._store, above=seen)
-            log.warning("pods name tasks of term %d; this is term %d now", seen, self.core.state.term)
-        self._has_checked_term = True
+        await self.lead.confirm()
         return self._framework_id.value
+
+    async def settle(self, limit_s: float) -> None:
+        """Until every call with an effect that was sent is answered, `limit_s` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await asyncio.gather(*(each.settled() for each in self._outlets))
 
     def _execute(self, effect: Effect) -> None:
         match effect:
@@ -232,6 +279,9 @@ class Scheduler:
     def _turned(self) -> None:
         if self.core.is_synced:
             self._synced.set()
+        if (link := self.core.state.link) is not self._linked:
+            self._linked = link
+            self.lead.tell(FACTS[link])
         now = self._clock.monotonic()
         if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s:
             self._fed_at = now
@@ -240,10 +290,11 @@ class Scheduler:
     async def _tell_status(self) -> None:
         told = ""
         while True:
-            reasons = self.readiness.reasons()
-            words = (
-                f"leader, term {self.core.state.term}, {self.core.agents()} agents, {len(self.core.state.pods)} pods"
-            )
+            reasons = self._reasons()
+            if self._group is not None:
+                self._group.election.describe(is_synced=not self._reasons_not_to_lead())
+            state = self.core.state
+            words = f"{self.lead.role}, term {state.term}, {self.core.agents()} agents, {len(state.pods)} pods"
             words = f"{words}; waiting: {reasons[0]}" if reasons else words
             if words != told:
                 told = words
@@ -269,17 +320,37 @@ class Scheduler:
         hot = {"version": self.core.state.term, "values": dict(self._config.hot_settings)}
         return {"fingerprint": self._specs.ours, "settings": hot, "agents": agents(self.core.state)}
 
+    def _reasons_not_to_lead(self) -> list[str]:
+        return self.readiness.reasons_of_copies()
+
+    def _reasons(self) -> list[str]:
+        """Why this process cannot do what its role asks; a standby only has to be able to lead."""
+        if self._group is None:
+            return self.readiness.reasons()
+        of_etcd = [f"etcd: {self._group.election.trouble}"] if self._group.election.trouble else []
+        if self.lead.role == Role.STANDBY.value:
+            return [*of_etcd, *self._group.reasons_of_fingerprint(), *self._reasons_not_to_lead()]
+        return [*of_etcd, *self.readiness.reasons()]
+
+    def _is_leader(self) -> bool:
+        return self.lead.role == Role.ACTIVE.value
+
     def _readiness(self) -> dict[str, Any]:
-        reasons = self.readiness.reasons()
+        reasons = self._reasons()
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "role": "leader",
+            "role": self.lead.role,
             "term": self.core.state.term,
             "framework_id": self._framework_id.value,
             "fingerprint": self._specs.ours,
             "version": __version__,
         }
+
+    def _leader(self) -> dict[str, Any]:
+        """What /leader tells: of this process, and of the one that leads."""
+        assert self._group is not None
+        return {**msgspec.to_builtins(self._group.hello()), **self._readiness(), **self._group.seen()}
 
     def _status(self) -> dict[str, Any]:
         return {**self._readiness(), **summary(self.core.state), "events_waiting": len(self.inbox)}
@@ -290,6 +361,6 @@ class Scheduler:
             agents=self.core.agents(),
             by_fingerprint=self.core.agents_by_fingerprint(),
             offers_held=self.core.offers_held(),
-            is_ready=not self.readiness.reasons(),
+            is_ready=not self._reasons(),
         )
         return self.metrics.rendered()

@@ -42,11 +42,21 @@ class Views:
 class Web:
     """A server on `address`:`port`; port 0 takes any free one. `profiling` opens `daemon.profiling`'s pages, too."""
 
-    def __init__(self, views: Views, address: str, port: int, *, profiling: bool = False) -> None:
+    def __init__(
+        self,
+        views: Views,
+        address: str,
+        port: int,
+        *,
+        profiling: bool = False,
+        peers: Sequence[web.AbstractRouteDef] = (),
+    ) -> None:
         app = application(views)
+        app.add_routes(peers)
         if profiling:
             open_pages(app)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        # peers hold connections open: their handlers end when they go
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
         self._address = address
         self._port = port
         self.url = ""

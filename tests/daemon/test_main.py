@@ -226,7 +226,7 @@ def test_pages_tell_readiness_and_pods(tmp_path: Path) -> None:
                 async with session.get(f"{url}/metrics") as reply:
                     text = await reply.text()
             assert ready["reasons"] == ["the state of all tasks is not reconciled with Mesos yet"]
-            assert (ready["role"], ready["framework_id"]) == ("leader", "f-1")
+            assert (ready["role"], ready["framework_id"]) == ("reconciling", "f-1")
             assert pod["state"] == "pending"
             assert status["link"] == "reconciling"
             assert 'kmsched_pods{state="pending"} 1.0' in text

@@ -21,6 +21,7 @@ from kmsched.daemon.from_kube import FromKube
 from kmsched.daemon.from_mesos import FromMesos
 from kmsched.daemon.identity import FrameworkId
 from kmsched.daemon.inbox import Inbox
+from kmsched.daemon.lead import SoleLead
 from kmsched.daemon.metrics import Metrics
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import AGAIN_S, Repeats
@@ -55,6 +56,10 @@ class Scene:
 
     def from_kube(self) -> FromKube:
         return FromKube(self.inbox, self.readiness, self.metrics, self.repeats)
+
+
+async def no_term() -> int:
+    raise AssertionError("no term is made here")
 
 
 def test_lists_and_changes_become_events_and_the_first_list_makes_a_kind_known() -> None:
@@ -153,6 +158,7 @@ def hear(
                 repeats=scene.repeats,
                 clock=scene.clock,
                 rng=Random(1),
+                overtaken=SoleLead(no_term).was_overtaken,
             )
             await go(source)
         finally:
