@@ -57,19 +57,25 @@ class Fetching:
         if not has_digest:
             return find_program(name, uri, self.sandbox)
         backoff = Backoff(PAUSE_FIRST_S, PAUSE_MAX_S, self.rng)
+        before = ""
         for attempt in range(1, ATTEMPTS):
             try:
-                return await self._once(name, uri, tell)
+                return await self._once(name, uri, tell, before)
             except _PASSING as error:
                 words = f"{name} cannot be fetched (attempt {attempt} of {ATTEMPTS}): {error}"
                 log.warning("%s", words)
                 tell(words)
+                before = f"; before: {error}"
             await self.clock.sleep(backoff.next_s())
-        return await self._once(name, uri, tell)
+        return await self._once(name, uri, tell, before)
 
-    async def _once(self, name: str, uri: str, tell: Callable[[str], None]) -> Path:
+    async def _once(self, name: str, uri: str, tell: Callable[[str], None], before: str) -> Path:
         progress = Progress()
-        telling = asyncio.create_task(self._tell_progress(name, uri, progress, tell))
+
+        def words() -> str:
+            return f"{name} is being fetched: {without_secrets(uri)}, {progress.done_bytes // MIB} MiB so far{before}"
+
+        telling = asyncio.create_task(self._tell_on(words, tell))
         try:
             path = await in_thread(lambda: self.programs.keep(uri, progress))
         finally:
@@ -80,12 +86,11 @@ class Fetching:
         log.info("%s is %s: %s, and its SHA-256 is right", name, path, how)
         return path
 
-    async def _tell_progress(self, name: str, uri: str, progress: Progress, tell: Callable[[str], None]) -> None:
+    async def _tell_on(self, words: Callable[[], str], tell: Callable[[str], None]) -> None:
         while True:
-            words = f"{name} is being fetched: {without_secrets(uri)}, {progress.done_bytes // MIB} MiB so far"
-            tell(words)
+            tell(words())
             await self.clock.sleep(TELL_S)
-            log.info("%s", words)
+            log.info("%s", words())
 
 
 def find_program(name: str, uri: str, sandbox: Path) -> Path:

@@ -24,6 +24,8 @@ from kmsched.executor.settings import ExecutorSettings
 NAME = "kube-proxy"
 #: after it could not be fetched or started
 AGAIN_S = 60.0
+#: until it answers for the first time in its life; what it says before is no news
+START_S = 30.0
 ASK_DEADLINE_S = 10.0
 MAX_WORDS = 300
 
@@ -56,6 +58,7 @@ class Proxy:
         self._lock_fd = lock_fd
         self._child: Child | None = None
         self._is_stopping = False
+        self._starting_until_s = 0.0
 
     async def run(self) -> None:
         """Again and again, until stopped."""
@@ -65,6 +68,7 @@ class Proxy:
             except (ConfigRefused, ArtifactError) as error:
                 self._tell(Hopeless(str(error)))
             else:
+                self._is_starting()
                 if not self._is_stopping:
                     await child.run()
             if not self._is_stopping:
@@ -111,13 +115,21 @@ class Proxy:
 
         return trusted
 
+    def _is_starting(self) -> None:
+        self._starting_until_s = self._parts.clock.monotonic() + START_S
+
     def _tell(self, news: News) -> None:
         match news:
             case Healthy():
                 log.info("kube-proxy is healthy")
+                self._starting_until_s = 0.0
                 self._parts.report("")
-            case Unhealthy(reason) | Ended(reason):
-                log.warning("%s", reason)
+            case Unhealthy(reason):
+                if self._parts.clock.monotonic() >= self._starting_until_s:
+                    log.warning("%s", reason)
+                    self._parts.report(reason)
+            case Ended(reason):
+                self._is_starting()
                 self._parts.report(reason)
             case Hopeless(reason):
                 log.error("kube-proxy does not run, and is tried again in %.0f s: %s", AGAIN_S, reason)

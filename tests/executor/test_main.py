@@ -422,6 +422,15 @@ def proxy_dies(run: Run) -> str:
     return "no such flag"
 
 
+def proxy_is_silent(run: Run) -> str:
+    proxied(run, "exec sleep 1000")
+    run.settings = replace(
+        run.settings, proxy_extra_args=("--healthz-bind-address=127.0.0.1:7", "--proxy-mode=iptables")
+    )
+    run.world.dumb = "127.0.0.1:7"
+    return "does not answer its health check: silence"
+
+
 def proxy_is_another(run: Run) -> str:
     proxied(run, "exec sleep 1000")
     run.files["hdfs://ns1/kube-proxy"] = b"wrong"
@@ -447,7 +456,8 @@ def kernel_lacks_all(run: Run) -> str:
 
 
 @pytest.mark.parametrize(
-    "breakage", [proxy_dies, proxy_is_another, proxy_is_no_program, proxy_has_no_kubeconfig, kernel_lacks_all]
+    "breakage",
+    [proxy_dies, proxy_is_silent, proxy_is_another, proxy_is_no_program, proxy_has_no_kubeconfig, kernel_lacks_all],
 )
 def test_whatever_is_wrong_with_kube_proxy_is_told_on_the_node_and_fails_no_pod(
     run: Run, breakage: Callable[[Run], str]

@@ -72,6 +72,7 @@ class World:
         self.agent_answer: tuple[int, bytes] = (200, b"")  # to SUBSCRIBE
         self.acknowledges = True
         self.kubelet_answer = 200
+        self.dumb = ""  # host:port of a health check that does not answer
         self.pods: dict[str, Json] = {}
         self.node: Json | None = None
         self.deletions: list[Json] = []
@@ -159,6 +160,8 @@ class World:
         url = urlsplit(request.url)
         if request.url.startswith(AGENT):
             return self._agent_call(json.loads(request.body or b""))
+        if url.path == "/healthz" and url.netloc == self.dumb:
+            raise Unavailable("silence")
         if url.path == "/healthz":
             return Response(self.kubelet_answer)
         if request.method == "DELETE":
