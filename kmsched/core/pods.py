@@ -71,7 +71,7 @@ def apply(state: State, record: PodRecord, trigger: Trigger, now: float, why: st
 
 def _drop_task(state: State, record: PodRecord) -> None:
     state.asking.answered(record.task_id)
-    record.task_id = record.agent_id = ""
+    record.task_id = record.agent_id = record.executor_id = ""
     record.has_started = record.is_running = False
     record.attempts = 0
     record.offer_ids = ()
@@ -146,7 +146,7 @@ def _annotations(state: State, record: PodRecord) -> tuple[tuple[str, str], ...]
         task_id=record.task_id,
         agent_id=record.agent_id,
         offer_ids=record.offer_ids,
-        executor_id=state.settings.executor_id,
+        executor_id=record.executor_id or state.settings.executor_id,
     )
 
 

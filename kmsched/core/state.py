@@ -57,6 +57,7 @@ class PodRecord:
     state: PodState
     task_id: str = ""  # its current task; "" none that lives
     agent_id: str = ""
+    executor_id: str = ""  # of its task, as updates tell; a predecessor's may be of another fingerprint
     node_name: str = ""  # where the pod is bound or its task was launched
     promised: Resources = ZERO  # what its task holds
     offer_ids: tuple[str, ...] = ()  # that its task was launched on, as far as this process knows

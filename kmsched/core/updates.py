@@ -134,6 +134,7 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
     if trigger in _NEWS:
         if event.agent_id:
             record.agent_id = event.agent_id
+        record.executor_id = event.executor_id or record.executor_id
         record.is_running = record.is_running or event.state is TaskState.RUNNING
         if record.has_started and record.state is PodState.ADOPTING:
             trigger = Trigger.STAGING  # its patch is under way already

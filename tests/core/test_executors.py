@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from kmsched.core.effects import ConfigureExecutor, DeclineOffers, ReportPod, ReviveOffers
+from kmsched.core.effects import BindPod, ConfigureExecutor, DeclineOffers, ReportPod, ReviveOffers
 from kmsched.core.events import (
     AgentFailed,
     ExecutorFailed,
@@ -105,6 +105,14 @@ def test_pods_that_run_there_go_on() -> None:
     fold.take(update(task, TaskState.FINISHED, executor_id=THEIRS, update_id="x"))
     fold.take(PodChanged(bound(task_id=task, resource_version="2", is_terminating=True)))
     assert fold.state_of() == "ended"
+
+
+def test_a_launch_of_a_predecessor_is_bound_with_the_executor_that_holds_it() -> None:
+    fold = taught(pod())
+    fold.take(OffersArrived((offer(executor_ids=ONLY_THEIRS),)))
+    fold.take(update("u1.1.1", TaskState.STARTING, executor_id=THEIRS, update_id="x"))
+    (binding,) = fold.of(BindPod)
+    assert dict(binding.annotations)["k8s.mesosphere.io/executorId"] == THEIRS
 
 
 def test_when_the_other_executor_ends_its_agent_is_asked_for_at_once() -> None:
