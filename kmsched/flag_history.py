@@ -51,6 +51,8 @@ _LOGGING = "log lines go to stderr, where systemd keeps them; see --log-format a
 _PUBLISH = "agents fetch from HDFS or any web server: km-upload publishes a file and prints what to give as --km-path"
 _ONE_ROLE = "there is one role: --mesos-role"
 _ROTATED = "executors write to their sandbox, which Mesos' container logger rotates"
+_WRITTEN = "the executor writes it for each agent"
+_NAMED = "a Node has its agent's hostname, in lower case"
 _AGENT = "set it on the agents, with the role km_agent"
 
 #: name -> what to do instead, completing "--name is not taken: ..."
@@ -99,6 +101,10 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "minion-max-log-backups": _ROTATED,
         "minion-max-log-age": _ROTATED,
         # kubelet and kube-proxy
+        "kubelet-config": f"{_WRITTEN}; single settings are given as --kubelet-NAME=VALUE",
+        "kubelet-hostname-override": _NAMED,
+        "proxy-config": f"{_WRITTEN}; single settings are given as --proxy-NAME=VALUE",
+        "proxy-hostname-override": _NAMED,
         "kubelet-docker-endpoint": "write --kubelet-container-runtime-endpoint=unix:///...",
         "kubelet-pod-infra-container-image": "it is containerd's sandbox_image; set it with the role km_agent",
         "kubelet-cadvisor-port": "kubelet serves these figures at its own port, under /metrics/cadvisor",

@@ -37,6 +37,8 @@ kubelet-host-network-sources kubelet-network-plugin run-proxy proxy-bindall prox
 conntrack-max-per-core conntrack-tcp-timeout-established minion-path-override minion-max-log-size
 minion-max-log-backups minion-max-log-age housekeeping_interval global_housekeeping_interval
 """
+#: the executor gives these itself
+OWNED = ("kubelet-config", "kubelet-hostname-override", "proxy-config", "proxy-hostname-override")
 GOOD = {Kind.PATH: "/p", Kind.DURATION: "90s", Kind.CPUS: "1", Kind.MIB: "64", Kind.TEXT: "debug"}
 
 
@@ -52,7 +54,7 @@ def test_passed_on_to_kubelet(name: str) -> None:
 
 
 def test_every_alias_and_refusal_is_known_and_of_use() -> None:
-    ours = {"executor-idle-timeout", "executor-log-level", "allow-mutable-km-path"}
+    ours = {"executor-idle-timeout", "executor-log-level", "allow-mutable-km-path", *OWNED}
     assert {alias.name for alias in ALIASES} - ours == set(ALIASED.split())
     assert set(REFUSED) - ours == {name.replace("_", "-") for name in GONE.split()}
     assert not ({alias.name for alias in ALIASES} | set(REFUSED)) & set(BY_NAME)
@@ -61,7 +63,7 @@ def test_every_alias_and_refusal_is_known_and_of_use() -> None:
             assert named in BY_NAME or named.startswith(("kubelet-", "proxy-"))
 
 
-@pytest.mark.parametrize("name", GONE.split())
+@pytest.mark.parametrize("name", [*GONE.split(), *OWNED])
 @pytest.mark.parametrize("form", ["--{}=1", "--{}"])
 def test_refused_with_what_to_do(name: str, form: str) -> None:
     canonical = name.replace("_", "-")
