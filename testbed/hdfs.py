@@ -35,6 +35,8 @@ END_S = 10.0
 POLL_S = 0.2
 STATE_MIB = 2000
 SUPERUSER = "root"
+#: in the words of a NameNode that will not leave safe mode by itself
+BY_HAND = "turned on manually"
 #: who publishes artifacts, and where
 PUBLISHER, ARTIFACTS = "kmsched", "/artifacts"
 #: folder -> (mode, owner), made once
@@ -158,9 +160,14 @@ class Hdfs:
         if (leader := self.active()) is None:
             return False
         running = [part for part in self.layout.of("datanode") if self.is_on(part)]
-        safe_mode = self._bean(leader, "NameNode", "NameNodeInfo").get("Safemode")
         alive = int(self._bean(leader, "NameNode", "FSNamesystemState").get("NumLiveDataNodes", 0))
-        return safe_mode == "" and alive >= len(running) and all(self.serves(part) for part in running)
+        return not self._safe_mode(leader) and alive >= len(running) and all(self.serves(part) for part in running)
+
+    def _safe_mode(self, leader: Part | None) -> str:
+        """Why the NameNode takes no changes; empty: it does."""
+        if leader is None:
+            return "there is none"
+        return str(self._bean(leader, "NameNode", "NameNodeInfo").get("Safemode", "no answer"))
 
     # --- as a client
 
@@ -200,7 +207,7 @@ class Hdfs:
     # --- all of it
 
     def up(self) -> None:
-        """Starts what is off, resumes what is paused, and waits until files can be written."""
+        """Starts what is off, resumes what is paused, ends safe mode, and waits until files can be written."""
         self.settings.state.mkdir(parents=True, exist_ok=True)
         layout = self.layout
         if fresh := not _formatted(layout).exists():
@@ -222,6 +229,8 @@ class Hdfs:
             self.wait(part)
         if self.active() is None:
             self.activate(layout.of("namenode")[0])
+        if BY_HAND in self._safe_mode(self.active()):
+            self.run("dfsadmin", "-safemode", "leave")
         if not processes.wait_until(self.is_settled, READY_S, POLL_S):
             raise LabError(f"HDFS is not ready after {READY_S:.0f} s; look at {layout.folder / 'log'}")
         if fresh:
@@ -246,9 +255,9 @@ class Hdfs:
         shutil.copytree(self.layout.data(first), self.layout.data(second))
 
     def missing(self) -> list[str]:
-        """Daemons that are off or paused; or that none of the NameNodes is active."""
+        """Daemons that are off or paused; or that none of the NameNodes is active and takes changes."""
         absent = [part.name for part in self.layout.parts if not self.is_on(part) or self.is_paused(part)]
-        return absent if absent or self.active() else ["active NameNode"]
+        return absent if absent or not self._safe_mode(self.active()) else ["active NameNode that takes changes"]
 
     def lines(self) -> list[str]:
         """A line for each daemon."""

@@ -18,6 +18,7 @@ NAMENODES = 2
 #: how long a DataNode waits for the next one; shorter than usual (60 s), so that uploads past a hung one end in time
 REPLICA_TIMEOUT_MS = 10_000
 MIB = 1 << 20
+BLOCK_MIB, REPLICAS = 32, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,8 @@ def _shared(layout: Layout) -> dict[str, str]:
         # the journal lets only one NameNode write; there is nobody to be shot
         "dfs.ha.fencing.methods": "shell(/bin/true)",
         "dfs.ha.automatic-failover.enabled": "false",
-        "dfs.replication": str(min(2, layout.datanodes)),
-        "dfs.blocksize": str(64 * MIB),
+        "dfs.replication": str(min(REPLICAS, layout.datanodes)),
+        "dfs.blocksize": str(BLOCK_MIB * MIB),
         "dfs.permissions.enabled": "true",
         # one address, no DNS
         "dfs.namenode.datanode.registration.ip-hostname-check": "false",
@@ -136,6 +137,7 @@ def _shared(layout: Layout) -> dict[str, str]:
         "dfs.namenode.heartbeat.recheck-interval": "3000",
         "dfs.namenode.stale.datanode.interval": "4000",
         "dfs.namenode.avoid.write.stale.datanode": "true",
+        "dfs.namenode.avoid.read.stale.datanode": "true",
         "dfs.blockreport.initialDelay": "0",
         "dfs.namenode.safemode.extension": "0",
         "dfs.namenode.safemode.min.datanodes": "1",
