@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from testbed import controlplane
+from testbed.hdfs import Hdfs, log_file
 from tests.scenarios import lab, product
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.hosts import SCHEDULER_UNIT, Hosts
@@ -60,6 +61,17 @@ def collect(cluster: Cluster, test: str) -> Path:
             content = f"{type(error).__name__}: {error}\n"
             file = f"{name}.missing"
         (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def collect_hdfs(storage: Hdfs, test: str) -> Path:
+    """The folder of what the daemons of HDFS have logged."""
+    folder = FOLDER / re.sub(r"[^A-Za-z0-9_.-]+", "_", test).strip("_")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for part in storage.layout.parts:
+        if (log := log_file(storage.layout, part)).exists():
+            (folder / log.name).write_bytes(_tail(log))
     return folder
 
 

@@ -12,21 +12,46 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from testbed import processes
-from testbed.settings import from_environment
-from tests.scenarios import failures, results, trials
+from testbed import lifecycle, processes
+from testbed.hdfs import Hdfs
+from testbed.settings import Settings, from_environment
+from tests.scenarios import failures, results, trials, upload_faults
 from tests.scenarios.cluster import Cluster, bring_up
-from tests.scenarios.trials import Trial
 
 DEFAULT_TRIALS = 20
 #: seeds of the scenarios are below, so a soak sees other moments
 FIRST_SEED = 1000
-#: name -> one trial of that seed
-SOAKS: dict[str, Callable[[Cluster, int], Trial]] = {"kill-scheduler": trials.kill_scheduler}
+Target = TypeVar("Target")
+
+
+class Trial(Protocol):
+    """What came out of one trial."""
+
+    @property
+    def wrong(self) -> list[str]: ...
+
+    def record(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Soak(Generic[Target]):
+    """`trial` gets a seed; `heal` brings back what it has ended; `collect` keeps what the parts said and says where."""
+
+    bring_up: Callable[[Settings], Target]
+    trial: Callable[[Target, int], Trial]
+    heal: Callable[[Target], None]
+    collect: Callable[[Target, str], Path]
+
+
+SOAKS: dict[str, Soak[Any]] = {
+    "kill-scheduler": Soak(bring_up, trials.kill_scheduler, Cluster.heal, failures.collect),
+    "upload-faults": Soak(lifecycle.up_hdfs, upload_faults.soak_trial, Hdfs.up, failures.collect_hdfs),
+}
 
 
 def done(path: Path) -> dict[int, dict[str, Any]]:
@@ -44,21 +69,22 @@ def done(path: Path) -> dict[int, dict[str, Any]]:
 def soak(name: str, count: int) -> int:
     """The number of trials that failed."""
     path = results.FOLDER / f"soak-{name}.jsonl"
+    kind = SOAKS[name]
     seeds = [FIRST_SEED + number for number in range(count)]
     missing = [seed for seed in seeds if seed not in done(path)]
     print(f"{path}: {count - len(missing)} of {count} trials are there", flush=True)
     if missing:
         settings = from_environment(os.environ)
         with processes.locked(settings.lock, f"testbed {settings.name!r}"):
-            cluster = bring_up(settings)
+            target = kind.bring_up(settings)
         for seed in missing:
-            trial = SOAKS[name](cluster, seed)
+            trial = kind.trial(target, seed)
             if trial.wrong:
-                print(f"logs: {failures.collect(cluster, f'soak-{name}-{seed}')}", flush=True)
+                print(f"logs: {kind.collect(target, f'soak-{name}-{seed}')}", flush=True)
             record = {**results.surroundings(), **trial.record()}
             results.append(path, record)
             print(json.dumps(record), flush=True)
-            cluster.heal()
+            kind.heal(target)
     records = done(path)
     failed = [seed for seed in seeds if records[seed]["verdict"] != "passed"]
     print(f"{name}: {count} trials, {len(failed)} failed{f': seeds {failed}' if failed else ''}", flush=True)
