@@ -101,7 +101,13 @@ class Uploader:
 
 def start(storage: Hdfs, source: Path, folder: str, *more: str, user: str = "root") -> Uploader:
     """Starts km-upload, without waiting; `folder` is a path in HDFS, `more` are further options."""
-    command = [*entered(storage.settings), *program(), *more, str(source), f"hdfs://{NAMESERVICE}{folder}"]
+    command = [
+        *entered(storage.settings),
+        str(program(source.parent)),
+        *more,
+        str(source),
+        f"hdfs://{NAMESERVICE}{folder}",
+    ]
     environ = {**os.environ, "HADOOP_CONF_DIR": str(storage.layout.client), "HADOOP_USER_NAME": user}
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
@@ -113,7 +119,9 @@ def run(storage: Hdfs, source: Path, folder: str, *more: str, user: str = "root"
     return start(storage, source, folder, *more, user=user).end()
 
 
-def program() -> list[str]:
-    """`km artifacts upload` is km-upload, out of the one file."""
-    product.sha256()  # it has been built
-    return [str(product.KM), "artifacts", "upload"]
+def program(folder: Path) -> Path:
+    """The km file under the name km-upload, in the folder."""
+    link = folder / "km-upload"
+    if not link.is_symlink():
+        link.symlink_to(product.KM)
+    return link
