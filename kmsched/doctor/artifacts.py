@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from kmsched.artifact_uri import sha256_of, without_digest
-from kmsched.doctor import statefolder
 from kmsched.doctor.findings import NOT_CHECKED, Found, NotChecked, Severity
+from kmsched.doctor.records import kept_digests
 from kmsched.doctor.subject import Subject, local_path, named
 from kmsched.errors import ArtifactError, ConfigRefused, KmError, LocalFileUnreadable, UsageError
 
@@ -91,7 +91,7 @@ async def _compare(subject: Subject, flag: str, uri: str) -> Sequence[Found]:
     except ValueError:
         return ()  # `mutable` tells
     bare = without_digest(uri)
-    expected = in_uri or statefolder.kept_digests(subject.config).get(bare)
+    expected = in_uri or (await kept_digests(subject)).get(bare)
     if expected is None or _is_elsewhere(uri):
         return ()
     try:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from kmsched.clients.http import within
-from kmsched.doctor import addresses, agents, artifacts, clocks, kubernetes, mesos, statefolder, versions
+from kmsched.doctor import addresses, agents, artifacts, clocks, etcd, kubernetes, mesos, records, statefolder, versions
 from kmsched.doctor.findings import FLAGS, Check, Result, Severity, finding, unchecked
 from kmsched.doctor.subject import Subject
 from kmsched.errors import KmError
@@ -153,11 +153,18 @@ CHECKS: tuple[Check, ...] = (
         "pods that are bound while no framework id is stored",
         ERROR,
         "restore the state folder, see exit code 13 in docs/operations.md",
-        statefolder.framework_id,
+        records.framework_id,
+    ),
+    Check(
+        "etcd",
+        "with --ha: whether a quorum answers, and each member",
+        ERROR,
+        "bring the members back, or correct --etcd-servers, user, password and certificates",
+        etcd.etcd,
     ),
     Check(
         "clocks",
-        "Date headers of API servers, masters and agents against this host's clock: 5 s a warning, 60 s an error",
+        "Date headers of API servers, masters, agents and etcd against this host's clock: 5 s a warning, 60 s an error",
         WARNING,
         "set both clocks by NTP",
         clocks.clocks,
@@ -165,7 +172,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "versions",
-        "Mesos, Kubernetes, containerd, Hadoop, systemd, Python against docs/compatibility.md",
+        "Mesos, Kubernetes, containerd, etcd, Hadoop, systemd, Python against docs/compatibility.md",
         WARNING,
         "see docs/compatibility.md; what is not expected may work, and nobody has tried",
         versions.versions,

@@ -1,4 +1,4 @@
-"""Check of clocks: what API servers, masters and agents hold for the time, beside this host's."""
+"""Check of clocks: what API servers, masters, agents and etcd hold for the time, beside this host's."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ def _servers(subject: Subject) -> Iterator[Source]:
     try:
         for server in subject.kube():
             yield f"API server {server}", subject.kube_transport(), f"{server}/version"
+        for endpoint in subject.config.ha.etcd_servers if subject.config.ha else ():
+            yield f"etcd member {endpoint}", subject.etcd_transport(), f"{endpoint}/version"
     except NotChecked:
         return  # `credentials` tells
 

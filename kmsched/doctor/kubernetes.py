@@ -12,9 +12,9 @@ from kmsched.errors import Forbidden, KmError, Unavailable
 
 
 async def credentials(subject: Subject) -> list[Found]:
-    """Files with credentials: kubeconfig, certificates, the Mesos secret."""
+    """Files with credentials: kubeconfig, certificates, the Mesos secret, etcd's password."""
     found = []
-    for what in (subject.kube, subject.mesos):
+    for what in (subject.kube, subject.mesos, *((subject.etcd,) if subject.config.ha else ())):
         try:
             what()
         except NotChecked as error:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from kmsched.doctor.findings import Found, NotChecked, Severity
-from kmsched.doctor.statefolder import stored_framework_id
+from kmsched.doctor.records import FRAMEWORK_ID, stored_framework_id, where
 from kmsched.doctor.subject import Subject
 from kmsched.errors import KmError, ProtocolError, Unavailable
 from kmsched.wire import mesos_operator as wire
@@ -110,7 +110,7 @@ async def quota(subject: Subject) -> list[Found]:
 
 async def framework(subject: Subject) -> list[Found]:
     """What the master remembers of our framework id, and who else has our name."""
-    own = stored_framework_id(subject.config)
+    own = await stored_framework_id(subject)
     answer = await subject.frameworks.answer()
     name = subject.config.framework_name
     found = [
@@ -131,9 +131,9 @@ def _namesake(subject: Subject, other: str, own: str | None) -> Found:
     says = f"framework {other} has the name {config.framework_name!r}, too, and is registered"
     if own is None:
         return Found(
-            f"{says}, while {config.state_dir} holds no framework id",
-            f"if it is this scheduler's, write its id to {config.state_dir}/framework-id before starting; if not, give"
-            " another --framework-name",
+            f"{says}, while {where(subject)} holds no framework id",
+            f"if it is this scheduler's, restore its id ({FRAMEWORK_ID} in {where(subject)}) before starting; if not,"
+            " give another --framework-name",
         )
     return Found(f"{says}; this one is {own}", "give one of them another --framework-name", Severity.WARNING)
 

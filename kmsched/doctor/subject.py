@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 from kmsched.artifact_uri import without_digest
 from kmsched.artifacts.digests import Read
 from kmsched.clients.aiohttp_transport import TlsSettings
+from kmsched.clients.etcd import Credentials as EtcdCredentials
+from kmsched.clients.etcd import EtcdClient
 from kmsched.clients.http import Transport
 from kmsched.clients.kube import KubeAccess, KubeClient
 from kmsched.clients.mesos import Credentials
@@ -29,12 +31,14 @@ from kmsched.config import SchedulerConfig
 from kmsched.doctor.asked import Asked
 from kmsched.doctor.findings import NotChecked
 from kmsched.errors import ConfigRefused
+from kmsched.ha import read_password
 from kmsched.wire import mesos_operator as wire
 
 MAX_NAMED = 3
 SYSTEMCTL_S = 5.0
 #: for one artifact; the kubelet has some 100 MB
 READ_S = 45.0
+ETCD_CALL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,12 @@ class Reached:
 
 @dataclass(slots=True)
 class Subject:
-    """`has_peers`: other schedulers share the work, so nothing may hold for this host alone."""
+    """One scheduler, as its configuration says. Close it when done."""
 
     config: SchedulerConfig
     reached: Reached
     here: Here
     clock: Clock
-    has_peers: bool = False
     agents: Asked[wire.GetAgents] = field(init=False)
     frameworks: Asked[wire.GetFrameworks] = field(init=False)
     master_flags: Asked[wire.GetFlags] = field(init=False)
@@ -81,6 +84,11 @@ class Subject:
         self.frameworks = Asked(lambda: self.mesos().ask(wire.GetFrameworks))
         self.master_flags = Asked(lambda: self.mesos().ask(wire.GetFlags))
         self.digests = {uri: Asked(partial(self._digest, uri)) for _, uri in self.artifacts()}
+
+    @property
+    def has_peers(self) -> bool:
+        """Whether other schedulers share the work, so that nothing may hold for this host alone."""
+        return self.config.ha is not None
 
     async def close(self) -> None:
         for transport in self._transports.values():
@@ -108,6 +116,21 @@ class Subject:
             raise NotChecked(f"the secret cannot be used: {error}") from error
         return MesosOperator(self.config.mesos_masters, transport=self.plain(), credentials=credentials)
 
+    def etcd(self, *endpoints: str) -> EtcdClient:
+        """Of all endpoints, or of those given. NotChecked: password or certificates are of no use, or there is none."""
+        ha = self.config.ha
+        if ha is None:
+            raise NotChecked("without --ha there is no etcd")
+        tls = TlsSettings(ca_file=ha.etcd_ca_file, cert_file=ha.etcd_cert_file, key_file=ha.etcd_key_file)
+        try:
+            password = read_password(ha)
+            transport = self._transport("etcd", tls)
+        except ConfigRefused as error:
+            raise NotChecked(f"the credentials of etcd cannot be used: {error}") from error
+        credentials = EtcdCredentials(ha.etcd_user, password) if ha.etcd_user and password else None
+        servers = endpoints or ha.etcd_servers
+        return EtcdClient(servers, transport, self.clock, call_deadline_s=ETCD_CALL_S, credentials=credentials)
+
     def plain(self) -> Transport:
         """For everything but the Kubernetes API: the usual certificates."""
         return self._transport("plain", TlsSettings())
@@ -118,6 +141,10 @@ class Subject:
 
     async def _digest(self, uri: str) -> str:
         return await asyncio.to_thread(_sha256, self.here.read, without_digest(uri), self.clock)
+
+    def etcd_transport(self) -> Transport:
+        self.etcd()
+        return self._transports["etcd"]
 
     def _transport(self, name: str, tls: TlsSettings) -> Transport:
         if name not in self._transports:

@@ -106,6 +106,19 @@ def _software_version(body: bytes, host: str) -> str:
         raise NotChecked(f"{host} tells no version: {error!r}") from error
 
 
+async def _etcd(subject: Subject) -> AsyncIterator[Seen]:
+    ha = subject.config.ha
+    servers = ha.etcd_servers if ha else ()
+    versions = await asyncio.gather(*(_or_none(_etcd_version(subject, each)) for each in servers))
+    for endpoint, version in zip(servers, versions, strict=True):
+        if version:  # the check of etcd names those that are away
+            yield compatibility.ETCD, version, f"member {endpoint}"
+
+
+async def _etcd_version(subject: Subject, endpoint: str) -> str:
+    return (await subject.etcd(endpoint).status()).version
+
+
 async def _systemd(subject: Subject) -> AsyncIterator[Seen]:
     yield compatibility.SYSTEMD, await asyncio.to_thread(subject.here.systemd_version), "this host"
 
@@ -118,6 +131,7 @@ SOURCES: tuple[tuple[str, Callable[[Subject], AsyncIterator[Seen]]], ...] = (
     (compatibility.MESOS, _mesos),
     (compatibility.KUBERNETES, _kubernetes),
     (compatibility.KUBELET, _nodes),
+    (compatibility.ETCD, _etcd),
     (compatibility.HADOOP, _hadoop),
     (compatibility.SYSTEMD, _systemd),
     (compatibility.PYTHON, _python),

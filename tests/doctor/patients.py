@@ -28,6 +28,8 @@ KM = b"the km file"
 SHA256 = hashlib.sha256(KM).hexdigest()
 KM_URI = f"hdfs://nn:8020/km/{SHA256}/km"
 FRAMEWORK_ID = "f-1"
+#: flags of one scheduler of several
+PEER = ("--ha", "--etcd-servers=http://e1:2379,http://e2:2379,http://e3:2379", "--ha-url=http://10.0.0.9:10251")
 
 
 def agent(name: str = "h1", address: str = "10.0.0.1", *, version: str = "1.11.0") -> Json:
@@ -64,7 +66,7 @@ class World:
     requests: list[Request] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
 
-    def subject(self, *given: str, has_peers: bool = False, credentials: Credentials | None = None) -> Subject:
+    def subject(self, *given: str, credentials: Credentials | None = None) -> Subject:
         tokens = {
             "mesos-master": "m1:5050",
             "api-servers": "https://api:6443",
@@ -93,7 +95,6 @@ class World:
                 locks=self.folder / "locks",
             ),
             FakeClock(),
-            has_peers=has_peers,
         )
 
     def read(self, uri: str) -> Iterator[bytes]:
@@ -132,6 +133,9 @@ class World:
             "/slave(1)/flags": {"flags": {"isolation": "posix/cpu,posix/mem"}},
             "5050/version": {"version": "1.11.0"},
             "/slave(1)/version": {"version": "1.11.0"},
+            "/v3/maintenance/status": {"version": "3.7.0", "leader": "1"},
+            "/v3/kv/range": {"header": {"revision": "5"}},
+            ":2379/version": {"etcdserver": "3.7.0"},
             "/jmx": {"beans": [{"SoftwareVersion": "3.4.1"}]},
         }
 

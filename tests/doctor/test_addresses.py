@@ -10,7 +10,7 @@ from kmsched.doctor.addresses import loopback
 from kmsched.doctor.findings import Severity
 from kmsched.doctor.subject import is_local, is_loopback
 from tests.clients.fakes import Reply
-from tests.doctor.patients import SHA256, World, found, said
+from tests.doctor.patients import PEER, SHA256, World, found, said
 
 LOCAL_API = "--api-servers=https://127.0.0.1:6443"
 
@@ -51,13 +51,13 @@ def test_pages_on_loopback_are_a_note_alone_and_an_error_among_peers(tmp_path: P
     [alone] = found(loopback, World(tmp_path).subject("--address=127.0.0.1"))
     assert alone.severity is Severity.NOTE
     assert alone.message.startswith("--address=127.0.0.1: only this host reaches the scheduler's pages")
-    [peer] = found(loopback, World(tmp_path).subject("--address=127.0.0.1", has_peers=True))
+    [peer] = found(loopback, World(tmp_path).subject("--address=127.0.0.1", *PEER))
     assert peer.severity is None  # the row's own: an error
     assert peer.message.endswith("and the other schedulers need them")
 
 
 def test_upstreams_on_loopback_tie_the_scheduler_to_its_host(tmp_path: Path) -> None:
-    [only] = found(loopback, World(tmp_path).subject("--mesos-master=localhost:5050", has_peers=True))
+    [only] = found(loopback, World(tmp_path).subject("--mesos-master=localhost:5050", *PEER))
     assert only.severity is Severity.WARNING
     assert only.message == "--mesos-master: http://localhost:5050 is this host, so the scheduler can run on no other"
 

@@ -11,7 +11,7 @@ from kmsched.doctor import artifacts
 from kmsched.doctor.findings import Found, Severity
 from kmsched.doctor.subject import Subject
 from tests.clients.fakes import Reply
-from tests.doctor.patients import KM, KM_URI, SHA256, World, found, said
+from tests.doctor.patients import KM, KM_URI, PEER, SHA256, World, found, said
 
 
 def test_a_file_of_this_host_that_other_agents_need(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_without_mesos_nobody_knows_whose_a_file_is(tmp_path: Path) -> None:
     assert words == "not checked: whether agents on other hosts have file:///agents/km: m1:5050 answered 503: away"
 
 
-@pytest.mark.parametrize(("has_peers", "severity"), [(False, Severity.NOTE), (True, Severity.WARNING)])
-def test_a_uri_without_a_digest(tmp_path: Path, has_peers: bool, severity: Severity) -> None:
-    subject = World(tmp_path).subject("--km-path=hdfs://nn/km", has_peers=has_peers)
+@pytest.mark.parametrize(("peers", "severity"), [((), Severity.NOTE), (PEER, Severity.WARNING)])
+def test_a_uri_without_a_digest(tmp_path: Path, peers: tuple[str, ...], severity: Severity) -> None:
+    subject = World(tmp_path).subject("--km-path=hdfs://nn/km", *peers)
     [only] = found(artifacts.mutable, subject)
     assert (only.severity, only.message) == (
         severity,

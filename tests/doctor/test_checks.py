@@ -12,7 +12,7 @@ from kmsched.doctor.findings import FLAGS, Check, Found, NotChecked, Severity, f
 from kmsched.doctor.subject import Subject
 from kmsched.errors import Unavailable
 from tests.clients.fakes import Reply
-from tests.doctor.patients import World
+from tests.doctor.patients import PEER, World
 
 UNSEEN = "agents-unseen"
 
@@ -20,6 +20,11 @@ UNSEEN = "agents-unseen"
 def test_a_healthy_world(tmp_path: Path) -> None:
     results = asyncio.run(examine(World(tmp_path).subject()))
     assert [each.check for each in results] == list(CHECKS)
+    assert {each.check.name: each.findings for each in results if each.findings}.keys() == {UNSEEN}
+
+
+def test_a_healthy_world_of_several_schedulers(tmp_path: Path) -> None:
+    results = asyncio.run(examine(World(tmp_path).subject(*PEER)))
     assert {each.check.name: each.findings for each in results if each.findings}.keys() == {UNSEEN}
 
 

@@ -141,7 +141,7 @@ def test_a_namesake_while_we_have_no_id(tmp_path: Path) -> None:
     assert only.message == (
         f"framework f-2 has the name 'Kubernetes', too, and is registered, while {tmp_path} holds no framework id"
     )
-    assert f"write its id to {tmp_path}/framework-id" in only.remedy
+    assert f"restore its id (framework-id in {tmp_path})" in only.remedy
 
 
 def test_a_namesake_beside_us_is_a_warning(tmp_path: Path) -> None:
