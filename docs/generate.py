@@ -1,5 +1,5 @@
-"""Writes the pages that are made from tables: docs/states.md, docs/flags.md, the exit codes in README.md, and the flags
-that the scheduler's role takes.
+"""Writes the pages that are made from tables: docs/states.md, docs/flags.md, docs/compatibility.md, the tables in
+docs/doctor.md, the exit codes in README.md, and the flags that the scheduler's role takes.
 
 `python -m docs.generate` writes what has changed; a unit test fails when a page is not what this would write.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
-from docs import role_flags
+from docs import doctor_pages, role_flags
 from kmsched.cli import flag_pages
 from kmsched.core import tasks as pods
 from kmsched.core.tasks import PodState
@@ -28,10 +28,12 @@ Edges = Mapping[tuple[Enum, Enum], list[str]]
 
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Path -> content, of every page that is made from tables."""
-    readme, specs = root / "README.md", root / role_flags.SPECS
+    readme, specs, doctor = root / "README.md", root / role_flags.SPECS, root / doctor_pages.DOCTOR
     return {
         root / "docs" / "states.md": states(),
         root / "docs" / "flags.md": flag_pages.markdown(),
+        root / doctor_pages.COMPATIBILITY: doctor_pages.versions(),
+        doctor: doctor_pages.doctor(doctor.read_text(encoding="utf-8")),
         readme: with_exit_codes(readme.read_text(encoding="utf-8")),
         specs: role_flags.with_options(specs.read_text(encoding="utf-8")),
     }

@@ -40,8 +40,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "artifact-mutable",
-        "URIs of artifacts that name no SHA-256: a note, a warning with several schedulers",
-        WARNING,
+        "URIs of artifacts that name no SHA-256 (a note, a warning with --ha) or two of them",
+        ERROR,
         "give .../<sha256>/name as km-upload prints it, or put #sha256=<hex> behind the URI",
         artifacts.mutable,
         at_start=True,
@@ -165,7 +165,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "clocks",
         "Date headers of API servers, masters, agents and etcd against this host's clock: 5 s a warning, 60 s an error",
-        WARNING,
+        ERROR,
         "set both clocks by NTP",
         clocks.clocks,
         at_start=True,
