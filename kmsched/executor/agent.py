@@ -139,14 +139,15 @@ class AgentLink:
 
     async def _send_posted(self) -> None:
         while True:
-            while self._outbox:
+            if self._outbox:
                 await self._api.update(self._status(self._outbox[0]))
                 self._outbox.popleft()
-            if self._words is not None:
+            elif self._words is not None:
                 words, self._words = self._words, None
                 await self._api.message(words)
-            self._posted.clear()
-            await self._posted.wait()
+            else:  # and nothing was posted during the last call
+                self._posted.clear()
+                await self._posted.wait()
 
     def _status(self, update: do.SendUpdate) -> TaskStatus:
         age_s = self._clock.monotonic() - update.made_s

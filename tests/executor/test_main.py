@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ from kmsched.executor.lock import take_lock
 from kmsched.executor.main import Parts, execute
 from kmsched.executor.proxy_config import Mode
 from kmsched.executor.settings import ExecutorSettings
+from kmsched.wire import hotsettings
+from kmsched.wire.hotsettings import HotSettings
 from tests.executor.world import AGENT, FastClock, World, until
 
 KUBECONFIG = """
@@ -492,6 +495,24 @@ def test_a_task_that_is_not_ours_fails_and_a_group_of_tasks_too(run: Run) -> Non
         await until(lambda: world.states("y") == ["FAILED"])
         world.event("MESSAGE", message={"data": "aGk="})
         world.event("SOMETHING_NEW")
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_an_update_that_is_made_while_a_message_is_sent_is_sent_next(run: Run) -> None:
+    world = run.world
+    told = HotSettings(settings_version=3, settings={"agent-idle-timeout": "90s"})
+
+    async def story() -> None:
+        await until(lambda: world.agent)
+        world.takes_messages.clear()
+        world.event("MESSAGE", message={"data": base64.b64encode(hotsettings.encode(told)).decode()})
+        await until(lambda: world.messages)
+        world.event("LAUNCH_GROUP", launch_group={"task_group": {"tasks": [{"task_id": {"value": "y"}}]}})
+        await asyncio.sleep(0.1)
+        world.takes_messages.set()
+        await until(lambda: world.states("y") == ["FAILED"])
         world.event("SHUTDOWN")
 
     assert play(run, story) == EXIT_OK

@@ -71,6 +71,9 @@ class World:
         self.agent: QueueStream | None = None
         self.agent_answer: tuple[int, bytes] = (200, b"")  # to SUBSCRIBE
         self.acknowledges = True
+        self.messages = 0  # to the scheduler, that were begun
+        self.takes_messages = asyncio.Event()
+        self.takes_messages.set()
         self.kubelet_answer = 200
         self.dumb = ""  # host:port of a health check that does not answer
         self.pods: dict[str, Json] = {}
@@ -159,7 +162,11 @@ class World:
         await asyncio.sleep(0)
         url = urlsplit(request.url)
         if request.url.startswith(AGENT):
-            return self._agent_call(json.loads(request.body or b""))
+            call = json.loads(request.body or b"")
+            if call["type"] == "MESSAGE":
+                self.messages += 1
+                await self.takes_messages.wait()
+            return self._agent_call(call)
         if url.path == "/healthz" and url.netloc == self.dumb:
             raise Unavailable("silence")
         if url.path == "/healthz":
