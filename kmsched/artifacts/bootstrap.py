@@ -51,6 +51,11 @@ def is_whole(folder: str) -> bool:
     return True
 
 
+def is_foreign(name: str, own: str) -> bool:
+    """An extension module of another interpreter or machine; `own` is the ending of ours."""
+    return ".cpython-" in name and name.endswith(".so") and not name.endswith(own)
+
+
 def unpack(payload: bytes, folder: str) -> None:
     """Write the files for this interpreter to `folder`, which appears at once and whole, or not at all."""
     import io
@@ -68,7 +73,7 @@ def unpack(payload: bytes, folder: str) -> None:
         lines = []
         with zipfile.ZipFile(io.BytesIO(payload)) as archive:
             for entry in archive.infolist():
-                if entry.filename.endswith(".so") and not entry.filename.endswith(tuple(EXTENSION_SUFFIXES)):
+                if is_foreign(entry.filename, EXTENSION_SUFFIXES[0]):
                     continue
                 archive.extract(entry, new)
                 lines.append(f"{entry.file_size} {entry.filename}\n")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from kmsched import __version__
 from kmsched.artifacts import bootstrap, bundle
 
 ROOT = Path(__file__).resolve().parents[2]
+OWN = f"fast{EXTENSION_SUFFIXES[0]}"
+FOREIGN = ("fast.cpython-39-x86_64-linux-gnu.so", "fast.cpython-311-sparc-linux-gnu.so")
 SAID = f"km {__version__}\n"
 
 
@@ -25,6 +28,7 @@ def km(tmp_path_factory: pytest.TempPathFactory) -> Path:
     files = bundle.collect(ROOT / "kmsched", [])
     package = Path(click.__file__).parent
     files |= {f"click/{path.name}": path.read_bytes() for path in package.glob("*.py")}
+    files |= {f"extended/{name}": b"" for name in (OWN, *FOREIGN, "any.abi3.so")}
     output = tmp_path_factory.mktemp("km") / "km"
     bundle.write(bundle.km_file(files), output)
     return output
@@ -54,6 +58,12 @@ def test_it_unpacks_once_under_the_payloads_sha256(km: Path, tmp_path: Path) -> 
     assert run(km, KM_CACHE=str(tmp_path)).stdout == SAID
     assert folders(tmp_path) == [folder]
     assert (folder / bootstrap.MANIFEST).stat().st_mtime_ns == written
+
+
+def test_only_this_interpreters_extension_modules_are_unpacked(km: Path, tmp_path: Path) -> None:
+    run(km, KM_CACHE=str(tmp_path))
+    [folder] = folders(tmp_path)
+    assert sorted(path.name for path in (folder / "extended").iterdir()) == ["any.abi3.so", OWN]
 
 
 @pytest.mark.parametrize("name", ["MESOS_SANDBOX", "MESOS_DIRECTORY", "XDG_CACHE_HOME", "HOME"])
