@@ -151,6 +151,8 @@ def succeeds(command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> bo
 def spawn(command: Sequence[str], log: Path, environ: Mapping[str, str] | None = None) -> int:
     """Starts a process in a session of its own that outlives this one; returns its pid."""
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    # a lock that a shell holds around us (flock FILE COMMAND) would be held for as long as the process lives
+    inherited = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and _is_inheritable(fd)]
     return os.posix_spawnp(
         command[0],
         list(command),
@@ -159,10 +161,18 @@ def spawn(command: Sequence[str], log: Path, environ: Mapping[str, str] | None =
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, fd) for fd in inherited),
         ],
         setsid=True,
         setsigdef=[signal.SIGPIPE],  # Python ignores it, programs do not expect that
     )
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:  # that of the listing, closed by now
+        return False
 
 
 def tail(text: str, lines: int = ERROR_TAIL_LINES) -> str:

@@ -101,3 +101,16 @@ def test_a_process_that_sigstop_holds_is_told_from_one_that_sleeps(tmp_path: Pat
     write_stat(tmp_path, 7, 100, state="T")
     write_stat(tmp_path, 8, 100)
     assert [processes.is_stopped(pid, tmp_path) for pid in (7, 8, 9)] == [True, False, False]
+
+
+def test_spawned_processes_keep_no_descriptor_of_the_caller(tmp_path: Path) -> None:
+    """As when `flock FILE` calls us: the lock must not live as long as what we start."""
+    log = tmp_path / "log"
+    held = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(held, True)
+    try:
+        pid = processes.spawn([sys.executable, "-c", f"import os; os.fstat({held})"], log)
+    finally:
+        os.close(held)
+    os.waitpid(pid, 0)
+    assert "Bad file descriptor" in log.read_text()
