@@ -152,7 +152,7 @@ def spawn(command: Sequence[str], log: Path, environ: Mapping[str, str] | None =
     """Starts a process in a session of its own that outlives this one; returns its pid."""
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     # a lock that a shell holds around us (flock FILE COMMAND) would be held for as long as the process lives
-    inherited = [fd for fd in map(int, os.listdir("/proc/self/fd")) if fd > 2 and _is_inheritable(fd)]
+    inherited = [fd for each in Path("/proc/self/fd").iterdir() if (fd := int(each.name)) > 2 and _is_inheritable(fd)]
     return os.posix_spawnp(
         command[0],
         list(command),
