@@ -144,6 +144,19 @@ def test_a_dropped_adoption_is_tried_again_at_once() -> None:
     assert second.mode == "adopt"
 
 
+def test_an_adoption_that_its_executor_cannot_make_is_told_and_tried_again_after_a_pause() -> None:
+    fold = Fold(bound(task_id="u1.1.5"))
+    fold.take(update("u1.1.5", TaskState.GONE, source="SOURCE_MASTER"))
+    (launch,) = fold.launch()
+    fold.take(update(launch.task_id, TaskState.FAILED, source="SOURCE_EXECUTOR", message="km: sha256 a fetched, b"))
+    (report,) = fold.of(ReportPod)
+    assert report.topic == "FailedLaunch"
+    assert report.message.startswith("the launch on a1 that was to take it over failed: TASK_FAILED SOURCE_EXECUTOR km")
+    assert (fold.launch(offer("o2")), fold.state_of()) == ([], "ended")
+    fold.tick(20.0)
+    assert fold.state_of() == "adopting"
+
+
 def test_a_pod_is_not_bound_where_its_room_was_taken_meanwhile() -> None:
     fold = Fold(pod(), nodes=(node(allocatable=PLENTY._replace(cpus=900, pods=110)),))
     (launch,) = fold.launch()
