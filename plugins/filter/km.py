@@ -136,7 +136,8 @@ def plan(hosts: Mapping[str, Json], policy: str) -> dict[str, Any]:
     """What a deploy is about to do: `lines` for people, `changes_executors`, and `refusal`, "" when it may go on.
 
     `hosts`: name -> {"fingerprint": with the new km and flags, "" if it could not be computed; "runs": that of the
-    process or of the files that are there, "" for none; "agents": as the process tells of them, None if it does not;
+    process or of the files that are there, "" for none; "differences": {"name", "ours", "theirs"} of each flag between
+    the two, as far as it is known; "agents": as the process tells of them, None if it does not;
     "drift": words; "is_started": bool}.
     """
     new = _any(host["fingerprint"] for host in hosts.values())
@@ -145,6 +146,7 @@ def plan(hosts: Mapping[str, Json], policy: str) -> dict[str, Any]:
     agents = next((host["agents"] for host in hosts.values() if host["agents"] is not None), None)
     lines = [*_fingerprints(new, others, bool(old)), *_agents(agents, new or _any(old))]
     if others:
+        lines += _differences(hosts.values())
         lines.append(
             "executors change: an agent whose executor is of another fingerprint takes no new pods until it has left, "
             "which it does when it is idle or is ended by hand; its pods run on. New pods only go to agents without "
@@ -174,6 +176,16 @@ def _fingerprints(new: str, others: Sequence[str], is_known: bool) -> Iterator[s
         yield f"fingerprint: {new}, so far {', '.join(others)}"
     else:
         yield f"fingerprint: {new}, {'as before: executors stay' if is_known else 'the first on these hosts'}"
+
+
+def _differences(hosts: Iterable[Json]) -> Iterator[str]:
+    found = {each["name"]: each for host in hosts for each in host["differences"]}
+    for name, each in sorted(found.items()):
+        yield f"{name}: {_value(each['theirs'])} so far, {_value(each['ours'])} from now on"
+
+
+def _value(value: Any) -> str:
+    return "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
 
 
 def _agents(agents: Sequence[Json] | None, wanted: str) -> Iterator[str]:

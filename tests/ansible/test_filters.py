@@ -26,7 +26,8 @@ def slurp(path: str, text: str) -> dict[str, str]:
 
 
 def host(fingerprint: str = NEW, runs: str = "", **more: Any) -> dict[str, Any]:
-    return {"fingerprint": fingerprint, "runs": runs, "agents": None, "drift": [], "is_started": True} | more
+    facts = {"fingerprint": fingerprint, "runs": runs, "differences": [], "agents": None, "drift": []}
+    return facts | {"is_started": True} | more
 
 
 def test_artifacts_lie_under_their_digest() -> None:
@@ -131,13 +132,19 @@ def test_the_plan_of_a_deploy_that_changes_nothing() -> None:
 
 
 def test_another_fingerprint_is_refused_unless_the_policy_allows_it() -> None:
-    hosts = {"s1": host(runs=OLD, agents=[{"fingerprint": OLD[:16]}])}
+    differences = [
+        {"name": "--executor-mem", "ours": "512", "theirs": "256"},
+        {"name": "--proxy-path", "ours": "hdfs:///p", "theirs": None},
+    ]
+    hosts = {"s1": host(runs=OLD, agents=[{"fingerprint": OLD[:16]}], differences=differences)}
     refused, allowed = km.plan(hosts, "refuse"), km.plan(hosts, "manual")
     assert f"would change from {OLD} to {NEW}" in refused["refusal"]
     assert "-e km_scheduler_rollout_policy=manual" in refused["refusal"]
     assert "Nothing was restarted" in refused["refusal"]
     assert allowed["refusal"] == "" and allowed["changes_executors"] is True
     assert refused["lines"] == allowed["lines"]
+    assert "--executor-mem: '256' so far, '512' from now on" in allowed["lines"]
+    assert "--proxy-path: nothing so far, 'hdfs:///p' from now on" in allowed["lines"]
     assert any(line.startswith("executors change: ") for line in allowed["lines"])
 
 
