@@ -20,6 +20,11 @@ CONTENT = b"program"
 URI = f"hdfs://ns1/kubelet#sha256={hashlib.sha256(CONTENT).hexdigest()}"
 
 
+class HurriedClock(FastClock):
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 500)
+
+
 class Server:
     """Answers with `answers`, one after the other, and keeps the last; words that were told are in `told`."""
 
@@ -27,7 +32,7 @@ class Server:
         self.answers = list(answers)
         self.asked = 0
         self.told: list[str] = []
-        self.fetching = Fetching(Programs(folder / "artifacts", self.read), folder, FastClock(), Random(1))
+        self.fetching = Fetching(Programs(folder / "artifacts", self.read), folder, HurriedClock(), Random(1))
 
     def read(self, uri: str) -> Iterator[bytes]:
         self.asked += 1

@@ -125,7 +125,7 @@ def agent() -> Iterator[Agent]:
 def hurried(**constants: str) -> str:
     """The program with other constants, so that no test waits for long."""
     text = gate_source()
-    for name, value in {"QUIET_S": "0.1", "AGAIN_S": "0.01", **constants}.items():
+    for name, value in {"QUIET_S": "0.05", "AGAIN_S": "0.01", **constants}.items():
         lines = [line for line in text.splitlines() if line.startswith(f"{name} = ")]
         assert len(lines) == 1
         text = text.replace(lines[0], f"{name} = {value}")
@@ -246,7 +246,7 @@ def test_an_agent_that_does_not_answer_is_tried_for_a_bounded_time(
     agent: Agent, tmp_path: Path, answer: int | None
 ) -> None:
     agent.answers = [answer]
-    gate = start(agent, tmp_path, hurried(REPORT_S="0.3"))
+    gate = start(agent, tmp_path, hurried(REPORT_S="0.2"))
     _, errors = gate.communicate(timeout=PATIENCE_S)
     assert (gate.returncode, agent.statuses()) == (EXIT_VERIFICATION_FAILED, [])
     assert EXPECTED in errors
