@@ -102,7 +102,10 @@ class Programs:
             log.warning("%s is not what its folder says, and is fetched again", path)
         for left in path.parent.glob(f".*{PART_SUFFIX}"):  # we hold the lock: nobody writes it
             left.unlink()
-        self.prune(digest)
+        try:
+            self.prune(digest)
+        except OSError as error:  # another executor removes the same, say
+            log.warning("what is kept below %s could not be looked through: %s", self.root, error)
         part = path.with_name(f".{path.name}{PART_SUFFIX}")
         try:
             found = self._write(uri, part, progress)

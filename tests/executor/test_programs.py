@@ -234,5 +234,11 @@ def test_a_folder_that_does_not_go_is_no_reason_to_fail(agent: Agent) -> None:
     assert stubborn.exists()
 
 
+def test_a_folder_that_cannot_be_looked_through_is_no_reason_to_fail(agent: Agent) -> None:
+    agent.put(b"a" * 200, YOUNG_S + HOUR_S)
+    agent.proc.rmdir()
+    assert agent.keep().exists()
+
+
 def test_this_machine_mentions_digests_of_what_runs(tmp_path: Path) -> None:
     assert all(len(digest) == 64 for digest in mentioned(Path("/proc")))
