@@ -34,9 +34,9 @@ def demo(settings: Settings, environ: Mapping[str, str]) -> None:
     testbed = [sys.executable, "-m", "testbed"]
     steps.run("Packages of this machine", [*testbed, "install"], INSTALL_S)
     steps.run("Tools into .venv", ["make", "--no-print-directory", ".venv/.made-from-requirements"], TOOLS_S)
-    steps.run("Build Mesos, Kubernetes and the hosts' disks", [*testbed, "build"], BUILD_S)
+    steps.run("Build Mesos, Kubernetes, Hadoop and the hosts' disks", [*testbed, "build"], BUILD_S)
     steps.run("The km file", ["make", "--no-print-directory", "km"], KM_S)
-    steps.run("Up: hosts, Mesos, Kubernetes", [*testbed, "up"], UP_S)
+    steps.run("Up: hosts, Mesos, Kubernetes, HDFS", [*testbed, "up", "--hdfs"], UP_S)
     _deploy(steps, settings)
     sights, address = _place(steps, Kubectl(settings.state / "bin" / "kubectl"))
     say = steps.screen.line
@@ -51,7 +51,7 @@ def demo(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def _deploy(steps: Steps, settings: Settings) -> None:
-    title = "Deploy with Ansible"
+    title = "Publish to HDFS and deploy with Ansible"
     listed = inventory.path(settings)
     wanted = deployed.digest(ROOT, listed)
     if deployed.is_stamped(settings.state, wanted) and not deployed.not_ready(ROOT):
@@ -59,10 +59,12 @@ def _deploy(steps: Steps, settings: Settings) -> None:
         steps.end(title, 0.0, "nothing has changed since the last deploy, and the scheduler is ready")
         return
     deployed.unstamp(settings.state)
-    steps.run(title, [f"{VENV}/ansible-playbook", "-i", str(listed), "deploy.yml"], DEPLOY_S)
+    # another km is another executor; an operator would read the plan first
+    allowed = ["-e", "km_scheduler_rollout_policy=manual"]
+    steps.run(title, [f"{VENV}/ansible-playbook", "-i", str(listed), *allowed, "deploy.yml"], DEPLOY_S)
     deployed.wait_ready(ROOT)
     if old := deployed.end_old_executors(ROOT, lifecycle.must_plan(settings).hosts.agents):
-        steps.screen.line(f"      executors of the km file before this one end on {', '.join(old)}; containers run on")
+        steps.screen.line(f"      executors of another fingerprint end on {', '.join(old)}; their containers run on")
     deployed.stamp(settings.state, wanted)
 
 

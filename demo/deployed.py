@@ -12,14 +12,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from demo.steps import StepFailed
 
 STAMP = "demo-deployed"
-INPUTS = ("deploy.yml", "ansible.cfg", "playbooks", "roles", "bin/km")
+INPUTS = ("deploy.yml", "ansible.cfg", "playbooks", "plugins", "roles", "bin/km")
 ANSWER_LIMIT_S = 30.0
 READY_LIMIT_S = 60.0
+#: agents are known by what they offer
+AGENTS_LIMIT_S = 15.0
 SCHEDULER = "s1"
+#: in the command line of executors, wherever their km lies
+EXECUTOR = "/km executor "
 ASK_EVERY_S = 1.0
 
 
@@ -28,7 +33,8 @@ def digest(root: Path, inventory: Path) -> str:
     files = [inventory]
     for name in INPUTS:
         path = root / name
-        files += sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        found = path.rglob("*") if path.is_dir() else [path]
+        files += sorted(each for each in found if each.is_file() and each.suffix != ".pyc")
     total = hashlib.sha256()
     for file in files:
         content = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -50,18 +56,27 @@ def unstamp(state: Path) -> None:
 
 
 def end_old_executors(root: Path, agents: Sequence[str]) -> list[str]:
-    """Agents whose executor was of another km file than bin/km, and was asked to end.
+    """Agents whose executor is of another fingerprint, and was asked to end.
 
     Such an agent takes no new pods until its executor has left. Containers run on, and the next executor adopts them.
     """
-    current = hashlib.sha256((root / "bin" / "km").read_bytes()).hexdigest()
     found = []
-    for host in agents:
-        running = on_host(root, host, "pgrep", "--full", "--list-full", "/km executor ").stdout.splitlines()
-        old = [line.split()[0] for line in running if f"/{current}/km executor " not in line]
-        if old and on_host(root, host, "kill", "-TERM", *old).returncode == 0:
+    for each in _known_agents(root, len(agents)):
+        host = each["hostname"]
+        if not each["compatible"] and on_host(root, host, "pkill", "-TERM", "--full", EXECUTOR).returncode == 0:
             found.append(host)
     return found
+
+
+def _known_agents(root: Path, count: int) -> list[dict[str, Any]]:
+    """What the scheduler tells of agents, once it knows so many, or for a while."""
+    deadline = time.monotonic() + AGENTS_LIMIT_S
+    while True:
+        done = on_host(root, SCHEDULER, "km", "agents", "--json")
+        found: list[dict[str, Any]] = json.loads(done.stdout)["agents"] if done.returncode == 0 else []
+        if len(found) >= count or time.monotonic() > deadline:
+            return found
+        time.sleep(ASK_EVERY_S)
 
 
 def on_host(root: Path, host: str, *command: str) -> subprocess.CompletedProcess[str]:
