@@ -104,6 +104,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> tuple[Differe
     found += _different("digest of --{}", ours.get("artifacts", {}), theirs.get("artifacts", {}))
     mine, other = dict(ours.get("executor", {})), dict(theirs.get("executor", {}))
     effects = {part: (mine.pop(part, None), other.pop(part, None)) for part in ("command", "resources")}
+    found += _different("--mesos-role", *({"role": one.pop("role", None)} for one in (mine, other)))
     found += _different("executor {}", mine, other)
     if not found:
         found += [Difference(f"executor {part}", *pair) for part, pair in effects.items() if pair[0] != pair[1]]

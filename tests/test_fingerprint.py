@@ -67,7 +67,7 @@ def test_spellings_and_flags_outside_the_spec_change_nothing(tokens: list[str]) 
         ("--cluster-dns=1.1.1.1,2.2.2.2", "--cluster-dns: not set here, '1.1.1.1,2.2.2.2' there"),
         (f"--km-path=/other/{SHA}/km", "--km-path: "),
         (f"--kubelet-path=/usr/local/lib/kmsched/kubelet#sha256={OTHER}", "digest of --kubelet-path: not set here"),
-        ("--mesos-role=kube", "executor role: '*' here, 'kube' there"),
+        ("--mesos-role=kube", "--mesos-role: '*' here, 'kube' there"),
     ],
 )
 def test_each_part_of_the_spec_changes_it_and_is_named_alone(token: str, words: str) -> None:
