@@ -109,8 +109,7 @@ def test_first_runs_at_the_same_time_agree(km: Path, tmp_path: Path) -> None:
     assert len(folders(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("name", ["hadoop", "hdfs"])
-@pytest.mark.parametrize("place", [os.symlink, shutil.copy])
+@pytest.mark.parametrize(("name", "place"), [("hadoop", os.symlink), ("hdfs", shutil.copy)])
 def test_its_own_name_is_the_program(
     name: str, place: Callable[[Path, Path], object], km: Path, tmp_path: Path
 ) -> None:
