@@ -110,6 +110,18 @@ class Cluster:
         self.api.create(workloads.pod(name, workloads.spec(**more)), namespace)
         return self.wait_phase(namespace, name, "Running")
 
+    def clear_pod(self, namespace: str, name: str) -> None:
+        """Deletes the pod; returns when it and its task are gone."""
+        pod = self.api.get("Pod", namespace, name)
+        assert pod is not None, f"there is no pod {namespace}/{name}"
+        self.api.delete("Pod", namespace, name)
+
+        def is_gone() -> bool:
+            tasks = [task for task in self.mesos.live_tasks() if mesos.pod_uid(task) == kubernetes.uid(pod)]
+            return self.api.get("Pod", namespace, name) is None and not tasks
+
+        until(is_gone, GONE_S, f"pod {namespace}/{name} and its task are gone")
+
     def containers(self, namespace: str = "") -> list[Container]:
         return self.hosts.containers(self.agents, namespace)
 

@@ -105,6 +105,12 @@ class Hosts:
         assert len(found) < 2, f"{host} runs more than one kubelet: pids {found}"
         return int(found[0]) if found else 0
 
+    def proxy_pid(self, host: str) -> int:
+        """Pid inside the host of kube-proxy; 0 while there is none."""
+        found = self.run(host, "pgrep", "-x", "kube-proxy").text.split()
+        assert len(found) < 2, f"{host} runs more than one kube-proxy: pids {found}"
+        return int(found[0]) if found else 0
+
     def executor_pid(self, host: str) -> int:
         """kubelet's parent; 0 while there is none."""
         kubelet = self.kubelet_pid(host)

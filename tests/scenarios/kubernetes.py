@@ -25,6 +25,7 @@ PATHS = {
     "Node": (CORE, "nodes"),
     "Event": (CORE, "events"),
     "ServiceAccount": (CORE, "serviceaccounts"),
+    "Service": (CORE, "services"),
     "Deployment": ("/apis/apps/v1", "deployments"),
     "Job": ("/apis/batch/v1", "jobs"),
 }
