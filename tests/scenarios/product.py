@@ -41,7 +41,7 @@ def installed(hosts: Hosts, schedulers: list[str], agents: list[str]) -> set[str
         found.add(_sha_in(hosts.run(host, "readlink", "/usr/local/bin/km").text))
     for host in agents:
         files = hosts.run(host, "find", *KM_FOLDERS, "-name", "km").text.splitlines()
-        found |= {_sha_in(each) for each in files} or {""}
+        found |= {_sha_in(each) for each in files} - {""} or {""}  # the folders that are not there are told, too
     return found
 
 
