@@ -10,10 +10,11 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from kmsched.errors import KmError, VerificationFailed
+from kmsched.artifacts.hdfs_checksum import Checksum, proves
+from kmsched.errors import ArtifactError, KmError, VerificationFailed
 
 #: temporary files of other content go when they are older: nobody can tell a dead upload from a slow one
 LEFT_AFTER_MS = 3_600_000
@@ -64,6 +65,10 @@ class Storage(Protocol):
 
     def read(self, path: str) -> Iterator[bytes]: ...
 
+    def checksum(self, path: str) -> Checksum:
+        """HDFS's own. ArtifactError also when this storage has none."""
+        ...
+
     def rename(self, source: str, target: str) -> bool:
         """False: the target exists, or the source does not."""
         ...
@@ -81,10 +86,11 @@ class Storage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file shall be."""
+    """What a file shall be. `crcs`: of every 512 bytes, empty when they are not known."""
 
     sha256: str
     size_bytes: int
+    crcs: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +130,17 @@ def sweep(storage: Storage, dead: Iterable[Leftover]) -> Iterator[str]:
 
 
 def verify(storage: Storage, path: str, content: Content, progress: Progress) -> None:
-    """Length first, for a cheap and plain message; then every byte, because HDFS calls a file complete whose writer
-    died in the middle. VerificationFailed."""
+    """Length first, for a cheap and plain message: HDFS calls a file complete whose writer died in the middle. Then
+    HDFS's own checksum, or every byte where that proves nothing. VerificationFailed."""
     entry = storage.look(path)
     if entry is None or entry.is_folder or entry.size_bytes != content.size_bytes:
         found = "nothing" if entry is None else "a folder" if entry.is_folder else f"{entry.size_bytes} bytes"
         raise VerificationFailed(f"{path}: {found} stored, {content.size_bytes} bytes expected")
+    if content.crcs:
+        with contextlib.suppress(ArtifactError):
+            if proves(storage.checksum(path), content.crcs):
+                progress("verifying", content.size_bytes, content.size_bytes)
+                return
     stored = digest_of(storage, path, content.size_bytes, progress)
     if stored != content.sha256:
         raise VerificationFailed(f"{path}: sha256 {stored} stored, {content.sha256} expected")

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kmsched.artifacts.hdfs_checksum import crcs_of
 from kmsched.artifacts.storage import (
     LEFT_AFTER_MS,
     Content,
@@ -33,6 +34,8 @@ from kmsched.artifacts.storage import (
 from kmsched.errors import ArtifactError, KmError, LocalFileUnreadable, UsageError, VerificationFailed
 
 CHUNK_BYTES = 1 << 20
+#: of a file of 2 GiB; a longer one is read back, so that memory stays bounded
+MAX_CRC_BYTES = 16 << 20
 #: what a fetcher, a shell and a URI take without quoting
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=@-]*")
 
@@ -86,11 +89,14 @@ def exact_plan_of(source: Path, path: str, progress: Progress) -> Plan:
 
 
 def content_of(source: Path, progress: Progress) -> Content:
-    digest, size = hashlib.sha256(), 0
+    """Read it once. LocalFileUnreadable."""
+    digest, size, crcs = hashlib.sha256(), 0, bytearray()
     for chunk in chunks_of(source, "reading", progress):
         digest.update(chunk)
+        if len(crcs) < MAX_CRC_BYTES:
+            crcs += crcs_of(chunk)
         size += len(chunk)
-    return Content(digest.hexdigest(), size)
+    return Content(digest.hexdigest(), size, bytes(crcs) if len(crcs) < MAX_CRC_BYTES else b"")
 
 
 def chunks_of(source: Path, stage: str, progress: Progress) -> Iterator[bytes]:

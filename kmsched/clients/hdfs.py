@@ -129,6 +129,15 @@ class Entry:
     file_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """`digits`: hexadecimal, as HDFS says them."""
+
+    algorithm: str
+    digits: str
+    block_bytes: int
+
+
 class HdfsStorage:
     """Files of one HDFS, as one user. Raises ArtifactError and its kinds.
 
@@ -219,6 +228,15 @@ class HdfsStorage:
         answer = self._ask(f"read {path}", lambda: self._data._open(path))
         with self._told(f"read {path}"), contextlib.closing(answer):
             yield from answer.iter_content(READ_CHUNK_BYTES)
+
+    def checksum(self, path: str) -> Checksum:
+        """What HDFS has for the file's checksum. ArtifactError also when this server has none."""
+
+        def ask() -> Checksum:
+            found, status = self._calls.checksum(path), self._calls.status(path)
+            return Checksum(str(found["algorithm"]), str(found["bytes"]), int(status["blockSize"]))
+
+        return self._ask(f"tell the checksum of {path}", ask)
 
     def rename(self, source: str, target: str) -> bool:
         """False: the target exists, or the source does not."""

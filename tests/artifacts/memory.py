@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from kmsched.artifacts.hdfs_checksum import Checksum
 from kmsched.errors import ArtifactError
 
 
@@ -61,6 +62,9 @@ class MemoryStorage:
         self.before("read", path)
         with self._lock:
             yield self.files[path].content
+
+    def checksum(self, path: str) -> Checksum:
+        raise ArtifactError("memory has none")
 
     def rename(self, source: str, target: str) -> bool:
         self.before("rename", target)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kmsched.artifacts.hdfs_checksum import crcs_of
 from kmsched.artifacts.storage import LEFT_AFTER_MS
 from kmsched.artifacts.upload import CHUNK_BYTES, Plan, Uploaded, exact_plan_of, plan_of, upload
 from kmsched.clients.hdfs import HdfsStorage
@@ -277,3 +278,29 @@ def test_exact_that_lost_its_answer(cluster: Cluster, exact: Plan) -> None:
     cluster.before = done_before
     assert publish(cluster, exact) == Uploaded(exact, sent=False)
     assert cluster.files == {"/km": CONTENT}
+
+
+def crc_digits(content: bytes) -> str:
+    """Of a file with one block."""
+    md5 = hashlib.md5(hashlib.md5(crcs_of(content)).digest().ljust(32, b"\0")).hexdigest()
+    return f"{512:08x}{0:016x}{md5}{0:08x}"
+
+
+def reads(cluster: Cluster) -> int:
+    return sum(operation == "OPEN-DATA" for operation, _ in cluster.calls)
+
+
+def test_hdfss_own_checksum_proves_it_without_reading_it_back(cluster: Cluster, plan: Plan) -> None:
+    cluster.checksum_of = crc_digits
+    assert publish(cluster, plan).sent
+    assert not publish(cluster, plan, OTHER).sent
+    assert (cluster.sent(), reads(cluster)) == (1, 0)
+
+
+def test_another_checksum_proves_nothing_so_it_is_read_back(cluster: Cluster, plan: Plan) -> None:
+    cluster.checksum_of = lambda content: crc_digits(b"encrypted")
+    assert publish(cluster, plan).sent
+    assert reads(cluster) == 1
+    cluster.files[TARGET] = CONTENT[:-1] + b"?"
+    with pytest.raises(VerificationFailed, match=f"{SHA256} expected"):
+        publish(cluster, plan)

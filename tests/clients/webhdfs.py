@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 PREFIX = "/webhdfs/v1"
+ALGORITHM = "MD5-of-0MD5-of-512CRC32C"
+BLOCK_BYTES = 1 << 26
 
 
 class Refused(Exception):
@@ -41,6 +43,8 @@ class Cluster:
         #: HttpFS knows no renameoptions
         self.can_replace = True
         self.file_ids: dict[str, int] = {}
+        #: digits of a file's checksum; a server may have none
+        self.checksum_of: Callable[[bytes], str] | None = None
         self.calls: list[tuple[str, str]] = []
         self.users: set[str] = set()
         self.queries: list[dict[str, str]] = []
@@ -160,8 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "MKDIRS":
                 cluster.folders.add(path)
                 self._json({"boolean": True})
-            case "CREATE" | "OPEN":
-                if operation == "OPEN":
+            case "CREATE" | "OPEN" | "GETFILECHECKSUM":
+                if operation != "CREATE":
                     cluster.status(path)
                 where = cluster.datanodes.pop(0) if cluster.datanodes else cluster.url
                 self._send(307, b"", {"Location": f"{where}/datanode{self.path}"})
@@ -170,6 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(201, b"")
             case "OPEN-DATA":
                 self._send(200, cluster.files[path][int(query.get("offset", "0")) :])
+            case "GETFILECHECKSUM-DATA":
+                if cluster.checksum_of is None:
+                    raise Refused("UnsupportedOperationException")
+                digits = cluster.checksum_of(cluster.files[path])
+                self._json({"FileChecksum": {"algorithm": ALGORITHM, "bytes": digits, "length": 28}})
             case "RENAME":
                 replaces = query.get("renameoptions") == "OVERWRITE" and cluster.can_replace
                 refuses = query.get("renameoptions") == "NONE"
