@@ -22,7 +22,7 @@ from testbed import network
 from testbed.hdfs import SUPERUSER, Hdfs
 
 ANSWER_S = 5.0
-POLL_S = 0.03
+POLL_S = 0.05
 AWAY = (OSError, http.client.HTTPException, ValueError)
 MISSING = "FileNotFoundException"
 

@@ -19,7 +19,7 @@ from testbed.settings import from_environment
 from tests.scenarios import uploads
 from tests.scenarios.upload_faults import FAULTS
 
-LARGE, SMALL = 150 * MIB, 3 * MIB
+LARGE, MIDDLE, SMALL = 150 * MIB, 40 * MIB, 3 * MIB
 KILLED, UNREACHABLE, NO_PERMISSION, NO_SPACE, SAFE_MODE = -9, 21, 22, 23, 24
 
 
@@ -37,16 +37,16 @@ def storage() -> Iterator[Hdfs]:
     [
         pytest.param("none", SMALL, {0}, "", id="none"),
         pytest.param("kill-uploader", LARGE, {KILLED}, "", id="kill-uploader"),
-        pytest.param("two-at-once", LARGE, {0}, "", id="two-at-once"),
+        pytest.param("two-at-once", MIDDLE, {0}, "", id="two-at-once"),
         pytest.param("kill-datanode", LARGE, {UNREACHABLE}, "upload again", id="kill-datanode"),
         pytest.param("kill-replica", LARGE, {0, UNREACHABLE}, "", id="kill-replica"),
-        pytest.param("pause-datanode", LARGE, {0}, "", id="pause-datanode"),
-        pytest.param("kill-namenode", LARGE, {0}, "", id="kill-namenode"),
+        pytest.param("pause-datanode", MIDDLE, {0, UNREACHABLE}, "", id="pause-datanode"),
+        pytest.param("kill-namenode", LARGE, {0, UNREACHABLE}, "", id="kill-namenode"),
         pytest.param("safe-mode", LARGE, {SAFE_MODE}, "safe mode", id="safe-mode"),
-        pytest.param("quota", LARGE, {NO_SPACE}, "quota", id="quota"),
+        pytest.param("quota", MIDDLE, {NO_SPACE}, "quota", id="quota"),
         pytest.param("permission", SMALL, {NO_PERMISSION}, "use another user", id="permission"),
         pytest.param("exact", SMALL, {0}, "", id="exact"),
-        pytest.param("exact-kill-uploader", LARGE, {KILLED}, "", id="exact-kill-uploader"),
+        pytest.param("exact-kill-uploader", MIDDLE, {KILLED}, "", id="exact-kill-uploader"),
     ],
 )
 def test_a_fault_in_the_middle(storage: Hdfs, fault: str, size_bytes: int, codes: set[int], words: str) -> None:
