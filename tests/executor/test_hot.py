@@ -174,7 +174,7 @@ def test_the_answer_goes_to_the_scheduler_after_the_updates_that_wait() -> None:
             unacknowledged=lambda: ([], []),
         )
         running = asyncio.create_task(link.run())
-        await until(lambda: len(calls) == 3)
+        await until(lambda: len(calls) == 3 and len(told) == 2)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
