@@ -15,7 +15,7 @@ from random import Random
 
 from kmsched.clients.http import Transport
 from kmsched.clock import Clock
-from kmsched.errors import ArtifactError, ConfigRefused
+from kmsched.errors import ConfigRefused, KmError
 from kmsched.executor.child import Child, Command, Ended, Healthy, Hopeless, News, Probe, Unhealthy, healthz
 from kmsched.executor.fetching import Fetching
 from kmsched.executor.proxy_config import MODES, Mode, command, given, healthz_address
@@ -65,7 +65,7 @@ class Proxy:
         while not self._is_stopping:
             try:
                 self._child = child = await self._prepared()
-            except (ConfigRefused, ArtifactError) as error:
+            except (KmError, OSError) as error:
                 self._tell(Hopeless(str(error)))
             else:
                 self._is_starting()

@@ -17,7 +17,7 @@ import pytest
 
 from kmsched.artifact_uri import with_digest, without_digest
 from kmsched.clock import SystemClock
-from kmsched.errors import EXIT_CONFIG, EXIT_OK, ConfigRefused, StorageUnreachable
+from kmsched.errors import EXIT_CONFIG, EXIT_OK, ConfigRefused, StorageUnreachable, UsageError
 from kmsched.executor.lock import take_lock
 from kmsched.executor.main import Parts, execute
 from kmsched.executor.proxy_config import Mode
@@ -440,6 +440,12 @@ def proxy_is_another(run: Run) -> str:
     return f"sha256 {hashlib.sha256(b'wrong').hexdigest()} fetched"
 
 
+def proxy_has_no_scheme(run: Run) -> str:
+    proxied(run, "exec sleep 1000")
+    run.files["hdfs://ns1/kube-proxy"] = UsageError("only file:, http:, https:, hdfs: can be read")
+    return "only file:"
+
+
 def proxy_is_no_program(run: Run) -> str:
     run.settings = replace(run.settings, proxy_path=serve(run, "http://f/kube-proxy", b"\x7fELF"))
     run.settings = replace(run.settings, proxy_kubeconfig=run.folder / "kubeconfig")
@@ -460,7 +466,15 @@ def kernel_lacks_all(run: Run) -> str:
 
 @pytest.mark.parametrize(
     "breakage",
-    [proxy_dies, proxy_is_silent, proxy_is_another, proxy_is_no_program, proxy_has_no_kubeconfig, kernel_lacks_all],
+    [
+        proxy_dies,
+        proxy_is_silent,
+        proxy_is_another,
+        proxy_has_no_scheme,
+        proxy_is_no_program,
+        proxy_has_no_kubeconfig,
+        kernel_lacks_all,
+    ],
 )
 def test_whatever_is_wrong_with_kube_proxy_is_told_on_the_node_and_fails_no_pod(
     run: Run, breakage: Callable[[Run], str]
