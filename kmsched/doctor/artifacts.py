@@ -57,13 +57,15 @@ async def mutable(subject: Subject) -> list[Found]:
 
 
 async def readable(subject: Subject) -> list[Found]:
-    """Whether each URI can be read from here. A file: path that is not here is the agents' own."""
-    flags = [(flag, uri) for flag, uri in subject.artifacts() if not _is_elsewhere(uri)]
+    """Whether each URI can be read from here. A file: path of the agents must have a known digest."""
+    flags = subject.artifacts()
     return [each for found in await asyncio.gather(*(_read(subject, *pair) for pair in flags)) for each in found]
 
 
 async def _read(subject: Subject, flag: str, uri: str) -> list[Found]:
     try:
+        if _is_elsewhere(uri):
+            return await _unknown_digest(subject, flag, uri)
         await subject.digests[uri].answer()
     except LocalFileUnreadable as error:
         return [
@@ -78,6 +80,18 @@ async def _read(subject: Subject, flag: str, uri: str) -> list[Found]:
     except NotChecked as error:
         return [Found(f"{NOT_CHECKED}{error}", severity=Severity.WARNING)]
     return []
+
+
+async def _unknown_digest(subject: Subject, flag: str, uri: str) -> list[Found]:
+    """A path of the agents that this host has not: its digest must be in the URI, or known from an earlier start."""
+    try:
+        in_uri = sha256_of(uri)
+    except ValueError:
+        return []  # `mutable` tells
+    if in_uri is not None or without_digest(uri) in await kept_digests(subject):
+        return []
+    words = f"--{flag}={uri} names no SHA-256 and is not on this host to be read: the scheduler does not start"
+    return [Found(words, "put #sha256=<hex> behind the path, or give .../<sha256>/name")]
 
 
 async def digest(subject: Subject) -> list[Found]:

@@ -38,7 +38,8 @@ def test_without_any_upstream_every_check_still_speaks(tmp_path: Path) -> None:
     (tmp_path / "km").write_bytes(b"km")
     flags_file = tmp_path / "flags"
     flags_file.write_text(
-        f"--mesos-master={NOBODY}\n--api-servers=http://{NOBODY}\n--km-path={tmp_path}/km\n--state-dir={tmp_path}\n"
+        f"--mesos-master={NOBODY}\n--api-servers=http://{NOBODY}\n--state-dir={tmp_path}\n"
+        f"--km-path={tmp_path}/km\n--kubelet-path={tmp_path}/km\n--proxy-path={tmp_path}/km\n"
     )
     code, output = run(f"--flags-file={flags_file}", "--json")
     listed: list[dict[str, Any]] = json.loads(output)

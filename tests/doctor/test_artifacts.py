@@ -84,3 +84,19 @@ def test_each_artifact_is_read_once_for_both_checks(tmp_path: Path) -> None:
 
     assert found(both, world.subject()) == []
     assert sorted(world.reads) == [KM_URI, f"{KM_URI}let"]
+
+
+def test_a_path_of_the_agents_whose_digest_nobody_knows_keeps_the_scheduler_from_starting(tmp_path: Path) -> None:
+    [words] = said(artifacts.readable, World(tmp_path).subject("--kubelet-path=/agents/kubelet"))
+    assert words == (
+        "--kubelet-path=file:///agents/kubelet names no SHA-256 and is not on this host to be read:"
+        " the scheduler does not start"
+    )
+    named = f"--kubelet-path=/agents/{SHA256}/kubelet"
+    assert said(artifacts.readable, World(tmp_path).subject(named)) == []
+
+
+def test_a_digest_that_was_kept_is_known(tmp_path: Path) -> None:
+    value = f'{{\\"schema\\":1,\\"digests\\":{{\\"file:///agents/kubelet\\":\\"{SHA256}\\"}}}}'
+    (tmp_path / "artifacts").write_text(f'{{"schema":1,"revision":1,"value":"{value}"}}')
+    assert said(artifacts.readable, World(tmp_path).subject("--kubelet-path=/agents/kubelet")) == []
