@@ -20,6 +20,7 @@ CONTENTS = ("main.yml", "check.yml")
 KEYWORDS = frozenset(
     {"name", "when", "loop", "loop_control", "vars", "register", "notify", "changed_when", "failed_when", "diff"}
     | {"delegate_to", "become", "run_once", "until", "retries", "delay", "environment", "check_mode", "throttle"}
+    | {"no_log"}
 )
 
 each_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
