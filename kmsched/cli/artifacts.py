@@ -177,13 +177,29 @@ def _facts(one: Artifact, records: Mapping[str, Record], where: Target) -> dict[
 def _used(state_dirs: Iterable[Path], schedulers: Iterable[str], no_specs: bool) -> frozenset[str]:
     """Digests that executor specs have. UsageError: nobody says where they are."""
     used = [_digests_in_folder(folder) for folder in state_dirs]
-    used += [catalog.digests_in(json.dumps(fetch(url, EXECUTORS))) for url in schedulers]
+    used += [_digests_of_scheduler(url) for url in schedulers]
     if not used and not no_specs:
         raise UsageError(
             "what do executors use? say --state-dir=DIR or --scheduler=URL of each scheduler,"
             " or --no-specs where there is none"
         )
     return frozenset().union(*used)
+
+
+def _digests_of_scheduler(url: str) -> frozenset[str]:
+    """Of all specs that it knows. Unavailable; ConfigRefused: it does not know them all."""
+    known = fetch(url, EXECUTORS).get("executors")
+    if not isinstance(known, list):
+        raise ConfigRefused(f"{url}{EXECUTORS} lists no executors; is this a km scheduler of this version?")
+    found: set[str] = set()
+    for each in known:
+        if not each.get("fingerprint"):
+            raise ConfigRefused(
+                f"{url}: executor {each.get('executor_id')} runs on {each.get('agents')} agents, and its spec is not"
+                " recorded, so nobody can tell what it uses; prune when it has left"
+            )
+        found |= catalog.digests_in(json.dumps(fetch(url, f"{EXECUTORS}/{each['fingerprint']}")))
+    return frozenset(found)
 
 
 def _digests_in_folder(folder: Path) -> frozenset[str]:

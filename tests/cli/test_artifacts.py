@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -168,26 +169,54 @@ def test_prune_leaves_what_a_recorded_spec_has(
     assert list(cluster.files) == [path(OLD)]
 
 
-class _Scheduler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        answer = json.dumps({"path": self.path, "executors": [{"artifacts": {"km-path": sha256(OLD)}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
+PAGES = {
+    "/api/v1/executors": {"executors": [{"fingerprint": "1" * 64, "executor_id": "km-1", "artifacts": {}}]},
+    f"/api/v1/executors/{'1' * 64}": {"spec": {"schema": 1, "flags": {"km-path": f"hdfs://nn/x/{sha256(OLD)}/km"}}},
+}
+UNKNOWN = {"/api/v1/executors": {"executors": [{"fingerprint": None, "executor_id": "km-2", "agents": 3}]}}
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+
+@contextlib.contextmanager
+def scheduler(pages: Mapping[str, object]) -> Iterator[str]:
+    """Its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = json.dumps(pages[self.path]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_prune_asks_schedulers(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
-    with HTTPServer(("127.0.0.1", 0), _Scheduler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    with scheduler(PAGES) as url:
         assert call(cluster, "prune", "--keep=0", f"--scheduler={url}", "--json") == 0
-        thread.join()
     assert {one["uri"]: one["result"] for one in json.loads(capsys.readouterr().out)} == {
         uri(NEW): "removed",
         uri(OLD): "stays",
     }
+
+
+@pytest.mark.parametrize(
+    ("pages", "message"), [(UNKNOWN, "its spec is not recorded"), ({"/api/v1/executors": {}}, "lists no")]
+)
+def test_prune_refuses_when_a_scheduler_does_not_know_all(
+    cluster: Cluster, pages: Mapping[str, object], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with scheduler(pages) as url:
+        assert call(cluster, "prune", "--keep=0", f"--scheduler={url}") == 10
+    assert message in capsys.readouterr().err
+    assert len(cluster.files) == 2
