@@ -1,8 +1,9 @@
 """`python -m bench.upload`: km-upload against `curl -T` and the `hdfs` library's own upload, on the testbed's HDFS.
 
-All send the same file in turns; what is compared is the sending. km-upload also takes the file's digest first and reads
-back every byte afterwards, which the others do not, so its whole run is told apart. Then km and kubelet are fetched by
-Hadoop's own client and by the small one. The numbers to look at are ratios: seconds belong to the machine's load.
+All send the same file in turns; what is compared is the sending. km-upload also takes the file's digests first and
+compares HDFS's checksum afterwards, which the others do not, so its whole run is told apart. Then km and kubelet are
+fetched by Hadoop's own client and by the small one. The numbers to look at are ratios: seconds belong to the machine's
+load.
 """
 
 from __future__ import annotations

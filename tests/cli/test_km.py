@@ -34,7 +34,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version_needs_neither_the_daemon_nor_aiohttp() -> None:
     code = (
         "import sys; from kmsched.cli import km; km.run(['--version']); "
-        "print(sorted({'aiohttp', 'msgspec', 'yaml', 'asyncio', 'kmsched.daemon'} & set(sys.modules)))"
+        "print(sorted({'aiohttp', 'msgspec', 'yaml', 'asyncio', 'hdfs', 'requests', 'google_crc32c', 'kmsched.daemon'}"
+        " & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
