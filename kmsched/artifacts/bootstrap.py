@@ -31,9 +31,13 @@ def caches(environ: "dict[str, str]") -> "list[str]":
 
 
 def is_trusted(folder: str) -> bool:
-    """Nobody but root and this user could have put files there."""
-    status = os.lstat(folder)
-    return status.st_uid in (0, os.getuid()) and not status.st_mode & 0o022
+    """Nobody but root and this user could have put files there, or another folder in its place."""
+    status, around = os.lstat(folder), os.stat(os.path.dirname(folder))
+    owners = (0, os.getuid())
+    is_ours = status.st_uid in owners and not status.st_mode & 0o022
+    # as in /tmp, where nobody can move what is not his
+    is_sticky = around.st_mode & 0o1000
+    return is_ours and around.st_uid in owners and bool(is_sticky or not around.st_mode & 0o022)
 
 
 def is_whole(folder: str) -> bool:

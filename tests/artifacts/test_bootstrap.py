@@ -100,6 +100,16 @@ def test_a_folder_that_others_can_write_to_is_replaced(km: Path, tmp_path: Path)
     assert folder.stat().st_mode & 0o777 == 0o755
 
 
+def test_a_cache_in_which_others_can_move_folders_is_passed_over(km: Path, tmp_path: Path) -> None:
+    loose, own = tmp_path / "loose", tmp_path / "own"
+    loose.mkdir()
+    loose.chmod(0o777)
+    assert run(km, KM_CACHE=str(loose), HOME=str(own)).stdout == SAID
+    assert list(own.rglob("km-*/kmsched"))
+    loose.chmod(0o1777)
+    assert run(km, KM_CACHE=str(loose)).stdout == SAID
+
+
 def test_first_runs_at_the_same_time_agree(km: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(km), "--version"]
     running = [
