@@ -16,7 +16,7 @@ DOMAIN = "other.test"
 #: executors leave at once when nothing runs there; a launch would hardly have the time
 LEAVING = ("--offer-ttl=1s", "--launch-timeout=2s", "--agent-idle-timeout=3s")
 #: and here it has
-SHORT = ("--offer-ttl=2s", "--launch-timeout=14s", "--agent-idle-timeout=15s")
+SHORT = ("--offer-ttl=2s", "--refuse-seconds=1s", "--launch-timeout=11s", "--agent-idle-timeout=12s")
 DEBUG = "--agent-log-level=debug"
 TOLD_S = 30.0
 LEFT_S = 60.0
