@@ -99,7 +99,11 @@ def wheels(requirements: Path, cache: Path) -> list[Path]:
                 what = f"wheels for {target.tag} {target.machine}"
                 _download(built, into, ["--only-binary=:all:", *target.pip_options()], what)
             _download(unbuilt, into, ["--no-binary=:all:"], "sources")
-            into.replace(folder)
+            try:
+                into.replace(folder)
+            except OSError:
+                if not folder.is_dir():  # else another build was first
+                    raise
     return sorted(path for ending in ("*.whl", "*.tar.gz") for path in folder.glob(ending))
 
 
