@@ -26,7 +26,7 @@ def slurp(path: str, text: str) -> dict[str, str]:
 
 
 def host(fingerprint: str = NEW, runs: str = "", **more: Any) -> dict[str, Any]:
-    facts = {"fingerprint": fingerprint, "runs": runs, "differences": [], "agents": None, "drift": []}
+    facts: dict[str, Any] = {"fingerprint": fingerprint, "runs": runs, "differences": [], "agents": None, "drift": []}
     return facts | {"is_started": True} | more
 
 
