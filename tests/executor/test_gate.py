@@ -278,6 +278,13 @@ def test_the_text_is_short_parses_on_old_pythons_and_is_the_program_itself() -> 
     assert '"""' not in text
 
 
+def test_its_text_is_the_one_that_every_fingerprint_was_made_with() -> None:
+    # another text is another fingerprint: agents take no new pods until their executors have left. Change it knowingly,
+    # and say so in CHANGELOG.md
+    pinned = "84c719f119f20e7ce55e56dea2b1f78e55eb8d4da6ae7ced1e2f30ef301e4c56"
+    assert hashlib.sha256(gate_source().encode()).hexdigest() == pinned
+
+
 def test_words_are_left_out_and_nothing_else() -> None:
     text = '"""One\n\nmore."""\n\nimport a\n\n#: why\ndef f():\n    """Say."""\n    return "x"  \n'
     assert without_words(text) == 'import a\ndef f():\n    return "x"  \n'
