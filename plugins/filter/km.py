@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -98,6 +99,19 @@ def drift(stats: Sequence[Json], contents: Sequence[Json] = (), unit: str = "") 
         for words in _file_drift(each["stat"], each["item"], texts.get(each["item"]["path"], ""))
     ]
     return [*found, *_process_drift(unit, [each["stat"] for each in stats])]
+
+
+def findings(text: str) -> list[str]:
+    """Words for each error in the answer of `km doctor --json`; none if it is no such answer."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return [
+        f"km doctor: {each['check']}: {each['message']}; {each['remedy']}"
+        for each in found
+        if each["severity"] == "error"
+    ]
 
 
 def all_drift(hosts: Mapping[str, Json], names: Iterable[str]) -> list[str]:
@@ -214,6 +228,7 @@ class FilterModule:
             "km_flag_lines": flag_lines,
             "km_unequal_flags": unequal_flags,
             "km_drift": drift,
+            "km_findings": findings,
             "km_all_drift": all_drift,
             "km_plan": plan,
         }

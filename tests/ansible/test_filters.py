@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from typing import Any
 
 from plugins.filter import km
@@ -98,6 +99,13 @@ def test_a_process_that_is_down_or_older_than_its_files_is_drift() -> None:
     assert km.drift(stats, [], running.format(99)) == ["km-scheduler: the process is older than its files"]
     assert km.drift(stats, [], "ActiveState=failed\n") == ["km-scheduler: the process is failed"]
     assert km.drift(stats, [], "") == []
+
+
+def test_errors_of_the_doctor_are_drift_and_warnings_are_not() -> None:
+    error = {"check": "mesos-role", "severity": "error", "message": "no quota", "remedy": "give one"}
+    answer = json.dumps([error, error | {"severity": "warning"}])
+    assert km.findings(answer) == ["km doctor: mesos-role: no quota; give one"]
+    assert km.findings("") == []
 
 
 def test_drift_of_all_hosts_begins_with_the_host() -> None:
