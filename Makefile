@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-requirements
 SOURCES := $(shell find kmsched -name '*.py' 2>/dev/null)
 UNIT_TESTS := --ignore=tests/scenarios --ignore=tests/integration
+# tests with processes and files: about half of the time of all
+OUTER := tests/artifacts tests/executor tests/daemon tests/testbed tests/doctor
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check style types contracts unit roles sim bench docs test soak km clean
+.PHONY: help demo check style types contracts unit unit-outer unit-inner roles sim bench docs test soak km clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,7 +27,7 @@ demo: ## from nothing to pods running on Mesos: builds, starts and deploys what 
 	$(PYTHON) -m demo
 
 check: $(STAMP) ## format, lint, types, import contracts, unit tests, Ansible's lint: below 90 s
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target roles types style contracts unit
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target unit types roles style contracts
 
 style:
 	ruff format --check .
@@ -37,8 +39,13 @@ types:
 contracts:
 	lint-imports
 
-unit:
-	python -m pytest -q $(UNIT_TESTS)
+unit: unit-outer unit-inner
+
+unit-outer:
+	python -m pytest -q $(OUTER)
+
+unit-inner:
+	python -m pytest -q $(UNIT_TESTS) $(OUTER:%=--ignore=%)
 
 roles:
 	ansible-lint --offline
