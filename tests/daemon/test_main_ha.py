@@ -1,0 +1,206 @@
+"""Whole processes that share a framework, against fake upstreams and a modelled etcd, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from kmsched.clients.http import Request, Response, StreamResponse
+from kmsched.core.step import step
+from kmsched.daemon.main import Daemon
+from kmsched.daemon.surroundings import Surroundings
+from kmsched.errors import Deposed
+from tests import virtual_time
+from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
+from tests.daemon.test_main import World, settings
+from tests.virtual_time import VirtualClock
+
+ETCD = "http://etcd:2379"
+
+
+class Both:
+    """etcd by its endpoint, everything else by the fakes; peers do not answer at all, so that only etcd decides."""
+
+    def __init__(self, world: World, etcd: EtcdWays) -> None:
+        self._world, self._etcd = world, etcd
+
+    def _of(self, request: Request) -> Any:
+        return self._etcd if request.url.startswith(ETCD) else self._world.transport
+
+    async def call(self, request: Request, *, deadline_s: float) -> Response:
+        answer: Response = await self._of(request).call(request, deadline_s=deadline_s)
+        return answer
+
+    def stream(
+        self, request: Request, *, connect_s: float, idle_s: float
+    ) -> AbstractAsyncContextManager[StreamResponse]:
+        found: AbstractAsyncContextManager[StreamResponse] = self._of(request).stream(
+            request, connect_s=connect_s, idle_s=idle_s
+        )
+        return found
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass
+class Peer:
+    """One scheduler process; `world` counts what it asks of Mesos and Kubernetes."""
+
+    name: str
+    folder: Path
+    model: EtcdModel
+    flags: tuple[str, ...] = ()
+    world: World = field(default_factory=World)
+    daemon: Daemon = field(init=False)
+    task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        etcd = EtcdWays(self.model, {ETCD: Way()})
+        config = settings(
+            self.folder,
+            "--ha",
+            f"--etcd-servers={ETCD}",
+            f"--ha-instance={self.name}",
+            f"--ha-url=http://10.0.0.{ord(self.name)}:10251",
+            *self.flags,
+        )
+        self.daemon = Daemon(
+            config,
+            Surroundings(
+                clock=VirtualClock(),
+                rng=Random(self.name),
+                make_transport=lambda _: Both(self.world, etcd),
+                environment={},
+                hostname=self.name,
+                step=step,
+                read_artifact=self.world.read,
+            ),
+        )
+
+    def start(self) -> None:
+        self.task = asyncio.create_task(self.daemon.run())
+
+    async def kill(self) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    @property
+    def subscribed(self) -> list[dict[str, Any]]:
+        return [call for call in self.world.calls if call["type"] == "SUBSCRIBE"]
+
+    @property
+    def term(self) -> int:
+        assert self.daemon.scheduler is not None
+        return self.daemon.scheduler.core.state.term
+
+    async def page(self, path: str) -> tuple[int, Any]:
+        assert self.daemon.scheduler is not None
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(self.daemon.scheduler.web.url + path) as answer,
+        ):
+            return answer.status, await answer.json()
+
+
+def play(tmp_path: Path, story: Callable[[Callable[..., Peer]], Awaitable[None]]) -> None:
+    async def main() -> None:
+        model = EtcdModel(VirtualClock())
+        peers: list[Peer] = []
+
+        def add(name: str, *flags: str) -> Peer:
+            peer = Peer(name, tmp_path / name, model, flags)
+            peers.append(peer)
+            peer.start()
+            return peer
+
+        async def expire() -> None:
+            while True:
+                await asyncio.sleep(0.1)
+                model.expire()
+
+        lessor = asyncio.create_task(expire())
+        try:
+            await story(add)
+        finally:
+            lessor.cancel()
+            for each in peers:
+                await each.kill()
+
+    virtual_time.run(main())
+
+
+def test_a_standby_asks_nothing_of_mesos_and_follows_with_the_same_framework(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        second = add("b")
+        await asyncio.sleep(20)
+        assert len(first.subscribed) == 1
+        assert second.world.calls == []
+        assert [status for status, _ in (await second.page("/readyz"), await second.page("/leader"))] == [200, 503]
+        assert (await second.page("/readyz"))[1]["role"] == "standby"
+        _, told = await second.page("/leader")
+        assert told["leader"]["instance"] == "a"
+        await first.daemon.end("asked to")
+        await asyncio.sleep(1)
+        assert len(second.subscribed) == 1
+        assert second.subscribed[0]["framework_id"] == {"value": "f-1"}
+        assert second.term > first.term
+
+    play(tmp_path, story)
+
+
+def test_a_leader_hands_over_when_asked_and_ends_deposed(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        assert not await first.daemon.hand_over("SIGUSR1"), "there is no standby yet"
+        second = add("b")
+        await asyncio.sleep(5)
+        assert first.task is not None
+        assert not first.task.done()
+        assert await first.daemon.hand_over("SIGUSR1")
+        await asyncio.sleep(1)
+        assert isinstance(first.task.exception(), Deposed)
+        assert len(second.subscribed) == 1
+
+    play(tmp_path, story)
+
+
+def test_a_standby_of_another_fingerprint_is_up_and_says_why_it_is_not_ready(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        other = add("b", "--executor-mem=512")
+        await asyncio.sleep(5)
+        status, ready = await other.page("/readyz")
+        assert status == 503
+        assert "is not that of the group" in ready["reasons"][0]
+        await first.kill()
+        await asyncio.sleep(20)
+        assert other.subscribed == []
+
+    play(tmp_path, story)
+
+
+def test_an_etcd_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        peer = add("a")
+        peer.model.lose_quorum()
+        await asyncio.sleep(60)
+        assert peer.task is not None
+        assert not peer.task.done()
+        peer.model.regain_quorum()
+        await asyncio.sleep(10)
+        assert len(peer.subscribed) == 1
+
+    play(tmp_path, story)
