@@ -31,16 +31,30 @@ PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
 MAKE: Command = ("make", "--no-print-directory")
 
+#: scenarios that need bin/km alone, or HDFS alone; all others need the whole testbed
+OF_THE_FILE = ("tests/scenarios/test_km_file.py",)
+OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
+SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
+
 STAGES = (
     Stage("tools", ((*TESTBED, "install"), (*MAKE, TOOLS))),
     Stage("check", ((*MAKE, "check"),), 90),
     Stage(
         "unit and simulation",
-        ((*MAKE, "km"), (PYTHON, "-m", "tests.sim", "--seeds", str(SEEDS), "--from", str(FIRST_SEED))),
+        (
+            (*MAKE, "km"),
+            (PYTHON, "-m", "tests.sim", "--seeds", str(SEEDS), "--from", str(FIRST_SEED)),
+            (*SCENARIOS, *OF_THE_FILE),
+        ),
         360,
     ),
     Stage("testbed build", ((*TESTBED, "build"),)),
-    Stage("scenarios", ((PYTHON, "-m", "pytest", "-v", "tests/scenarios"),), 1200),
+    Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 360),
+    Stage(
+        "scenarios",
+        ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in (*OF_THE_FILE, *OF_HDFS))),),
+        1200,
+    ),
 )
 #: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook
 CLEAN_UP: tuple[Command, ...] = ((*TESTBED, "down"), ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"))
