@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scenarios import kubernetes, mesos, workloads
+from tests.scenarios import kubernetes, mesos, product, workloads
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.waiting import until
 
@@ -32,10 +32,16 @@ def end_executor(cluster: Cluster) -> None:
     until(lambda: cluster.hosts.kubelet_pid(AGENT) == 0, BACK_S, f"{AGENT} has no executor")
 
 
+def path_of(cluster: Cluster, name: str) -> str:
+    """Where AGENT's executor has the program from, while it runs."""
+    if name == "km":
+        return f"{FOLDER}/{product.sha256()}/km"
+    return cluster.hosts.must(AGENT, "readlink", f"/proc/{cluster.hosts.kubelet_pid(AGENT)}/exe").strip()
+
+
 @contextlib.contextmanager
-def spoiled(cluster: Cluster, name: str, how: str) -> Iterator[tuple[str, str]]:
+def spoiled(cluster: Cluster, path: str, how: str) -> Iterator[tuple[str, str]]:
     """AGENT's program is another for this block; (digest that is there, digest that is expected)."""
-    [path] = cluster.hosts.must(AGENT, "find", FOLDER, "-name", name).split()
     cluster.hosts.must(AGENT, "cp", "-p", path, f"{path}.kept")
     try:
         if how == "short":
@@ -52,8 +58,9 @@ def spoiled(cluster: Cluster, name: str, how: str) -> Iterator[tuple[str, str]]:
 def test_a_program_that_is_not_the_named_one(cluster: Cluster, namespace: str, name: str, how: str) -> None:
     cluster.run_pod(namespace, "first", **workloads.on(AGENT))
     cluster.clear_pod(namespace, "first")
+    path = path_of(cluster, name)
     end_executor(cluster)
-    with spoiled(cluster, name, how) as (found, expected):
+    with spoiled(cluster, path, how) as (found, expected):
         cluster.api.create(workloads.pod("waiting", workloads.spec(**workloads.on(AGENT))), namespace)
 
         def told() -> bool:
