@@ -31,9 +31,11 @@ PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
 MAKE: Command = ("make", "--no-print-directory")
 
-#: scenarios that need bin/km alone, or HDFS alone; all others need the whole testbed
+#: scenarios that need bin/km alone, or HDFS alone, and those of playbooks; all others need the whole testbed deployed
 OF_THE_FILE = ("tests/scenarios/test_km_file.py",)
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
+OF_ANSIBLE = ("tests/scenarios/test_ansible.py",)
+APART = (*OF_THE_FILE, *OF_HDFS, *OF_ANSIBLE)
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
 
 STAGES = (
@@ -50,11 +52,8 @@ STAGES = (
     ),
     Stage("testbed build", ((*TESTBED, "build"),)),
     Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 360),
-    Stage(
-        "scenarios",
-        ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in (*OF_THE_FILE, *OF_HDFS))),),
-        1200,
-    ),
+    Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 600),
+    Stage("scenarios", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),), 1200),
 )
 #: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook
 CLEAN_UP: tuple[Command, ...] = ((*TESTBED, "down"), ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"))

@@ -65,5 +65,6 @@ def test_the_budgets() -> None:
         "check": 90,
         "unit and simulation": 360,
         "scenarios of HDFS": 360,
+        "scenarios of Ansible": 600,
         "scenarios": 1200,
     }
