@@ -61,6 +61,12 @@ began = time.monotonic()
 client.upload(target, source)
 print(time.monotonic() - began)
 """
+#: URL of the NameNode, file
+CURL = """
+set -e
+to=$(curl -sS -X PUT -o /dev/null -w '%{redirect_url}' "$1")
+exec curl -sSf -o /dev/null -T "$2" "$to"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +146,7 @@ class Bench:
         """As WebHDFS has it: ask the NameNode, then send to the DataNode that it names."""
         target = f"{FOLDER}/{secrets.token_hex(8)}"
         asked = f"{self.namenodes[0]}/webhdfs/v1{target}?op=CREATE&overwrite=true&user.name={SUPERUSER}"
-        script = 'set -e; to=$(curl -sS -X PUT -o /dev/null -w "%{redirect_url}" "$1"); exec curl -sSf -o /dev/null -T "$2" "$to"'
-        run, _ = measured([*self.inside, "sh", "-c", script, "sh", asked, str(self.source)], self.environ)
+        run, _ = measured([*self.inside, "sh", "-c", CURL, "sh", asked, str(self.source)], self.environ)
         self.check(target)
         return run
 
