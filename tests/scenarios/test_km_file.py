@@ -66,7 +66,13 @@ def test_compiled_modules_are_of_the_machine_that_they_name(payload: zipfile.Zip
 
 
 def start(python: str, program: Path, cache: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    given = {"PATH": f"{Path(python).parent}:/usr/bin:/bin", "KM_CACHE": str(cache), **environ}
+    # a home of its own: what is unpacked there is used, too
+    given = {
+        "PATH": f"{Path(python).parent}:/usr/bin:/bin",
+        "HOME": str(cache.parent),
+        "KM_CACHE": str(cache),
+        **environ,
+    }
     return subprocess.run(
         [python, program, *words], env=given, check=False, capture_output=True, text=True, timeout=START_S, cwd="/"
     )
