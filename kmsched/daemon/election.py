@@ -19,7 +19,7 @@ from kmsched.clients.etcd import EtcdClient
 from kmsched.clock import Clock
 from kmsched.core import leadership as leading
 from kmsched.core.leadership import Fact, Leadership, Role
-from kmsched.errors import ConfigRefused, Fatal, Gone, KmError, NotFound, Unavailable
+from kmsched.errors import ConfigRefused, Fatal, Gone, KmError, NotFound, ProtocolError, Unavailable
 from kmsched.wire import members as records
 from kmsched.wire.etcd import Created, Get, KeyValue, News, Put
 from kmsched.wire.members import Keys, Leader, Member
@@ -211,7 +211,13 @@ class Election:
         found = (await self._etcd.range(self._keys.member(self.member.instance))).kvs
         if not found:
             return
-        other = records.decode_member(found[0])
+        try:
+            other = records.decode_member(found[0])
+            lease_id = int(other.lease_id)
+        except (ProtocolError, ValueError) as error:
+            # written over with ours: a record that nobody can read must not keep us from starting, again and again
+            log.error("what is stored of this instance is left aside: %s", error)
+            return
         if other.boot_id == self.member.boot_id:
             return
         if other.home != self.member.home:
@@ -220,7 +226,7 @@ class Election:
                 f" {other.home}; give each its own --ha-instance, or wait until that one's lease has run out"
             )
         log.warning("ending the lease of %s, which ran here before us", other.boot_id)
-        await self._etcd.revoke(int(other.lease_id))
+        await self._etcd.revoke(lease_id)
 
     async def _write_member(self) -> None:
         wanted = msgspec.structs.replace(self.member, role=self.leadership.role.value)

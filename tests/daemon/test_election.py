@@ -208,6 +208,22 @@ def test_a_restarted_instance_ends_the_lease_of_its_dead_predecessor() -> None:
     play("a", story)
 
 
+def test_a_record_of_itself_that_cannot_be_read_keeps_nobody_from_starting() -> None:
+    async def story(cluster: Cluster) -> None:
+        key = base64.b64encode(KEYS.member("b").encode()).decode()
+        for garbage in (b"\xff", b"{}", b'{"schema":1}'):
+            cluster.model.keys[key] = Key(base64.b64encode(garbage).decode(), 1, 1, 0)
+            late = cluster.add("b")
+            await asyncio.sleep(3)
+            assert late.task is not None
+            assert not late.task.done()
+            assert len(late.election.group.members) == 2
+            await late.crash()
+            cluster.processes.remove(late)
+
+    play("a", story)
+
+
 def test_two_instances_of_one_name_are_refused() -> None:
     async def story(cluster: Cluster) -> None:
         other = cluster.add("a", known=member("a", boot_id="another", home="elsewhere:/state"))
