@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 #: a test that never ends would jump for ever
 MAX_VIRTUAL_S = 100_000.0
-REAL_S = 5.0
+REAL_S = 30.0
+#: what a wall clock shows when virtual time begins, in seconds since 1970
+WALL_S = 1_700_000_000.0
 
 
 class _Selector(selectors.SelectSelector):
     """Never waits: the loop's idle time passes at once."""
 
     now_s = 0.0
+    #: threads that the loop waits for; time stands still until they are done
+    threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
-            if timeout is None:
+            if timeout is None or (self.threads and timeout > 0):
                 return self._waited()
             self.now_s += timeout
             if self.now_s > MAX_VIRTUAL_S:
@@ -30,7 +35,7 @@ class _Selector(selectors.SelectSelector):
         return ready
 
     def _waited(self) -> list[tuple[selectors.SelectorKey, int]]:
-        """No timer is set: only a thread or a socket can go on, in real time."""
+        """Only a thread or a socket can go on, in real time."""
         ready = super().select(REAL_S)
         if not ready:
             raise AssertionError("nothing will ever happen: every task waits for another")
@@ -45,15 +50,34 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual.now_s
 
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        self._virtual.threads += 1
+        work = super().run_in_executor(executor, func, *args)
+        work.add_done_callback(self._thread_ended)
+        return work
+
+    def _thread_ended(self, _: object) -> None:
+        self._virtual.threads -= 1
+
+
+#: threads that the loop started have it, too
+_LOOP: ContextVar[VirtualLoop] = ContextVar("virtual loop")
+
+
+def _new_loop() -> VirtualLoop:
+    loop = VirtualLoop()
+    _LOOP.set(loop)
+    return loop
+
 
 class VirtualClock:
     """The loop's own time."""
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return _LOOP.get().time()
 
     def wall(self) -> float:
-        return 1_700_000_000.0 + self.monotonic()
+        return WALL_S + self.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -61,5 +85,5 @@ class VirtualClock:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run` in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -19,7 +18,8 @@ from kmsched.clients.mesos import Credentials
 from kmsched.doctor.findings import Found
 from kmsched.doctor.subject import Here, Reached, Subject
 from kmsched.errors import ArtifactError, LocalFileUnreadable
-from tests.clients.fakes import FakeClock, HandlerTransport, Reply
+from tests import virtual_time
+from tests.clients.fakes import HandlerTransport, Reply
 
 Json = dict[str, Any]
 Run = Callable[[Subject], Awaitable[Sequence[Found]]]
@@ -59,7 +59,7 @@ class World:
 
     folder: Path
     answers: dict[str, Reply | Json] = field(default_factory=dict)
-    date_s: float = 1000.0
+    date_s: float = virtual_time.WALL_S
     missing: frozenset[str] = frozenset()  # rights that are not granted, like "patch pods"
     files: dict[str, bytes] = field(default_factory=lambda: {KM_URI: KM})
     local: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class World:
                 python_version="3.11.2",
                 locks=self.folder / "locks",
             ),
-            FakeClock(),
+            virtual_time.VirtualClock(),
         )
 
     def read(self, uri: str) -> Iterator[bytes]:
@@ -174,4 +174,4 @@ def found(run: Run, subject: Subject) -> list[Found]:
     async def made() -> list[Found]:
         return list(await run(subject))
 
-    return asyncio.run(made())
+    return virtual_time.run(made())

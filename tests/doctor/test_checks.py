@@ -11,6 +11,7 @@ from kmsched.doctor.checks import CHECKS, examine
 from kmsched.doctor.findings import FLAGS, Check, Found, NotChecked, Severity, finding, refused, stricter
 from kmsched.doctor.subject import Subject
 from kmsched.errors import Unavailable
+from tests import virtual_time
 from tests.clients.fakes import Reply
 from tests.doctor.patients import PEER, World
 
@@ -18,13 +19,13 @@ UNSEEN = "agents-unseen"
 
 
 def test_a_healthy_world(tmp_path: Path) -> None:
-    results = asyncio.run(examine(World(tmp_path).subject()))
+    results = virtual_time.run(examine(World(tmp_path).subject()))
     assert [each.check for each in results] == list(CHECKS)
     assert {each.check.name: each.findings for each in results if each.findings}.keys() == {UNSEEN}
 
 
 def test_a_healthy_world_of_several_schedulers(tmp_path: Path) -> None:
-    results = asyncio.run(examine(World(tmp_path).subject(*PEER)))
+    results = virtual_time.run(examine(World(tmp_path).subject(*PEER)))
     assert {each.check.name: each.findings for each in results if each.findings}.keys() == {UNSEEN}
 
 
@@ -36,7 +37,7 @@ def test_names_are_unique_and_every_row_has_words() -> None:
 
 def test_upstreams_that_are_away_leave_nothing_silent(tmp_path: Path) -> None:
     world = World(tmp_path, {"http": Reply(503, [b"away"])})
-    results = {each.check.name: each.findings for each in asyncio.run(examine(world.subject()))}
+    results = {each.check.name: each.findings for each in virtual_time.run(examine(world.subject()))}
     errors = [name for name, findings in results.items() if any(each.severity is Severity.ERROR for each in findings)]
     assert errors == ["kubernetes-api", "mesos-masters"]
     for name in ("kubernetes-rights", "mesos-principal", "mesos-role", "mesos-quota", "mesos-framework",
@@ -60,7 +61,7 @@ def test_a_check_that_breaks_or_hangs_does_not_hide_the_others(tmp_path: Path) -
         raise Unavailable("m:5050 is away")
 
     table = [Check(run.__name__, "", Severity.ERROR, "cure it", run) for run in (breaks, hangs, refuses, is_away)]
-    results = asyncio.run(examine(World(tmp_path).subject(), table, limit_s=3))
+    results = virtual_time.run(examine(World(tmp_path).subject(), table, limit_s=3))
     assert [each.message for result in results for each in result.findings] == [
         "not checked: a defect of km: ZeroDivisionError: by zero",
         "not checked: not done within 3 s",

@@ -11,6 +11,7 @@ from kmsched.doctor.clocks import ERROR_S, WARN_S, Reading, clocks, seconds_of
 from kmsched.doctor.findings import NotChecked, Severity
 from tests.clients.fakes import Reply
 from tests.doctor.patients import World, found, said
+from tests.virtual_time import WALL_S
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def test_how_far_two_clocks_are_apart_at_least(theirs: float, before: float, aft
     ("ahead_s", "severity"), [(WARN_S + 1, Severity.WARNING), (-ERROR_S - 5, Severity.ERROR), (ERROR_S, Severity.ERROR)]
 )
 def test_everybody_whose_clock_is_off_is_named(tmp_path: Path, ahead_s: float, severity: Severity) -> None:
-    made = found(clocks, World(tmp_path, date_s=1000 + ahead_s).subject())
+    made = found(clocks, World(tmp_path, date_s=WALL_S + ahead_s).subject())
     assert {each.severity for each in made} == {severity}
     whose = [each.message.partition(" is ")[0] for each in made]
     assert whose == [
