@@ -18,7 +18,7 @@ import msgspec
 from kmsched import __version__
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.backoff import Backoff
-from kmsched.clients.etcd import Credentials, EtcdClient
+from kmsched.clients.etcd_access import etcd_client, etcd_tls
 from kmsched.clients.etcd_store import EtcdStore
 from kmsched.core.leadership import Role
 from kmsched.daemon.deadman import DeadMan
@@ -27,7 +27,7 @@ from kmsched.daemon.identity import TERM, term_of
 from kmsched.daemon.lead import GroupLead
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import Conflict, Forbidden, Unavailable
-from kmsched.ha import HaConfig, read_password
+from kmsched.ha import HaConfig
 from kmsched.wire.members import Hello, Keys, Leader, Member
 
 log = logging.getLogger(__name__)
@@ -49,18 +49,9 @@ class Group:
         self._rng: Random = surroundings.rng
         self._home = home
         self.keys = Keys(framework_name)
-        tls = TlsSettings(ca_file=config.etcd_ca_file, cert_file=config.etcd_cert_file, key_file=config.etcd_key_file)
-        self._transport = surroundings.make_transport(tls)
+        self._transport = surroundings.make_transport(etcd_tls(config))
         self._peers = surroundings.make_transport(TlsSettings())
-        password = read_password(config)
-        credentials = Credentials(config.etcd_user, password) if config.etcd_user and password else None
-        self.etcd = EtcdClient(
-            config.etcd_servers,
-            self._transport,
-            clock,
-            call_deadline_s=config.request_deadline_s,
-            credentials=credentials,
-        )
+        self.etcd = etcd_client(config, self._transport, clock)
         self.lead = GroupLead(self.keys, config.call_deadline_s, clock)
         self.store = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
         self.boot_id = secrets.token_hex(BOOT_ID_BYTES)

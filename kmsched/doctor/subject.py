@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from kmsched.artifact_uri import without_digest
 from kmsched.artifacts.digests import Read
 from kmsched.clients.aiohttp_transport import TlsSettings
-from kmsched.clients.etcd import Credentials as EtcdCredentials
 from kmsched.clients.etcd import EtcdClient
+from kmsched.clients.etcd_access import etcd_client, etcd_tls
 from kmsched.clients.http import Transport
 from kmsched.clients.kube import KubeAccess, KubeClient
 from kmsched.clients.mesos import Credentials
@@ -31,7 +31,6 @@ from kmsched.config import SchedulerConfig
 from kmsched.doctor.asked import Asked
 from kmsched.doctor.findings import NotChecked
 from kmsched.errors import ConfigRefused
-from kmsched.ha import read_password
 from kmsched.wire import mesos_operator as wire
 
 MAX_NAMED = 3
@@ -121,15 +120,11 @@ class Subject:
         ha = self.config.ha
         if ha is None:
             raise NotChecked("without --ha there is no etcd")
-        tls = TlsSettings(ca_file=ha.etcd_ca_file, cert_file=ha.etcd_cert_file, key_file=ha.etcd_key_file)
         try:
-            password = read_password(ha)
-            transport = self._transport("etcd", tls)
+            transport = self._transport("etcd", etcd_tls(ha))
+            return etcd_client(ha, transport, self.clock, call_deadline_s=ETCD_CALL_S, endpoints=endpoints)
         except ConfigRefused as error:
             raise NotChecked(f"the credentials of etcd cannot be used: {error}") from error
-        credentials = EtcdCredentials(ha.etcd_user, password) if ha.etcd_user and password else None
-        servers = endpoints or ha.etcd_servers
-        return EtcdClient(servers, transport, self.clock, call_deadline_s=ETCD_CALL_S, credentials=credentials)
 
     def plain(self) -> Transport:
         """For everything but the Kubernetes API: the usual certificates."""
