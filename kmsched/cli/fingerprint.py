@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
+from kmsched import config
 from kmsched import fingerprint as specs
 from kmsched.cli import spec_sources
 from kmsched.cli.command import FlagCommand
 from kmsched.cli.framework import DEFAULT_STATE_DIR
-from kmsched.errors import EXIT_MISMATCH, EXIT_OK
+from kmsched.cli.stored_records import FolderRecords, stored_records
+from kmsched.errors import EXIT_MISMATCH, EXIT_OK, Unavailable
 from kmsched.fingerprint import Difference
 from kmsched.flag import SCHEDULER, Flag
 from kmsched.flags import Parsed
@@ -32,7 +34,7 @@ OWN = (
         metavar="HASH",
         pattern=(spec_sources.HASH.pattern, "give a fingerprint, at least its first 8 digits, or an executor id"),
     ),
-    Flag("url", Kind.URI, None, "A scheduler that may know what is expected, if --state-dir does not."),
+    Flag("url", Kind.URI, None, "A scheduler that may know what is expected, if the store does not."),
 )
 
 
@@ -47,11 +49,20 @@ def run(parsed: Parsed) -> int:
     if expected is not None:
         digits = expected.removeprefix(specs.ID_PREFIX)
         matches = ours.startswith(digits)
-        theirs = None if matches else spec_sources.known(digits, Path(parsed["state-dir"]), parsed["url"])
+        theirs = None if matches else _known(digits, parsed)
         found = () if matches else None if theirs is None else specs.compare(spec, theirs)
         answer |= {"expected": expected, "matches": matches, "differences": _as_json(found)}
     _print(answer, found, parsed)
     return EXIT_OK if answer.get("matches", True) else EXIT_MISMATCH
+
+
+def _known(digits: str, parsed: Parsed) -> spec_sources.Spec | None:
+    """That etcd is away does not change that the fingerprint is another: exit code 14, and the reason in words."""
+    try:
+        return spec_sources.known(digits, stored_records(config.build(parsed)), parsed["url"])
+    except Unavailable as error:
+        click.echo(f"km: {error}", err=True)
+        return None
 
 
 def _print(answer: dict[str, Any], found: tuple[Difference, ...] | None, parsed: Parsed) -> None:
@@ -64,7 +75,7 @@ def _print(answer: dict[str, Any], found: tuple[Difference, ...] | None, parsed:
     if answer.get("matches", True):
         return
     click.echo(f"km: {answer['expected']} was expected", err=True)
-    unknown = "what it was made of is known neither to --state-dir nor to --url"
+    unknown = "what it was made of is known neither to the store nor to --url"
     for words in [unknown] if found is None else map(str, found):
         click.echo(f"km:   {words}", err=True)
 
@@ -82,7 +93,7 @@ def diff(a: str, b: str, state_dir: Path, url: str | None, as_json: bool) -> int
 
     A and B: a file with a spec or with flags, the hash of one in the store, or a scheduler's URL.
     """
-    ours, theirs = (spec_sources.of(source, state_dir, url) for source in (a, b))
+    ours, theirs = (spec_sources.of(source, FolderRecords(state_dir), url) for source in (a, b))
     found = specs.compare(ours, theirs)
     if as_json:
         sides = [{"source": text, "fingerprint": specs.fingerprint(spec)} for text, spec in ((a, ours), (b, theirs))]

@@ -17,6 +17,7 @@ import click
 from kmsched import config, fingerprint, flags
 from kmsched.artifacts import digests
 from kmsched.cli.ask import fetch
+from kmsched.cli.stored_records import StoredRecords, stored_records
 from kmsched.config import SchedulerConfig
 from kmsched.errors import ConfigRefused, UsageError
 from kmsched.flags import SCHEDULER, Parsed
@@ -40,35 +41,35 @@ def of_flags(parsed: Parsed) -> Spec:
     return fingerprint.executor_spec(built, _digests(built))
 
 
-def of(source: str, state_dir: Path, url: str | None = None) -> Spec:
-    """The spec behind a URL of a scheduler, a file of flags or a spec, or a hash that `state_dir` or `url` knows.
+def of(source: str, stored: StoredRecords, url: str | None = None) -> Spec:
+    """The spec behind a URL of a scheduler, a file of flags or a spec, or a hash that `stored` or `url` knows.
 
     UsageError: it is none of these. ConfigRefused, Unavailable: there is none.
     """
     if source.startswith(("http://", "https://")):
         return of_url(source)
     if (match := HASH.fullmatch(source)) and not Path(source).exists():
-        found = known(match[1], state_dir, url)
+        found = known(match[1], stored, url)
         if found is None:
             raise ConfigRefused(
-                f"no executor spec {source} in {state_dir}/{STORE_FOLDER}; name a scheduler's --state-dir or its --url"
+                f"no executor spec {source} in {stored.where}/{STORE_FOLDER};"
+                " name a scheduler's --state-dir or its --url"
             )
         return found
     return _of_file(Path(source))
 
 
-def known(digits: str, state_dir: Path, url: str | None) -> Spec | None:
+def known(digits: str, stored: StoredRecords, url: str | None) -> Spec | None:
     """The spec whose fingerprint begins so, if the store or else the scheduler has it."""
-    folder = state_dir / STORE_FOLDER
-    try:
-        names = sorted(path.name for path in folder.iterdir() if path.name.startswith(digits))
-    except OSError:
-        names = []
-    if len(names) > 1:
-        raise UsageError(f"{digits} is the beginning of {len(names)} specs in {folder}: {', '.join(names)}; give more")
-    record = _record(folder / names[0]) if names else None
+    keys = stored.keys(f"{STORE_FOLDER}/{digits}")
+    if len(keys) > 1:
+        names = ", ".join(key.removeprefix(f"{STORE_FOLDER}/") for key in keys)
+        raise UsageError(
+            f"{digits} is the beginning of {len(keys)} specs in {stored.where}/{STORE_FOLDER}: {names}; give more"
+        )
+    record = stored.get(keys[0]) if keys else None
     if record is not None:
-        return _spec(record, str(folder / names[0]))
+        return _spec(record, f"{stored.where}/{keys[0]}")
     if url is None:
         return None
     try:
@@ -113,7 +114,8 @@ def _spec(text: str, where: str) -> Spec:
 
 
 def _digests(built: SchedulerConfig) -> Mapping[str, str]:
-    record = _record(built.state_dir / digests.KEY)
+    named = digests.named(built.artifacts)
+    record = None if named.keys() == built.artifacts.keys() else stored_records(built).get(digests.KEY)
     kept = digests.from_record(record) if record is not None else {}
     found = digests.resolve(built.artifacts, kept, _read)
     for warning in found.warnings:
@@ -126,20 +128,6 @@ def _read(uri: str) -> Iterator[bytes]:
     from kmsched.clients.hadoop_conf import load_hadoop_conf
 
     return read_uri(uri, load_hadoop_conf(os.environ))
-
-
-def _record(path: Path) -> str | None:
-    """The value of a record of the store; None where there is none, or it is not for us to read."""
-    try:
-        record = json.loads(path.read_bytes())
-    except OSError:
-        return None
-    except ValueError as error:
-        raise ConfigRefused(f"{path}: no record of a store: {error}; restore it from a backup") from None
-    value = record.get("value") if isinstance(record, dict) else None
-    if not isinstance(value, str):
-        raise ConfigRefused(f"{path}: no record of a store; restore it from a backup")
-    return value
 
 
 def _tell(words: str) -> None:

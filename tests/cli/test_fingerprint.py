@@ -113,7 +113,7 @@ def test_what_is_expected_and_not_found_is_named_where_it_is_known(
     unknown = Said(capsys, *line)
     assert unknown.code == 14
     assert unknown.err.splitlines()[0] == f"km: {expected} was expected"
-    assert "known neither to --state-dir nor to --url" in unknown.err
+    assert "known neither to the store nor to --url" in unknown.err
     assert Said(capsys, "--json", *line).json["differences"] is None
     assert "known neither" in Said(capsys, *line, f"--url={url}").err
     answers[f"/api/v1/executors/{expected}"] = {"fingerprint": expected, "spec": theirs}
