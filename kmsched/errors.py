@@ -10,7 +10,8 @@
     │   └── NotSubscribed  Mesos takes no calls from us now; subscribe first
     ├── Refused            final for this one call, harmless for the process
     │   ├── NotFound       404
-    │   └── Invalid        400 or 422: the object or request itself is not accepted
+    │   ├── Invalid        400 or 422: the object or request itself is not accepted
+    │   └── NotHandedOver  the lead stays where it is; the message says why
     └── Fatal              trying again cannot help; carries an exit code
         ├── UsageError         2   the command line
         ├── ConfigRefused     10   flags, files or credentials that cannot work
@@ -117,6 +118,10 @@ class NotFound(Refused):
 
 class Invalid(Refused):
     """400 or 422: the upstream does not accept the object or request itself."""
+
+
+class NotHandedOver(Refused):
+    """This process leads on, or never led."""
 
 
 class Fatal(KmError):

@@ -29,12 +29,13 @@ from kmsched.daemon.identity import FrameworkId
 from kmsched.daemon.scheduler import Scheduler
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
-from kmsched.errors import EXIT_OK, Deposed, Fatal, InternalError
+from kmsched.errors import EXIT_OK, Deposed, Fatal, InternalError, NotHandedOver
 
 log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 HAND_OVER_SIGNAL = signal.SIGUSR1
+RELOAD_SIGNAL = signal.SIGHUP
 
 
 def run_scheduler(config: SchedulerConfig) -> int:
@@ -75,7 +76,7 @@ class Daemon:
                 await self._schedule(folder, str(config.state_dir), None)
                 return
             home = f"{surroundings.hostname}:{config.state_dir}"
-            self._group = group = Group(config.ha, config.framework_name, surroundings, home)
+            self._group = group = Group(config.ha, config.framework_name, surroundings, home, config.http.ca_file)
             try:
                 await group.await_etcd(self._tell_waiting)
                 await self._schedule(group.store, f"etcd under {group.keys.prefix}", group)
@@ -101,19 +102,31 @@ class Daemon:
                 await group.leave("this process ends")
             await scheduler.close()
 
-    async def hand_over(self, reason: str) -> bool:
-        """Give the lead to a standby that can take it at once; `run` then raises Deposed. False: there is none."""
+    async def hand_over(self, reason: str, to: str | None = None) -> str:
+        """Give the lead to the standby `to`, or to any that can take it at once; who that is, in words.
+
+        `run` ends soon after. NotHandedOver: the message says why, and everything is as before.
+        """
         group, scheduler = self._group, self.scheduler
         if group is None or scheduler is None or not group.leads:
-            log.warning("%s: this process does not lead a group of schedulers; nothing is handed over", reason)
-            return False
-        standbys = group.healthy_standbys()
+            raise NotHandedOver("this process does not lead a group of schedulers; nothing is handed over")
+        standbys = [each.instance for each in group.healthy_standbys()]
+        if to is not None and to not in standbys:
+            raise NotHandedOver(f"{to} could not lead now ({', '.join(standbys) or 'nobody'} could); this one leads on")
         if not standbys:
-            log.error("%s: no other scheduler could lead now; this one leads on", reason)
-            return False
-        log.info("%s: handing over to %s", reason, " or ".join(each.instance for each in standbys))
+            raise NotHandedOver("no other scheduler could lead now; this one leads on")
+        words = to or " or ".join(standbys)
+        log.info("%s: handing over to %s", reason, words)
         await self._let_go(group, scheduler, reason)
-        return True
+        return words
+
+    def reload(self) -> None:
+        """Read tokens and certificates of the HTTP server anew; those that cannot be used stay as they were."""
+        kept = [] if self.scheduler is None else self.scheduler.reload()
+        for words in kept:
+            log.error("%s", words)
+        if not kept:
+            log.info("tokens and certificates are read anew")
 
     async def end(self, reason: str) -> None:
         """Before this process ends anyway: what was sent is answered, and peers need not wait for a lease."""
@@ -152,7 +165,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
 async def until_signalled(daemon: Daemon) -> None:
     """Run until one of `STOP_SIGNALS` comes. Nothing is torn down: tasks and pods run on.
 
-    HAND_OVER_SIGNAL gives the lead to a standby, if there is one that can take it; Deposed.
+    HAND_OVER_SIGNAL gives the lead to a standby, if there is one that can take it; Deposed.  RELOAD_SIGNAL has tokens
+    and certificates read anew.
     """
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(daemon.run())
@@ -166,7 +180,10 @@ async def until_signalled(daemon: Daemon) -> None:
         running.cancel()
 
     async def hand_over() -> None:
-        await daemon.hand_over(HAND_OVER_SIGNAL.name)
+        try:
+            await daemon.hand_over(HAND_OVER_SIGNAL.name)
+        except NotHandedOver as error:
+            log.error("%s: %s", HAND_OVER_SIGNAL.name, error)
 
     def ask(answer: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(answer)
@@ -179,6 +196,7 @@ async def until_signalled(daemon: Daemon) -> None:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, ask_to_stop, number)
     loop.add_signal_handler(HAND_OVER_SIGNAL, lambda: ask(hand_over()))
+    loop.add_signal_handler(RELOAD_SIGNAL, daemon.reload)
     try:
         await running
     except asyncio.CancelledError:
@@ -190,5 +208,5 @@ async def until_signalled(daemon: Daemon) -> None:
             raise
         log.info("ended by %s, the lead is given back; tasks and pods run on", stopped_by[0].name)
     finally:
-        for number in (*STOP_SIGNALS, HAND_OVER_SIGNAL):
+        for number in (*STOP_SIGNALS, HAND_OVER_SIGNAL, RELOAD_SIGNAL):
             loop.remove_signal_handler(number)

@@ -11,12 +11,13 @@ from random import Random
 from typing import Any
 
 import aiohttp
+import pytest
 
 from kmsched.clients.http import Request, Response, StreamResponse
 from kmsched.core.step import step
 from kmsched.daemon.main import Daemon
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.errors import Deposed
+from kmsched.errors import Deposed, NotHandedOver
 from tests import virtual_time
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
 from tests.daemon.test_main import World, settings
@@ -163,12 +164,13 @@ def test_a_leader_hands_over_when_asked_and_ends_deposed(tmp_path: Path) -> None
     async def story(add: Callable[..., Peer]) -> None:
         first = add("a")
         await asyncio.sleep(3)
-        assert not await first.daemon.hand_over("SIGUSR1"), "there is no standby yet"
+        with pytest.raises(NotHandedOver, match="no other scheduler could lead now"):
+            await first.daemon.hand_over("SIGUSR1")
         second = add("b")
         await asyncio.sleep(5)
         assert first.task is not None
         assert not first.task.done()
-        assert await first.daemon.hand_over("SIGUSR1")
+        assert await first.daemon.hand_over("SIGUSR1") == "b"
         await asyncio.sleep(1)
         assert isinstance(first.task.exception(), Deposed)
         assert len(second.subscribed) == 1
