@@ -21,6 +21,7 @@ from kmsched.artifact_uri import without_digest
 from kmsched.errors import ConfigRefused, UsageError
 from kmsched.flags import Flag, Parsed
 from kmsched.ha import HaConfig, ha_config, read_password
+from kmsched.http_settings import HttpSettings, http_settings, read_tokens
 from kmsched.values import Kind
 
 WEEK_S = 7 * 24 * 3600.0
@@ -68,6 +69,7 @@ class SchedulerConfig:
     log_level: str
     #: None: one scheduler, alone
     ha: HaConfig | None = None
+    http: HttpSettings = field(default_factory=HttpSettings)
     #: name -> normal form, of every flag that is part of the executor spec, with kubelet's and kube-proxy's own and old
     #: names; URIs of artifacts without their digests
     spec_flags: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -119,6 +121,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         log_format=parsed["log-format"],
         log_level=parsed["log-level"],
         ha=ha_config(parsed, parsed["hostname-override"] or socket.gethostname()),
+        http=http_settings(parsed),
         spec_flags=spec_flags(parsed),
         executor_flags=executor_flags(parsed),
         hot_settings=hot_settings(parsed),
@@ -180,6 +183,7 @@ def check_host(config: SchedulerConfig) -> None:
         read_secret(config)
     if config.ha is not None:
         read_password(config.ha)
+    read_tokens(config.http)
     _refuse_unwritable(config.state_dir)
 
 

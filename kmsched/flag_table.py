@@ -221,6 +221,14 @@ PROCESS = (
     ),
 )
 
+HTTP = (
+    Flag("http-read-token-file", Kind.PATH, None, "Reading the pages needs the token in this file; else nothing."),
+    Flag("http-act-token-file", Kind.PATH, None, "Acting over HTTP needs the token in this file; else it is off."),
+    Flag("http-tls-cert-file", Kind.PATH, None, "Certificate of the HTTP server, which then speaks TLS only; PEM."),
+    Flag("http-tls-key-file", Kind.PATH, None, "Key of --http-tls-cert-file; PEM."),
+    Flag("http-tls-ca-file", Kind.PATH, None, "Authority that signed the certificates of peers' HTTP servers."),
+)
+
 HA = (
     Flag("ha", Kind.BOOL, "false", "Share the framework with other schedulers: one leads, the others stand by."),
     Flag("etcd-servers", Kind.LIST, None, "Members of etcd, as host:port or URL; with --ha.", is_ordered=False),
@@ -259,6 +267,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = MappingProxyType(
         "Executors, kubelet, kube-proxy": ON_AGENTS,
         "Scheduling": SCHEDULING,
         "The process": PROCESS,
+        "Its HTTP server": HTTP,
         "Several schedulers": HA,
     }
 )

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from kmsched import values
 from kmsched.errors import ConfigRefused, UsageError
+from kmsched.http_settings import http_settings
 from kmsched.values import Kind
 
 #: of the TTL
@@ -74,8 +75,11 @@ def ha_config(given: Given, hostname: str) -> HaConfig | None:
     instance = given["ha-instance"] or hostname
     if not _INSTANCE.fullmatch(instance):
         raise UsageError(f"--ha-instance: {instance!r} is no name; give letters, digits, dots and dashes")
-    url = given["ha-url"] or f"http://{_host(given['address'])}:{given['port']}"
+    scheme = http_settings(given).scheme
+    url = given["ha-url"] or f"{scheme}://{_host(given['address'])}:{given['port']}"
     _refuse_unreachable(url)
+    if scheme == "https" and urlsplit(url).scheme != scheme:
+        raise ConfigRefused(f"--ha-url={url}: with --http-tls-cert-file this scheduler speaks TLS only; write https://")
     return HaConfig(
         etcd_servers=tuple(_server(each) for each in given["etcd-servers"]),
         etcd_user=given["etcd-user"],

@@ -21,6 +21,11 @@ NOTHING: dict[str, Any] = dict.fromkeys(
         "ha-call-deadline",
         "ha-instance",
         "ha-url",
+        "http-read-token-file",
+        "http-act-token-file",
+        "http-tls-cert-file",
+        "http-tls-key-file",
+        "http-tls-ca-file",
     )
 )
 GIVEN: dict[str, Any] = {

@@ -20,13 +20,14 @@ from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.backoff import Backoff
 from kmsched.clients.etcd_access import etcd_client, etcd_tls
 from kmsched.clients.etcd_store import EtcdStore
+from kmsched.clients.renewed_transport import RenewedTransport
 from kmsched.core.leadership import Role
 from kmsched.daemon.deadman import DeadMan
 from kmsched.daemon.election import Election, Timing
 from kmsched.daemon.identity import TERM, term_of
 from kmsched.daemon.lead import GroupLead
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.errors import Conflict, Forbidden, Unavailable
+from kmsched.errors import ConfigRefused, Conflict, Forbidden, Unavailable
 from kmsched.ha import HaConfig
 from kmsched.wire.members import Hello, Keys, Leader, Member
 
@@ -43,14 +44,22 @@ BOOT_ID_BYTES = 8
 class Group:
     """Made once a process; `join` when it is known what this process would run, then `run` until cancelled."""
 
-    def __init__(self, config: HaConfig, framework_name: str, surroundings: Surroundings, home: str) -> None:
+    def __init__(
+        self,
+        config: HaConfig,
+        framework_name: str,
+        surroundings: Surroundings,
+        home: str,
+        peers_ca_file: str | None = None,
+    ) -> None:
         clock = self._clock = surroundings.clock
         self._config = config
         self._rng: Random = surroundings.rng
         self._home = home
         self.keys = Keys(framework_name)
         self._transport = surroundings.make_transport(etcd_tls(config))
-        self._peers = surroundings.make_transport(TlsSettings())
+        peers_tls = TlsSettings(ca_file=peers_ca_file)
+        self._peers = RenewedTransport(lambda: surroundings.make_transport(peers_tls))
         self.etcd = etcd_client(config, self._transport, clock)
         self.lead = GroupLead(self.keys, config.call_deadline_s, clock)
         self.store = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
@@ -146,6 +155,14 @@ class Group:
         self.ending.set()
         if self.lead.has_election:
             await self.election.resign(reason)
+
+    def reload(self) -> list[str]:
+        """Read the authority of peers anew; why the old one stays."""
+        try:
+            self._peers.renew()
+        except ConfigRefused as error:
+            return [f"the authority of peers stays as it was: {error}"]
+        return []
 
     async def close(self) -> None:
         await self._transport.close()

@@ -1,6 +1,6 @@
 """Pages for who looks for a stuck task or a leak, with `--profiling` only: stacks, and who holds memory.
 
-Knows the interpreter and nothing of scheduling.  Memory is traced from the opening of the pages, which costs some of
+Knows the interpreter and nothing of scheduling.  Memory is traced while `traced` serves, which costs some of
 both time and memory; without the flag nothing is.
 """
 
@@ -16,6 +16,9 @@ from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import web
 
+from kmsched.daemon.web_access import Right
+from kmsched.daemon.web_routes import GET, Route
+
 STACKS, MEMORY = "/debug/stacks", "/debug/memory"
 #: frames that an allocation is remembered with: the page names one
 FRAMES = 1
@@ -23,13 +26,12 @@ MAX_LINES = 50
 MIB = 1024 * 1024
 
 
-def open_pages(app: web.Application) -> None:
-    """Add the pages to `app`, for as long as it serves."""
-    app.add_routes([web.get(STACKS, _stacks), web.get(MEMORY, _memory)])
-    app.cleanup_ctx.append(_traced)
+def routes() -> list[Route]:
+    return [Route(GET, STACKS, Right.READ, _stacks), Route(GET, MEMORY, Right.READ, _memory)]
 
 
-async def _traced(_: web.Application) -> AsyncIterator[None]:
+async def traced(_: web.Application) -> AsyncIterator[None]:
+    """A part of the server's life, from its start to its end."""
     tracemalloc.start(FRAMES)
     yield
     tracemalloc.stop()

@@ -27,7 +27,7 @@ from kmsched.core.leadership import Fact, Role
 from kmsched.core.model import Pod
 from kmsched.core.state import Link
 from kmsched.core.views import agents, explain_pod, summary
-from kmsched.daemon import settings, web_peers
+from kmsched.daemon import settings, web_peers, web_routes
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.fencing import FencedTransport
@@ -48,7 +48,9 @@ from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
 from kmsched.daemon.to_kube import ToKube
 from kmsched.daemon.to_mesos import ToMesos
-from kmsched.daemon.web import Views, Web
+from kmsched.daemon.web import Web
+from kmsched.daemon.web_access import Access
+from kmsched.daemon.web_routes import Views
 from kmsched.errors import ProtocolError
 from kmsched.wire import mesos_calls
 from kmsched.wire.hotsettings import HotSettings
@@ -144,8 +146,10 @@ class Scheduler:
             clock=clock,
             on_turn=self._turned,
         )
-        peers = [] if group is None else web_peers.routes(self._leader, self._is_leader, group.hello, group.ending)
-        self.web = Web(self._views(), config.address, config.port, profiling=config.profiling, peers=peers)
+        routes = [*web_routes.routes(self._views()), web_peers.leader_route(self._leader, self._is_leader)]
+        if group is not None:
+            routes.append(web_peers.deadman_route(group.hello, group.ending))
+        self.web = Web(routes, config.address, config.port, access=Access(config.http), profiling=config.profiling)
 
     async def run(self) -> None:
         """Until cancelled; what ends a part ends all, as an ExceptionGroup."""
@@ -179,6 +183,11 @@ class Scheduler:
             )
             self._start_sources(group)
             group.create_task(tell_findings(self._config, self._surroundings))
+
+    def reload(self) -> list[str]:
+        """Read tokens and certificates anew; why what was there before stays."""
+        kept = self.web.access.reload()
+        return kept if self._group is None else [*kept, *self._group.reload()]
 
     async def close(self) -> None:
         await self.web.stop()
@@ -349,8 +358,11 @@ class Scheduler:
 
     def _leader(self) -> dict[str, Any]:
         """What /leader tells: of this process, and of the one that leads."""
-        assert self._group is not None
-        return {**msgspec.to_builtins(self._group.hello()), **self._readiness(), **self._group.seen()}
+        if self._group is not None:
+            return {**msgspec.to_builtins(self._group.hello()), **self._readiness(), **self._group.seen()}
+        instance, term = self._surroundings.hostname, self.core.state.term
+        alone = {"instance": instance, "url": self.web.url} if self._is_leader() else None
+        return {"instance": instance, **self._readiness(), "leader": alone, "leader_term": term, "members": []}
 
     def _status(self) -> dict[str, Any]:
         return {**self._readiness(), **summary(self.core.state), "events_waiting": len(self.inbox)}

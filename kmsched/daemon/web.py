@@ -1,42 +1,23 @@
-"""What the process tells over HTTP: alive, ready, metrics, and what the core holds and decided. Only GET.
+"""The HTTP server of a scheduler process: its socket, TLS, and the right that each route needs.
 
-Knows paths and forms.  What is told comes from the `Views` it is given; it changes nothing.
+Knows connections and refusals, which are JSON.  What the routes tell is in `web_routes` and `web_peers`.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-import msgspec
 from aiohttp import web
 
-from kmsched.daemon.profiling import open_pages
+from kmsched.daemon import profiling as debugging
+from kmsched.daemon.web_access import Access
+from kmsched.daemon.web_routes import GET, Handler, Route, as_json
 from kmsched.errors import ConfigRefused
-
-Json = Mapping[str, Any]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 BACKLOG = 128
 SHUTDOWN_S = 1.0
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """What may be asked; each answers at once and from memory."""
-
-    is_alive: Callable[[], bool]
-    readiness: Callable[[], Json]  # holds "ready": bool
-    metrics: Callable[[], bytes]
-    status: Callable[[], Json]
-    pod: Callable[[str], Json | None]  # "namespace/name"
-    decisions: Callable[[], list[dict[str, object]]]
-    agents: Callable[[], Json]
-    executors: Callable[[], Json]
-    executor: Callable[[str], Sequence[Json]]  # specs by the first digits of their SHA-256, or of an executor id
+MAX_BODY_BYTES = 64 * 1024
 
 
 class Web:
@@ -44,17 +25,17 @@ class Web:
 
     def __init__(
         self,
-        views: Views,
+        routes: Sequence[Route],
         address: str,
         port: int,
         *,
+        access: Access | None = None,
         profiling: bool = False,
-        peers: Sequence[web.AbstractRouteDef] = (),
     ) -> None:
-        app = application(views)
-        app.add_routes(peers)
+        self.access = access or Access()
+        app = application([*routes, *(debugging.routes() if profiling else [])], self.access)
         if profiling:
-            open_pages(app)
+            app.cleanup_ctx.append(debugging.traced)
         # peers hold connections open: their handlers end when they go
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
         self._address = address
@@ -72,9 +53,10 @@ class Web:
                 " end what listens there, or give another --address or --port"
             ) from error
         await self._runner.setup()
-        await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
+        await web.SockSite(self._runner, listening, backlog=BACKLOG, ssl_context=self.access.tls).start()
         host, port = listening.getsockname()[:2]
-        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = self.access.settings.scheme
+        self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def stop(self) -> None:
         await self._runner.cleanup()
@@ -97,66 +79,26 @@ def listen(address: str, port: int) -> socket.socket:
     return made
 
 
-def application(views: Views) -> web.Application:
-    async def healthz(_: web.Request) -> web.Response:
-        alive = views.is_alive()
-        return web.Response(text="ok\n" if alive else "the loop does not turn\n", status=200 if alive else 503)
-
-    async def readyz(_: web.Request) -> web.Response:
-        readiness = views.readiness()
-        return as_json(readiness, 200 if readiness["ready"] else 503)
-
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=views.metrics(), headers={"content-type": METRICS_TYPE})
-
-    async def status(_: web.Request) -> web.Response:
-        return as_json(views.status())
-
-    async def pod(request: web.Request) -> web.Response:
-        key = f"{request.match_info['namespace']}/{request.match_info['name']}"
-        explained = views.pod(key)
-        if explained is None:
-            return as_json({"error": f"no pod {key} is known; see kubectl get pods --all-namespaces"}, 404)
-        return as_json(explained)
-
-    async def decisions(_: web.Request) -> web.Response:
-        return as_json({"decisions": views.decisions()})
-
-    async def agents(_: web.Request) -> web.Response:
-        return as_json(views.agents())
-
-    async def executors(_: web.Request) -> web.Response:
-        return as_json(views.executors())
-
-    async def executor(request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        found = views.executor(name)
-        if len(found) == 1:
-            return as_json(found[0])
-        if not found:
-            return as_json({"error": f"no executor spec {name} is known; /api/v1/executors lists those that are"}, 404)
-        named = ", ".join(str(each["fingerprint"]) for each in found)
-        return as_json({"error": f"{name} is the beginning of {len(found)} executor specs: {named}"}, 409)
-
-    app = web.Application(middlewares=[_refusals_as_json])
-    app.add_routes(
-        [
-            web.get("/healthz", healthz),
-            web.get("/readyz", readyz),
-            web.get("/metrics", metrics),
-            web.get("/api/v1/status", status),
-            web.get("/api/v1/pods/{namespace}/{name}", pod),
-            web.get("/api/v1/decisions", decisions),
-            web.get("/api/v1/agents", agents),
-            web.get("/api/v1/executors", executors),
-            web.get("/api/v1/executors/{name}", executor),
-        ]
-    )
+def application(routes: Sequence[Route], access: Access) -> web.Application:
+    app = web.Application(middlewares=[_refusals_as_json], client_max_size=MAX_BODY_BYTES)
+    for route in routes:
+        handler = _guarded(route, access)
+        # aiohttp answers HEAD where it answers GET, and 405 to every other method of a path
+        app.router.add_get(route.path, handler) if route.method == GET else app.router.add_post(route.path, handler)
     return app
 
 
-def as_json(content: Json, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content) + b"\n", status=status, content_type="application/json")
+def _guarded(route: Route, access: Access) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        refusal = access.refusal(route.right, request.headers.get("Authorization"))
+        if refusal is None:
+            return await route.handler(request)
+        answer = as_json({"error": f"{request.method} {request.path}: {refusal.words}"}, refusal.status)
+        if refusal.challenge:
+            answer.headers["WWW-Authenticate"] = refusal.challenge
+        return answer
+
+    return guarded
 
 
 @web.middleware

@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from kmsched.daemon.deadman import GOODBYE, PATH, WHO_PATH
+from kmsched.daemon.web_access import Right
+from kmsched.daemon.web_routes import GET, Route, as_json
 from kmsched.wire import members as records
 from kmsched.wire.members import Hello
 
@@ -21,21 +22,21 @@ from kmsched.wire.members import Hello
 MAX_CONNECTIONS = 64
 
 
-def routes(
-    who: Callable[[], Mapping[str, Any]],
-    is_leader: Callable[[], bool],
-    hello: Callable[[], Hello],
-    ending: asyncio.Event,
-) -> list[web.RouteDef]:
-    """`who`: everything that /leader tells. `ending` is set when this process ends on purpose.
+def leader_route(who: Callable[[], Mapping[str, Any]], is_leader: Callable[[], bool]) -> Route:
+    """`who`: everything that /leader tells, on the leader with 200 and elsewhere with 503."""
+
+    async def leader(_: web.Request) -> web.Response:
+        return as_json(who(), 200 if is_leader() else 503)
+
+    return Route(GET, WHO_PATH, Right.OPEN, leader)
+
+
+def deadman_route(hello: Callable[[], Hello], ending: asyncio.Event) -> Route:
+    """`ending` is set when this process ends on purpose.
 
     The server must cancel handlers whose peer has gone, or their connections count for ever.
     """
     open_connections = 0
-
-    async def leader(_: web.Request) -> web.Response:
-        body = msgspec.json.encode(who()) + b"\n"
-        return web.Response(body=body, status=200 if is_leader() else 503, content_type="application/json")
 
     async def deadman(request: web.Request) -> web.StreamResponse:
         nonlocal open_connections
@@ -55,4 +56,4 @@ def routes(
             open_connections -= 1
         return reply
 
-    return [web.get(WHO_PATH, leader), web.get(PATH, deadman)]
+    return Route(GET, PATH, Right.OPEN, deadman)

@@ -10,11 +10,12 @@ import pytest
 
 from kmsched.daemon.profiling import MEMORY, STACKS
 from kmsched.daemon.web import Web
+from kmsched.daemon.web_routes import routes
 from tests.daemon.test_web import views
 
 
 async def pages(profiling: bool) -> dict[str, tuple[int, str]]:
-    web = Web(views(), "127.0.0.1", 0, profiling=profiling)
+    web = Web(routes(views()), "127.0.0.1", 0, profiling=profiling)
     await web.start()
     waiting = asyncio.create_task(asyncio.Event().wait(), name="the-one-that-waits")
     found = {}

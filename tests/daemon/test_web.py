@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kmsched.daemon.web import Views, Web
+from kmsched.daemon.web import Web
+from kmsched.daemon.web_routes import Views, routes
 from kmsched.errors import EXIT_CONFIG, ConfigRefused
 
 SPECS = [{"fingerprint": "ab01", "spec": {}}, {"fingerprint": "ab02", "spec": {}}]
@@ -33,7 +34,7 @@ def views(ready: bool = True, alive: bool = True) -> Views:
 
 def with_web(given: Views, check: Callable[[aiohttp.ClientSession, str], Awaitable[None]]) -> None:
     async def scenario() -> None:
-        web = Web(given, "127.0.0.1", 0)
+        web = Web(routes(given), "127.0.0.1", 0)
         await web.start()
         try:
             async with aiohttp.ClientSession() as session:
@@ -97,7 +98,7 @@ def test_a_port_in_use_is_refused_by_name() -> None:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            web = Web(views(), "127.0.0.1", port)
+            web = Web(routes(views()), "127.0.0.1", port)
             with pytest.raises(ConfigRefused, match=f"cannot listen on 127.0.0.1:{port}: Address already") as refusal:
                 await web.start()
             assert refusal.value.exit_code == EXIT_CONFIG
@@ -108,7 +109,7 @@ def test_a_port_in_use_is_refused_by_name() -> None:
 
 def test_an_address_that_is_not_ours_is_refused_by_name() -> None:
     async def scenario() -> None:
-        web = Web(views(), "192.0.2.1", 0)
+        web = Web(routes(views()), "192.0.2.1", 0)
         with pytest.raises(ConfigRefused, match=r"--address=192\.0\.2\.1"):
             await web.start()
         await web.stop()

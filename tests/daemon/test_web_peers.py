@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
-from kmsched.daemon import web_peers
 from kmsched.daemon.deadman import GOODBYE
-from kmsched.daemon.web_peers import MAX_CONNECTIONS
+from kmsched.daemon.web import application
+from kmsched.daemon.web_access import Access
+from kmsched.daemon.web_peers import MAX_CONNECTIONS, deadman_route, leader_route
 from kmsched.wire.members import Hello
 
 HELLO = Hello(instance="a", boot_id="b1", term=7, lease_id="77")
@@ -18,8 +19,8 @@ HELLO = Hello(instance="a", boot_id="b1", term=7, lease_id="77")
 def serve(leads: bool, story: Callable[[aiohttp.ClientSession, str, asyncio.Event], Awaitable[None]]) -> None:
     async def main() -> None:
         ending = asyncio.Event()
-        app = web.Application()
-        app.add_routes(web_peers.routes(lambda: {"role": "active"}, lambda: leads, lambda: HELLO, ending))
+        routes = [leader_route(lambda: {"role": "active"}, lambda: leads), deadman_route(lambda: HELLO, ending)]
+        app = application(routes, Access())
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
