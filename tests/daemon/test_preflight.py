@@ -19,8 +19,10 @@ from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import EXIT_CONFIG, ConfigRefused
+from tests import virtual_time
 from tests.clients.fakes import FakeClock, HandlerTransport, Reply, refused
 from tests.doctor.patients import World
+from tests.virtual_time import VirtualClock
 
 ACCESS = KubeAccess(servers=("http://api:8080",), tls=TlsSettings(), user="km")
 
@@ -91,7 +93,7 @@ def test_a_server_that_is_no_kubernetes_api_is_refused() -> None:
 def findings_told(world: World, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """(level, words) of each line."""
     surroundings = Surroundings(
-        clock=FakeClock(),
+        clock=VirtualClock(),
         rng=Random(1),
         make_transport=lambda _: HandlerTransport(world.handle),
         environment={},
@@ -100,7 +102,7 @@ def findings_told(world: World, caplog: pytest.LogCaptureFixture) -> list[tuple[
         read_artifact=world.read,
     )
     caplog.set_level(logging.INFO)
-    asyncio.run(tell_findings(world.subject().config, surroundings))
+    virtual_time.run(tell_findings(world.subject().config, surroundings))
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
