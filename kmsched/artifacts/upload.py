@@ -31,7 +31,14 @@ from kmsched.artifacts.storage import (
     temporary,
     verify,
 )
-from kmsched.errors import ArtifactError, KmError, LocalFileUnreadable, UsageError, VerificationFailed
+from kmsched.errors import (
+    ArtifactError,
+    KmError,
+    LocalFileUnreadable,
+    StorageUnreachable,
+    UsageError,
+    VerificationFailed,
+)
 
 CHUNK_BYTES = 1 << 20
 #: of a file of 2 GiB; a longer one is read back, so that memory stays bounded
@@ -133,7 +140,7 @@ def upload(storage: Storage, plan: Plan, token: str, now_ms: int, progress: Prog
 def _send(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> bool:
     """True: the final file is ours. False: another upload was first."""
     try:
-        storage.write(temporary, chunks_of(plan.source, "sending", progress))
+        _write(storage, plan, temporary, progress)
         verify(storage, temporary, plan.content, progress)
         if _give_name(storage, plan, temporary):
             return True
@@ -150,6 +157,14 @@ def _send(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> b
                     return False
         raise
     return False
+
+
+def _write(storage: Storage, plan: Plan, temporary: str, progress: Progress) -> None:
+    """The body, and once more if a server went away or hung in the middle: the storage then passes that one by."""
+    try:
+        storage.write(temporary, chunks_of(plan.source, "sending", progress))
+    except StorageUnreachable:
+        storage.write(temporary, chunks_of(plan.source, "sending again", progress))
 
 
 def _give_name(storage: Storage, plan: Plan, temporary: str) -> bool:

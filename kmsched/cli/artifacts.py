@@ -22,7 +22,8 @@ from kmsched.cli.ask import fetch
 from kmsched.cli.hdfs_options import SETTINGS, WithExitCodes, connect, hdfs_options, utc
 from kmsched.cli.km_upload import SURROUNDINGS, km_upload
 from kmsched.cli.progress import progress_of
-from kmsched.clients.hdfs import HdfsStorage, Target, target_of
+from kmsched.clients.hdfs import HdfsStorage
+from kmsched.clients.hdfs_target import Target, target_of
 from kmsched.errors import EXIT_OK, EXIT_VERIFICATION_FAILED, ArtifactError, ConfigRefused, UsageError
 from kmsched.values import read_duration
 

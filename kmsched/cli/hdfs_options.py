@@ -16,7 +16,8 @@ import click
 
 from kmsched.cli.command import epilog
 from kmsched.clients.hadoop_conf import load_hadoop_conf
-from kmsched.clients.hdfs import HdfsStorage, Target, addresses_of
+from kmsched.clients.hdfs import HdfsStorage
+from kmsched.clients.hdfs_target import Target, addresses_of
 from kmsched.errors import ConfigRefused
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -25,7 +25,8 @@ from kmsched.artifacts.version import version_of
 from kmsched.cli.hdfs_options import SETTINGS, WithExitCodes, connect, hdfs_options, utc
 from kmsched.cli.km import run
 from kmsched.cli.progress import progress_of
-from kmsched.clients.hdfs import HdfsStorage, Target, target_of
+from kmsched.clients.hdfs import HdfsStorage
+from kmsched.clients.hdfs_target import Target, target_of
 from kmsched.errors import EXIT_OK, ArtifactError, UsageError
 
 SURROUNDINGS = manifest.Surroundings(lambda: secrets.token_hex(8), random.random, time.sleep)

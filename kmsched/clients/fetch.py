@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urldefrag, urlsplit
 
 from kmsched.clients.hadoop_conf import HadoopConf
-from kmsched.clients.hdfs import refusal
+from kmsched.clients.hdfs_refusals import refusal
 from kmsched.clients.webhdfs import HdfsRefusal, NotThere, WebHdfs
 from kmsched.errors import ArtifactError, LocalFileUnreadable, NoPermission, StorageUnreachable, UsageError
 

@@ -1,8 +1,9 @@
 """HDFS by its HTTP interface (WebHDFS), through the `hdfs` library.
 
-Knows credentials, timeouts, failover and the names of HDFS's exceptions; nearly every refusal is a 403, so the name
-decides and not the status.  It refuses to know what the files are for, and it never uses the library's own `upload`,
-which writes to the final name or deletes it first.  Importing the library takes 0.3 s: it waits for the first storage.
+Knows credentials, timeouts, failover between NameNodes and DataNodes.  It refuses to know what the files are for, and
+it never uses the library's own `upload`, which writes to the final name or deletes it first.  Redirects to DataNodes
+are followed here, since the library takes a DataNode that hangs for a NameNode's fault.  Importing the library takes
+0.3 s: it waits for the first storage.
 """
 
 from __future__ import annotations
@@ -16,101 +17,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-from kmsched.clients.hadoop_conf import HadoopConf
-from kmsched.errors import (
-    ArtifactError,
-    ConfigRefused,
-    NoPermission,
-    NoSpace,
-    SafeMode,
-    StorageUnreachable,
-    UsageError,
-)
+from kmsched.clients.datanodes import MAX_ASKS, BadDataNodes
+from kmsched.clients.hdfs_refusals import ADVICE, MESSAGE_CHARS, refusal
+from kmsched.errors import ArtifactError, ConfigRefused, StorageUnreachable
 
-DEFAULT_HTTP_PORT = 9870
 #: connect, wait for an answer; for calls that carry no file
 CALL_TIMEOUT_S = (5, 30)
 #: urllib3 bounds each write to the socket by the first; a replica that hangs holds an upload for about 70 s
-DATA_TIMEOUT_S = (90, 120)
+WRITE_TIMEOUT_S = (90, 120)
+#: a DataNode waits 60 s for another one that hangs before it goes on without it
+READ_TIMEOUT_S = (5, 75)
+#: DataNodes that may fail while one file is read
+MAX_DATANODES = 5
 #: how long calls wait, where there are several NameNodes, until one of them is active
 FAILOVER_WAIT_S = 30.0
 FAILOVER_PAUSE_S = 1.0
 READ_CHUNK_BYTES = 1 << 20
-MESSAGE_CHARS = 300
 FILE_MODE = "644"
 FOLDER_MODE = "755"
 
-_PLAIN_PATH = re.compile(r"(/[A-Za-z0-9_.+=@-]+)*")
 _T = TypeVar("_T")
-
-#: name of HDFS's exception -> ours; what is not here is an ArtifactError
-REFUSALS: dict[str, type[ArtifactError]] = {
-    "AccessControlException": NoPermission,
-    "AuthenticationException": NoPermission,
-    "AuthorizationException": NoPermission,
-    "InvalidToken": NoPermission,
-    "SecurityException": NoPermission,
-    "DSQuotaExceededException": NoSpace,
-    "NSQuotaExceededException": NoSpace,
-    "QuotaExceededException": NoSpace,
-    "SafeModeException": SafeMode,
-    # from a DataNode whose NameNode went away
-    "ConnectException": StorageUnreachable,
-    "EOFException": StorageUnreachable,
-    "NoRouteToHostException": StorageUnreachable,
-    "SocketTimeoutException": StorageUnreachable,
-    "RetriableException": StorageUnreachable,
-    "StandbyException": StorageUnreachable,
-}
-#: the name is only IOException: the text decides
-TEXTS: tuple[tuple[str, type[ArtifactError]], ...] = (
-    ("could only be written to 0 of", NoSpace),
-    ("could only be replicated to 0 nodes", NoSpace),
-    ("Failed to find datanode", StorageUnreachable),
-)
-ADVICE: dict[type[ArtifactError], str] = {
-    NoPermission: "use another user (--user, --token-file) or folder, or have the folder's rights changed",
-    NoSpace: "free space or raise the quota, then upload again",
-    SafeMode: "upload again when the NameNode has left safe mode (hdfs dfsadmin -safemode get)",
-    StorageUnreachable: "check --namenode and the daemons of HDFS, then upload again",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A folder as its URI names it: the authority is Hadoop's (RPC) one and may be empty."""
-
-    authority: str
-    folder: str
-
-    def uri(self, path: str) -> str:
-        return f"hdfs://{self.authority}{path}"
-
-
-def target_of(uri: str) -> Target:
-    """UsageError: not `hdfs://HOST[:PORT]/dir`."""
-    parts = urlsplit(uri)
-    folder = parts.path.rstrip("/")
-    plain = _PLAIN_PATH.fullmatch(folder) and not {".", ".."} & set(folder.split("/"))
-    if parts.scheme != "hdfs" or parts.query or parts.fragment or "@" in parts.netloc or not plain:
-        raise UsageError(f"{uri!r} is not a folder like hdfs://HOST[:PORT]/dir, with letters, digits and _.+=@- only")
-    return Target(parts.netloc, folder)
-
-
-def addresses_of(target: Target, namenodes: Sequence[str], conf: HadoopConf) -> tuple[str, ...]:
-    """HTTP addresses of NameNodes, in the order in which they are tried: `namenodes`, else what Hadoop's files say.
-
-    UsageError: one is not an http(s) URL.  ConfigRefused: neither option, URI nor files name a host.
-    """
-    for url in namenodes:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or ";" in url:
-            raise UsageError(f"--namenode={url} is not like http://HOST:{DEFAULT_HTTP_PORT}")
-    if namenodes:
-        return tuple(url.rstrip("/") for url in namenodes)
-    return conf.http_addresses(target.authority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,28 +90,27 @@ class HdfsStorage:
         self._library = hdfs
         self._where = ", ".join(addresses)
         self._failover_wait_s = FAILOVER_WAIT_S if len(addresses) > 1 else 0.0
+        self._is_given_up = False
         self._monotonic, self._sleep = monotonic, sleep
         # plain HTTP errors are ours to tell, and its pools tell of nothing that matters
         for name in ("hdfs", "urllib3"):
             logging.getLogger(name).addHandler(logging.NullHandler())
-        session = requests.Session()
+        self._session = requests.Session()
         # no proxy, no .netrc, no certificates from the environment: what is not on the command line has no say
-        session.trust_env = False
-        session.verify = str(ca_file) if ca_file else True
-        session.headers["Accept-Encoding"] = "identity"
-        urls = ";".join(addresses)
-        self._calls, self._data = (
-            hdfs.TokenClient(urls, token, timeout=timeout, session=session)
-            if token
-            else hdfs.InsecureClient(urls, user=user or _myself(), timeout=timeout, session=session)
-            for timeout in (CALL_TIMEOUT_S, DATA_TIMEOUT_S)
+        self._session.trust_env = False
+        self._session.verify = str(ca_file) if ca_file else True
+        self._session.headers["Accept-Encoding"] = "identity"
+        urls, more = ";".join(addresses), {"timeout": CALL_TIMEOUT_S, "session": self._session}
+        self._client = (
+            hdfs.TokenClient(urls, token, **more) if token else hdfs.InsecureClient(urls, user or _myself(), **more)
         )
+        self._bad = BadDataNodes()
 
     def look(self, path: str) -> Entry | None:
         """What is at `path`; None: nothing."""
 
         def ask() -> Entry | None:
-            status = self._unless_missing(lambda: self._calls.status(path))
+            status = self._unless_missing(lambda: self._client.status(path))
             return None if status is None else _entry(status)
 
         return self._ask(f"look at {path}", ask)
@@ -200,40 +126,80 @@ class HdfsStorage:
         """What is in the folder, nothing if it is not there; of a file, the file itself under the name ""."""
 
         def ask() -> list[Entry]:
-            answer = self._unless_missing(lambda: self._calls._list_status(folder or "/").json())
+            answer = self._unless_missing(lambda: self._client._list_status(folder or "/").json())
             return [] if answer is None else [_entry(status) for status in answer["FileStatuses"]["FileStatus"]]
 
         return self._ask(f"list {folder or '/'}", ask)
 
     def make_folder(self, folder: str) -> None:
-        self._ask(f"make the folder {folder}", lambda: self._calls.makedirs(folder, permission=FOLDER_MODE))
+        self._ask(f"make the folder {folder}", lambda: self._client.makedirs(folder, permission=FOLDER_MODE))
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
-        """Write the file anew. After an error any part of it may be there, and look complete."""
+        """Write the file anew. After an error any part of it may be there, and look complete; the DataNode that was at
+        fault is passed by from then on."""
+        try:
+            self._send(path, chunks)
+        except StorageUnreachable as error:
+            if not isinstance(_innermost(error), TimeoutError):
+                # a DataNode that refuses in mid-body closes the connection, and its reason is lost: it says it again
+                # to a body of one byte, which is not lost
+                self._send(path, (b"?",))
+            raise
 
-        def send(pieces: Iterable[bytes]) -> None:
-            self._data.write(path, data=iter(pieces), overwrite=True, permission=FILE_MODE)
+    def _send(self, path: str, chunks: Iterable[bytes]) -> None:
+        def ask() -> Any:
+            return self._named("CREATE", path, overwrite=True, permission=FILE_MODE).headers["location"]
 
+        location = self._ask(f"write {path}", ask)
         with self._told(f"write {path}"):
-            try:
-                send(chunks)
-            except OSError as error:
-                if not isinstance(_innermost(error), TimeoutError):
-                    # a DataNode that refuses in mid-body closes the connection, and its reason is lost: it says it
-                    # again to a body of one byte, which is not lost
-                    send((b"?",))
-                raise
+            headers = {"Content-Type": "application/octet-stream"}
+            self._at_datanode("PUT", location, WRITE_TIMEOUT_S, data=iter(chunks), headers=headers)
 
     def read(self, path: str) -> Iterator[bytes]:
-        answer = self._ask(f"read {path}", lambda: self._data._open(path))
-        with self._told(f"read {path}"), contextlib.closing(answer):
-            yield from answer.iter_content(READ_CHUNK_BYTES)
+        """As much as there was when this began; goes on at another DataNode where one fails. ArtifactError: somebody
+        has written to it meanwhile, or it is not there."""
+        entry = self.look(path)
+        if entry is None:
+            raise ArtifactError(f"HDFS does not read {path}: there is no such file")
+        done, failed = 0, 0
+        while done < entry.size_bytes:
+            with self._told(f"read {path}"):
+                try:
+                    for piece in self._pieces(path, done):
+                        done += len(piece)
+                        yield piece
+                except OSError:
+                    failed += 1
+                    if failed > MAX_DATANODES:
+                        raise
+            if done != entry.size_bytes and self.look(path) != entry:
+                raise ArtifactError(f"{path} was written to while it was read; try again")
+
+    def _pieces(self, path: str, offset: int) -> Iterator[bytes]:
+        """From the offset to the end. OSError: a DataNode fails."""
+        answer = self._ask(f"read {path}", lambda: self._named("OPEN", path, offset=offset))
+        location, done = answer.headers.get("location", ""), False
+        try:
+            if location:
+                answer = self._at_datanode("GET", location, READ_TIMEOUT_S, stream=True)
+            with contextlib.closing(answer):
+                for piece in answer.iter_content(READ_CHUNK_BYTES):
+                    done = True
+                    yield piece
+            if not done:
+                raise ConnectionError("the answer is empty")
+        except OSError as error:
+            self._bad.add(location, _words(error))
+            raise
 
     def checksum(self, path: str) -> Checksum:
         """What HDFS has for the file's checksum. ArtifactError also when this server has none."""
 
         def ask() -> Checksum:
-            found, status = self._calls.checksum(path), self._calls.status(path)
+            answer = self._named("GETFILECHECKSUM", path)
+            if location := answer.headers.get("location"):
+                answer = self._at_datanode("GET", location, CALL_TIMEOUT_S)
+            found, status = answer.json()["FileChecksum"], self._client.status(path)
             return Checksum(str(found["algorithm"]), str(found["bytes"]), int(status["blockSize"]))
 
         return self._ask(f"tell the checksum of {path}", ask)
@@ -241,28 +207,28 @@ class HdfsStorage:
     def rename(self, source: str, target: str) -> bool:
         """False: the target exists, or the source does not."""
         # the library's `rename` turns the answer false into an error without a name
-        answer = self._ask(f"rename {source}", lambda: self._calls._rename(source, destination=target).json())
+        answer = self._ask(f"rename {source}", lambda: self._client._rename(source, destination=target).json())
         return answer["boolean"] is True
 
     def replace(self, source: str, target: str) -> bool:
         """Rename onto a file that may be there, in one step. False: this server cannot (HttpFS)."""
 
         def ask() -> bool:
-            answer = self._calls._rename(source, destination=target, renameoptions="OVERWRITE")
+            answer = self._client._rename(source, destination=target, renameoptions="OVERWRITE")
             # WebHDFS has nothing to say; HttpFS takes it for a plain rename, which is true where nothing is there
             return not answer.content or answer.json()["boolean"] is True
 
         return self._ask(f"rename {source}", ask)
 
     def touch(self, path: str, modified_ms: int) -> None:
-        self._ask(f"touch {path}", lambda: self._calls.set_times(path, modification_time=modified_ms))
+        self._ask(f"touch {path}", lambda: self._client.set_times(path, modification_time=modified_ms))
 
     def remove(self, path: str) -> None:
         """A file that is not there is no error, nor is a folder that is not empty: it stays."""
 
         def ask() -> None:
             try:
-                self._calls.delete(path)
+                self._client.delete(path)
             except self._library.HdfsError as error:
                 if error.exception != "PathIsNotEmptyDirectoryException":
                     raise
@@ -277,16 +243,50 @@ class HdfsStorage:
                 return None
             raise
 
+    def _named(self, operation: str, path: str, **query: Any) -> Any:
+        """The NameNode's answer that names a DataNode, if it can be one that has not failed; HttpFS's own answer."""
+        # HttpFS may answer with the file
+        more = {"stream": True} if operation == "OPEN" else {}
+        request = self._library.client._Request(_METHODS[operation], allow_redirects=False, **more)
+        call = request.to_method(operation)
+        for _ in range(MAX_ASKS):
+            try:
+                answer = call(self._client, path, **query, **self._bad.excluded())
+            except self._library.HdfsError:
+                if not self._bad:
+                    raise
+                self._bad.forget()
+                answer = call(self._client, path, **query)
+            if not self._bad.has(answer.headers.get("location", "")):
+                break
+        return answer
+
+    def _at_datanode(self, method: str, location: str, timeout_s: tuple[int, int], **more: Any) -> Any:
+        """Its answer, which is no refusal. One that fails is noted."""
+        try:
+            answer = self._session.request(method, location, timeout=timeout_s, allow_redirects=False, **more)
+        except OSError as error:
+            self._bad.add(location, _words(error))
+            raise
+        if not answer.ok:
+            raise self._library.client._to_error(answer)
+        return answer
+
     def _ask(self, doing: str, call: Callable[[], _T]) -> _T:
-        deadline = self._monotonic() + self._failover_wait_s
+        """Once nobody was active for all of the wait, the next calls do not wait: the steps that clear up after an
+        error are several."""
+        deadline = self._monotonic() + (0.0 if self._is_given_up else self._failover_wait_s)
         while True:
             try:
                 with self._told(doing):
-                    return call()
+                    found = call()
+                self._is_given_up = False
+                return found
             except _NotHdfs:
                 raise
             except StorageUnreachable:
                 if self._monotonic() + FAILOVER_PAUSE_S > deadline:
+                    self._is_given_up = True
                     raise
             self._sleep(FAILOVER_PAUSE_S)
 
@@ -306,6 +306,10 @@ class HdfsStorage:
             ) from error
 
 
+#: calls that a NameNode sends on to a DataNode
+_METHODS = {"CREATE": "PUT", "OPEN": "GET", "GETFILECHECKSUM": "GET"}
+
+
 class _NotHdfs(StorageUnreachable):
     """Something else answers there, and will go on to."""
 
@@ -322,16 +326,6 @@ def _entry(status: dict[str, Any]) -> Entry:
         replicas=int(status["replication"]),
         file_id=int(status.get("fileId", 0)),
     )
-
-
-def refusal(name: str | None, message: str, what: str) -> ArtifactError:
-    """Our error for an exception of HDFS; messages of DataNodes carry Java stacks, so only the first line is kept."""
-    kind = next((kind for text, kind in TEXTS if text in message), REFUSALS.get(name or "", ArtifactError))
-    if name is None and "Authentication" in message:
-        kind = NoPermission
-    first = (message.strip().splitlines() or ["no reason given"])[0].strip().rstrip(".")[:MESSAGE_CHARS]
-    advice = f"; {ADVICE[kind]}" if kind in ADVICE else ""
-    return kind(f"{what}: {name or 'error'}: {first}{advice}")
 
 
 def _innermost(error: BaseException) -> BaseException:

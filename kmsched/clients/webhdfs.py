@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from kmsched.clients.datanodes import MAX_ASKS, BadDataNodes
 from kmsched.errors import ArtifactError, StorageUnreachable
 
 PREFIX = "/webhdfs/v1"
 CONNECT_TIMEOUT_S = 5
 CALL_TIMEOUT_S = 30
 #: a replica that hangs holds a write for about 70 s
-DATA_TIMEOUT_S = 120
+WRITE_TIMEOUT_S = 120
+#: a DataNode waits 60 s for another one that hangs before it goes on without it
+READ_TIMEOUT_S = 75
 #: between rounds over all NameNodes: a failover takes some seconds
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 MAX_DATANODES = 5
@@ -133,60 +136,74 @@ class WebHdfs:
 
         ArtifactError: somebody has written to it in between.
         """
-        done, dead = 0, _Dead()
+        done, bad = 0, BadDataNodes()
         while True:
+            asked: list[str] = []
             try:
-                for piece in self._stream(path, done, dead):
+                for piece in self._stream(path, done, bad, asked):
                     done += len(piece)
                     yield piece
                 if done == status.length:
                     return
-                dead.add(dead.asked, f"the answer ended after {done} of {status.length} bytes")
+                bad.add("".join(asked), f"the answer ended after {done} of {status.length} bytes")
             except (OSError, http.client.HTTPException) as error:
-                dead.add(dead.asked, reason_of(error))
+                bad.add("".join(asked), reason_of(error))
             if not status.is_same_file(self.status(path)):
                 raise ArtifactError(f"{path} was written to while it was read; try again")
-            if dead.count > MAX_DATANODES:
-                raise StorageUnreachable(f"{path} cannot be read: {dead.last}; look at the DataNodes, then try again")
+            if bad.count > MAX_DATANODES:
+                raise StorageUnreachable(f"{path} cannot be read: {bad.last}; look at the DataNodes, then try again")
             self._sleep(self._pauses_s[0] if self._pauses_s else 0)
 
     def write(self, path: str, chunks: Iterable[bytes], *, overwrite: bool, **options: str) -> None:
         """After an error any part of it may be there, and look complete. `options`: permission, replication."""
-        dead = _Dead()
+        bad = BadDataNodes()
         while True:
-            asked = {"overwrite": str(overwrite).lower(), **dead.excluded(), **options}
-            with self._open("PUT", "CREATE", path, repeatable=True, **asked) as answer:
+            asked = {"overwrite": str(overwrite).lower(), **options}
+            with self._named("PUT", "CREATE", path, bad, asked) as answer:
                 location = _location(answer, path)
-            dead.asked = urlsplit(location).hostname or ""
             with contextlib.ExitStack() as stack:
                 try:
-                    connection = stack.enter_context(_connected(location, DATA_TIMEOUT_S))
+                    connection = stack.enter_context(_connected(location, WRITE_TIMEOUT_S))
                 except OSError as error:
-                    dead.add(dead.asked, f"{urlsplit(location).netloc}: {reason_of(error)}")
-                    if dead.count > MAX_DATANODES:
-                        raise StorageUnreachable(f"no DataNode takes {path}: {dead.last}") from error
+                    bad.add(location, f"{urlsplit(location).netloc}: {reason_of(error)}")
+                    if bad.count > MAX_DATANODES:
+                        raise StorageUnreachable(f"no DataNode takes {path}: {bad.last}") from error
                     continue
                 return _send(connection, location, chunks, path)
 
-    def _stream(self, path: str, offset: int, dead: _Dead) -> Iterator[bytes]:
+    def _stream(self, path: str, offset: int, bad: BadDataNodes, at: list[str]) -> Iterator[bytes]:
+        """`at` gets the DataNode's URL."""
         with contextlib.ExitStack() as stack:
-            try:
-                asked = {"offset": str(offset), **dead.excluded()}
-                answer = stack.enter_context(self._open("GET", "OPEN", path, repeatable=True, **asked))
-            except HdfsRefusal as error:
-                if not dead.hosts or isinstance(error, NotThere):
-                    raise
-                dead.hosts.clear()  # no replica is left: perhaps one of those is back
-                raise ConnectionError(str(error)) from error
+            answer = stack.enter_context(self._named("GET", "OPEN", path, bad, {"offset": str(offset)}))
             if answer.status == http.HTTPStatus.TEMPORARY_REDIRECT:
                 location = _location(answer, path)
-                dead.asked = urlsplit(location).hostname or ""
-                connection = stack.enter_context(_connected(location, DATA_TIMEOUT_S))
+                at.append(location)
+                connection = stack.enter_context(_connected(location, READ_TIMEOUT_S))
                 connection.request("GET", _target(location))
                 answer = connection.getresponse()
                 _refused(answer)
             while piece := answer.read(CHUNK_BYTES):
                 yield piece
+
+    @contextlib.contextmanager
+    def _named(
+        self, method: str, operation: str, path: str, bad: BadDataNodes, query: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The NameNode's answer that names a DataNode, if it can be one that has not failed; HttpFS's own answer."""
+        with contextlib.ExitStack() as stack:
+            for _ in range(MAX_ASKS):
+                stack.close()
+                try:
+                    asked = {**query, **bad.excluded()}
+                    answer = stack.enter_context(self._open(method, operation, path, repeatable=True, **asked))
+                except HdfsRefusal as error:
+                    if not bad or isinstance(error, NotThere):
+                        raise
+                    bad.forget()  # no other is left: perhaps one of those is back
+                    answer = stack.enter_context(self._open(method, operation, path, repeatable=True, **query))
+                if not bad.has(answer.getheader("Location") or ""):
+                    break
+            yield answer
 
     def _ask(self, method: str, operation: str, path: str, *, repeatable: bool = True, **query: str) -> Any:
         with self._open(method, operation, path, repeatable=repeatable, **query) as answer:
@@ -236,22 +253,6 @@ class WebHdfs:
             if pause_s is not None:
                 self._sleep(pause_s)
         raise StorageUnreachable(last)
-
-
-class _Dead:
-    """DataNodes that went away during one call; NameNodes find that out later than we do."""
-
-    def __init__(self) -> None:
-        self.hosts: list[str] = []
-        self.count, self.last, self.asked = 0, "", ""
-
-    def add(self, host: str, why: str) -> None:
-        self.count, self.last = self.count + 1, why
-        if host and host not in self.hosts:
-            self.hosts.append(host)
-
-    def excluded(self) -> dict[str, str]:
-        return {"excludedatanodes": ",".join(self.hosts)} if self.hosts else {}
 
 
 def reason_of(error: BaseException) -> str:

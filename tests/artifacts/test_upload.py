@@ -172,15 +172,29 @@ def test_a_reason_that_was_lost_in_the_body_is_asked_for_again(cluster: Cluster,
     assert cluster.files == {}
 
 
-def test_a_connection_that_broke_once(cluster: Cluster, plan: Plan) -> None:
-    broken = threading.Event()
+def cut_bodies(cluster: Cluster, count: int) -> None:
+    """The first `count` bodies of more than the one byte that asks for a reason."""
+    left = [count]
 
     def cut(operation: str, path: str) -> None:
-        if operation == "CREATE-DATA" and not broken.is_set():
-            broken.set()
+        if operation == "CREATE-DATA" and cluster.body_bytes > 1 and left[0]:
+            left[0] -= 1
             raise Cut
 
     cluster.before = cut
+
+
+def test_a_body_that_broke_once_is_sent_again(cluster: Cluster, plan: Plan) -> None:
+    cut_bodies(cluster, 1)
+    told: list[str] = []
+    done = upload(HdfsStorage([cluster.url]), plan, TOKEN, NOW_MS, lambda stage, *_: told.append(stage))
+    assert done == Uploaded(plan, sent=True)
+    assert cluster.files == {TARGET: CONTENT}
+    assert list(dict.fromkeys(told)) == ["sending", "sending again", "verifying"]
+
+
+def test_a_body_that_broke_twice_is_given_up(cluster: Cluster, plan: Plan) -> None:
+    cut_bodies(cluster, 2)
     with pytest.raises(StorageUnreachable, match="without response"):
         publish(cluster, plan)
     assert cluster.files == {}

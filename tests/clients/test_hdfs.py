@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from kmsched.clients.datanodes import MAX_ASKS
 from kmsched.clients.hadoop_conf import HadoopConf
 from kmsched.clients.hadoop_xml import Property
-from kmsched.clients.hdfs import FAILOVER_WAIT_S, HdfsStorage, Target, addresses_of, refusal, target_of
+from kmsched.clients.hdfs import FAILOVER_WAIT_S, MAX_DATANODES, READ_CHUNK_BYTES, HdfsStorage
+from kmsched.clients.hdfs_refusals import refusal
+from kmsched.clients.hdfs_target import Target, addresses_of, target_of
 from kmsched.errors import ArtifactError, NoPermission, NoSpace, SafeMode, StorageUnreachable, UsageError
-from tests.clients.webhdfs import Cluster, Refused, running
+from tests.clients.webhdfs import Cluster, Refused, closing, running
 
 
 @pytest.fixture
@@ -206,3 +209,74 @@ def test_one_namenode_is_not_waited_for_however_often_it_is_named(cluster: Clust
     with pytest.raises(StorageUnreachable, match="StandbyException"):
         HdfsStorage([cluster.url] * 2, monotonic=lambda: waiting.now_s, sleep=waiting.sleep).length("/a")
     assert waiting.now_s == 0
+
+
+LONG = b"x" * READ_CHUNK_BYTES + b"onetwo"
+#: ends in the second piece
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LONG) + LONG[:-3]
+
+
+def test_a_read_goes_on_elsewhere_where_it_broke(cluster: Cluster) -> None:
+    cluster.keep("/a", LONG)
+    with closing(1, CUT) as (dead, _):
+        cluster.datanodes = [dead] * 3
+        assert b"".join(HdfsStorage([cluster.url]).read("/a")) == LONG
+    asked = [query for query in cluster.queries if query["op"] == "OPEN"]
+    assert [query["offset"] for query in asked] == ["0", *[str(READ_CHUNK_BYTES)] * 4]
+    assert {query.get("excludedatanodes") for query in asked[1:]} == {"127.0.0.1"}
+
+
+def test_a_read_of_a_file_that_was_replaced_in_between(cluster: Cluster) -> None:
+    cluster.keep("/a", LONG)
+    with closing(1, CUT) as (dead, _):
+        cluster.datanodes = [dead]
+        pieces = HdfsStorage([cluster.url]).read("/a")
+        assert next(pieces) == LONG[:READ_CHUNK_BYTES]
+        cluster.keep("/a", b"another")
+        with pytest.raises(ArtifactError, match="was written to while it was read"):
+            next(pieces)
+
+
+def test_a_read_ends_when_no_datanode_gives_it(cluster: Cluster) -> None:
+    cluster.keep("/a", b"a")
+    cluster.datanodes = [nobody_listens()] * (MAX_DATANODES * MAX_ASKS + 1)
+    with pytest.raises(StorageUnreachable, match=r"cannot read /a.*Connection refused"):
+        list(HdfsStorage([cluster.url]).read("/a"))
+
+
+def test_a_datanode_that_failed_is_passed_by_from_then_on(cluster: Cluster) -> None:
+    dead, storage = nobody_listens(), HdfsStorage([cluster.url])
+    cluster.datanodes = [dead] * 3
+    with pytest.raises(StorageUnreachable):
+        storage.write("/a", [b"one"])
+    cluster.datanodes = [dead] * 3
+    storage.write("/a", [b"one"])
+    assert cluster.files == {"/a": b"one"}
+
+
+def test_where_no_other_is_left_the_bad_one_gets_another_chance(cluster: Cluster) -> None:
+    def only_one(operation: str, path: str) -> None:
+        if "excludedatanodes" in cluster.queries[-1]:
+            raise Refused("IOException", "Failed to find datanode, suggest to check cluster health")
+
+    cluster.before = only_one
+    cluster.datanodes, storage = [nobody_listens()], HdfsStorage([cluster.url])
+    with pytest.raises(StorageUnreachable):
+        storage.write("/a", [b"one"])
+    storage.write("/a", [b"one"])
+    assert cluster.files == {"/a": b"one"}
+
+
+def test_calls_do_not_wait_again_once_nobody_was_active_for_long(cluster: Cluster) -> None:
+    cluster.before, waiting = standby_forever, Waiting()
+    storage = two_addresses(cluster, waiting)
+    for _ in range(3):
+        with pytest.raises(StorageUnreachable, match="StandbyException"):
+            storage.length("/a")
+    assert waiting.now_s == FAILOVER_WAIT_S
+    cluster.before = lambda operation, path: None
+    assert storage.length("/a") is None
+    cluster.before = standby_forever
+    with pytest.raises(StorageUnreachable, match="StandbyException"):
+        storage.length("/a")
+    assert waiting.now_s == 2 * FAILOVER_WAIT_S

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 
+from kmsched.clients.datanodes import MAX_ASKS
 from kmsched.clients.webhdfs import MAX_DATANODES, HdfsRefusal, NotThere, WebHdfs
 from kmsched.errors import ArtifactError, StorageUnreachable
-from tests.clients.webhdfs import Cluster, Refused, running
+from tests.clients.webhdfs import CUT, Cluster, Refused, closing, running
 
 
 @pytest.fixture
@@ -113,37 +112,6 @@ def test_what_must_not_happen_twice_is_not_sent_twice(cluster: Cluster) -> None:
     assert slept == []
 
 
-def whole(connection: socket.socket) -> bytes:
-    """To its end: hanging up on what was not read would reset the connection, and the answer with it."""
-    request = b""
-    while not request.endswith(b"0\r\n\r\n" if b"chunked" in request else b"\r\n\r\n"):
-        request += connection.recv(65536)
-    return request
-
-
-@contextlib.contextmanager
-def closing(times: int, answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
-    """A server that reads a request, answers with these bytes and hangs up."""
-    asked: list[bytes] = []
-
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            for _ in range(times):
-                with listener.accept()[0] as connection:
-                    asked.append(whole(connection))
-                    connection.sendall(answer)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
-        thread.join()
-
-
-CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nonet"
-
-
 def test_a_read_goes_on_elsewhere_where_it_broke(cluster: Cluster) -> None:
     cluster.files["/a"] = b"onetwo"
     with closing(1, CUT) as (dead, asked):
@@ -169,13 +137,35 @@ def test_a_read_of_a_file_that_was_replaced_in_between(cluster: Cluster) -> None
 
 def test_no_datanode_is_there(cluster: Cluster) -> None:
     cluster.files["/a"] = b"a"
-    cluster.datanodes = [nobody()] * (2 * MAX_DATANODES + 2)
+    cluster.datanodes = [nobody()] * (3 * MAX_DATANODES * MAX_ASKS)
     client, slept = hdfs(cluster.url, pauses=1)
     with pytest.raises(StorageUnreachable, match="/a cannot be read: Connection refused"):
         read(client, "/a")
     assert len(slept) == MAX_DATANODES
     with pytest.raises(StorageUnreachable, match=r"no DataNode takes /b: .*Connection refused"):
         client.write("/b", [b"b"], overwrite=False)
+
+
+def test_a_namenode_that_names_the_bad_one_again_is_asked_again(cluster: Cluster) -> None:
+    """As it does where the exclusion names another DataNode of the same address."""
+    cluster.files["/a"] = b"onetwo"
+    with closing(1, CUT) as (dead, asked):
+        cluster.datanodes = [dead] * 4
+        assert read(hdfs(cluster.url)[0], "/a") == b"onetwo"
+    assert len(asked) == 1
+
+
+def test_where_no_other_is_left_the_bad_one_gets_another_chance(cluster: Cluster) -> None:
+    cluster.files["/a"] = b"onetwo"
+
+    def only_one(operation: str, path: str) -> None:
+        if "excludedatanodes" in cluster.queries[-1]:
+            raise Refused("IOException", "No active nodes contain this block")
+
+    cluster.before = only_one
+    with closing(1, CUT) as (dead, _):
+        cluster.datanodes = [dead]
+        assert read(hdfs(cluster.url)[0], "/a") == b"onetwo"
 
 
 def test_a_write_goes_to_another_datanode(cluster: Cluster) -> None:

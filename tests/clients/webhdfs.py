@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 PREFIX = "/webhdfs/v1"
 ALGORITHM = "MD5-of-0MD5-of-512CRC32C"
 BLOCK_BYTES = 1 << 26
+#: an answer that ends before its length
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nonet"
 
 
 class Refused(Exception):
@@ -53,6 +56,8 @@ class Cluster:
         self.before: Callable[[str, str], None] = lambda operation, path: None
         #: what of a body is kept; models a writer that died although it was told nothing
         self.kept_bytes: int | None = None
+        #: of the last body
+        self.body_bytes = 0
         self.url = ""
         self.lock = threading.RLock()
 
@@ -142,6 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             with cluster.lock:
+                cluster.body_bytes = len(body)
                 cluster.calls.append((operation, path))
                 cluster.queries.append(query)
                 cluster.users.add(query.get("user.name") or f"token {query.get('delegation')}")
@@ -237,3 +243,31 @@ def running() -> Iterator[Cluster]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def whole(connection: socket.socket) -> bytes:
+    """To its end: hanging up on what was not read would reset the connection, and the answer with it."""
+    request = b""
+    while not request.endswith(b"0\r\n\r\n" if b"chunked" in request else b"\r\n\r\n"):
+        request += connection.recv(65536)
+    return request
+
+
+@contextlib.contextmanager
+def closing(times: int, answer: bytes = b"") -> Iterator[tuple[str, list[bytes]]]:
+    """A server that reads a request, answers with these bytes and hangs up."""
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(times):
+                with listener.accept()[0] as connection:
+                    asked.append(whole(connection))
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        thread.join()
