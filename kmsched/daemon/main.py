@@ -90,7 +90,7 @@ class Daemon:
         digests = await artifact_digests(config, store, surroundings.read_artifact)
         log.info("km scheduler %s, framework id %s", __version__, framework_id.value or "none yet")
         self.scheduler = scheduler = Scheduler(
-            config, surroundings, store, framework_id, self._notifier, digests, group
+            config, surroundings, store, framework_id, self._notifier, digests, group, self.hand_over
         )
         try:
             await scheduler.run()

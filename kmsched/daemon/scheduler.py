@@ -27,7 +27,7 @@ from kmsched.core.leadership import Fact, Role
 from kmsched.core.model import Pod
 from kmsched.core.state import Link
 from kmsched.core.views import agents, explain_pod, summary
-from kmsched.daemon import settings, web_peers, web_routes
+from kmsched.daemon import settings, web_acts, web_peers, web_routes
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.fencing import FencedTransport
@@ -50,6 +50,7 @@ from kmsched.daemon.to_kube import ToKube
 from kmsched.daemon.to_mesos import ToMesos
 from kmsched.daemon.web import Web
 from kmsched.daemon.web_access import Access
+from kmsched.daemon.web_acts import HandOver
 from kmsched.daemon.web_routes import Views
 from kmsched.errors import ProtocolError
 from kmsched.wire import mesos_calls
@@ -74,7 +75,7 @@ FACTS: Mapping[Link, Fact] = MappingProxyType(
 
 
 class Scheduler:
-    """Leads for one term at most; `run` once, then `close`. `group`: with `--ha`."""
+    """Leads for one term at most; `run` once, then `close`. `group`: with `--ha`. `hand_over`: for who asks by HTTP."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class Scheduler:
         notifier: Notifier,
         digests: Mapping[str, str],
         group: Group | None = None,
+        hand_over: HandOver | None = None,
     ) -> None:
         self._config = config
         self._digests = digests
@@ -149,6 +151,8 @@ class Scheduler:
         routes = [*web_routes.routes(self._views()), web_peers.leader_route(self._leader, self._is_leader)]
         if group is not None:
             routes.append(web_peers.deadman_route(group.hello, group.ending))
+        if hand_over is not None:
+            routes += web_acts.routes(web_acts.Acts(hand_over, self._is_leading, self._leader))
         self.web = Web(routes, config.address, config.port, access=Access(config.http), profiling=config.profiling)
 
     async def run(self) -> None:
@@ -340,6 +344,10 @@ class Scheduler:
         if self.lead.role == Role.STANDBY.value:
             return [*of_etcd, *self._group.reasons_of_fingerprint(), *self._reasons_not_to_lead()]
         return [*of_etcd, *self.readiness.reasons()]
+
+    def _is_leading(self) -> bool:
+        """Whether there is a lead to give away; a leader that is suspended does not know."""
+        return self._group is None or self._group.leads
 
     def _is_leader(self) -> bool:
         return self.lead.role == Role.ACTIVE.value

@@ -111,6 +111,15 @@ class Peer:
         ):
             return answer.status, await answer.json()
 
+    async def resign(self, **body: str) -> tuple[int, Any]:
+        assert self.daemon.scheduler is not None
+        headers = {"Authorization": "Bearer secret"}
+        async with (
+            aiohttp.ClientSession(headers=headers) as session,
+            session.post(f"{self.daemon.scheduler.web.url}/api/v1/resign", json=body) as answer,
+        ):
+            return answer.status, await answer.json()
+
 
 def play(tmp_path: Path, story: Callable[[Callable[..., Peer]], Awaitable[None]]) -> None:
     async def main() -> None:
@@ -204,5 +213,26 @@ def test_an_etcd_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None
         peer.model.regain_quorum()
         await asyncio.sleep(10)
         assert len(peer.subscribed) == 1
+
+    play(tmp_path, story)
+
+
+def test_a_leader_hands_over_by_http_and_a_standby_names_it(tmp_path: Path) -> None:
+    (tmp_path / "act").write_text("secret")
+    flag = f"--http-act-token-file={tmp_path}/act"
+
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a", flag)
+        await asyncio.sleep(3)
+        assert await first.resign() == (409, {"error": "no other scheduler could lead now; this one leads on"})
+        second = add("b", flag)
+        await asyncio.sleep(5)
+        status, told = await second.resign()
+        assert (status, told["leader"]) == (409, {"instance": "a", "url": "http://10.0.0.97:10251"})
+        assert await first.resign(to="b") == (200, {"leads_next": "b"})
+        await asyncio.sleep(1)
+        assert first.task is not None
+        assert isinstance(first.task.exception(), Deposed)
+        assert len(second.subscribed) == 1
 
     play(tmp_path, story)
