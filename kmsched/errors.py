@@ -43,6 +43,8 @@ EXIT_DEPOSED = 11
 EXIT_FRAMEWORK_REMOVED = 12
 EXIT_FRAMEWORK_ID_MISSING = 13
 EXIT_MISMATCH = 14
+EXIT_NOT_HANDED_OVER = 15
+EXIT_NOBODY_LEADS = 16
 EXIT_ARTIFACT = 20
 EXIT_STORAGE_UNREACHABLE = 21
 EXIT_NO_PERMISSION = 22
@@ -63,6 +65,8 @@ EXIT_CODES: MappingProxyType[int, tuple[str, bool]] = MappingProxyType(
         EXIT_FRAMEWORK_REMOVED: ("Mesos has removed the framework", False),
         EXIT_FRAMEWORK_ID_MISSING: ("pods are bound, but the framework id is missing", False),
         EXIT_MISMATCH: ("what was expected does not match", False),
+        EXIT_NOT_HANDED_OVER: ("the lead stays where it is", False),
+        EXIT_NOBODY_LEADS: ("no scheduler leads, or none that is known", True),
         EXIT_ARTIFACT: ("an artifact cannot be made, published or read; 21 to 26 say why", False),
         EXIT_STORAGE_UNREACHABLE: ("artifacts: HDFS is not reachable", True),
         EXIT_NO_PERMISSION: ("artifacts: HDFS refuses this user", False),

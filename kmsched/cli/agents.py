@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from kmsched.cli.ask import fetch, print_answer, with_json, with_url
+from kmsched.cli.ask import Credentials, fetch, print_answer, with_json, with_server
 from kmsched.errors import EXIT_OK
 
 NONE = "-"
@@ -19,11 +19,11 @@ COLUMNS = ("HOST", "NEW PODS", "EXECUTOR", "PODS", "CPUS HELD", "MEM HELD", "SET
 
 
 @click.command()
-@with_url
+@with_server
 @with_json
-def agents(url: str, as_json: bool) -> int:
+def agents(url: str, credentials: Credentials, as_json: bool) -> int:
     """Show which executor runs on which agent, and what differs."""
-    answer = fetch(url, "/api/v1/agents")
+    answer = fetch(url, "/api/v1/agents", credentials)
     print_answer(answer, as_json, describe_agents(answer))
     return EXIT_OK
 

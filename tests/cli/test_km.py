@@ -157,6 +157,8 @@ def test_docs_page_is_up_to_date() -> None:
         ("km fingerprint --expl", "--explain"),
         ("km fingerprint d", "diff"),
         ("km completion z", "zsh"),
+        ("km resi", "resign"),
+        ("km resign --sch", "--scheduler"),
     ],
 )
 def test_shell_completion(words: str, expected: str) -> None:
