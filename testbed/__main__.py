@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from testbed import apt, controlplane, hdfs, hosts, inventory, lifecycle, network, peers, pki, probe, processes
+from testbed import apt, controlplane, hdfs_presence, hosts, inventory, lifecycle, network, peers, pki, probe, processes
 from testbed.errors import LabError, UsageError
 from testbed.settings import Settings, check_host_name, from_environment
 
@@ -108,7 +108,7 @@ def _hdfs(settings: Settings, arguments: Arguments) -> int:
     if arguments.what == "up":
         lifecycle.up_hdfs(settings)
         return 0
-    storage = hdfs.must_find(settings, probe.machine())
+    storage = hdfs_presence.must_find(settings, probe.machine())
     part = storage.layout.part(arguments.part or "")
     actions = {"kill": storage.kill, "pause": storage.pause, "resume": storage.resume, "active": storage.activate}
     if arguments.what == "start":
@@ -128,7 +128,7 @@ def _env(settings: Settings, _: Arguments) -> int:
             "MESOS_MASTER": peers.master_urls(settings, plan.hosts.masters),
             "ANSIBLE_INVENTORY": str(inventory.path(settings)),
         }
-    if (storage := hdfs.find(settings, probe.machine())) is not None:
+    if (storage := hdfs_presence.find(settings, probe.machine())) is not None:
         exports["HADOOP_CONF_DIR"] = str(storage.layout.client)
     for name, value in exports.items():
         print(f"export {name}={shlex.quote(value)}")

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from testbed import cache, cgroups, hadoop, hdfs_layout, network, processes
+from testbed import cache, cgroups, hdfs_layout, hdfs_tls, network, processes
 from testbed.errors import LabError, UsageError
 from testbed.hadoop import Release
 from testbed.hdfs_layout import Layout, Part
@@ -213,6 +213,7 @@ class Hdfs:
         if fresh := not _formatted(layout).exists():
             cache.require_free_disk([(self.settings.root, STATE_MIB, "HDFS")])
             self._drop()
+            hdfs_tls.make(layout.tls, layout.address)
         hdfs_layout.write(layout)
         for part in layout.parts:
             if self.is_paused(part):
@@ -307,50 +308,6 @@ def entered(settings: Settings) -> list[str]:
 
 def own_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-
-
-def find(settings: Settings, machine: Machine) -> Hdfs | None:
-    """The testbed's HDFS, if one was asked for."""
-    try:
-        paths = json.loads(_release_file(settings).read_text())
-    except FileNotFoundError:
-        return None
-    return Hdfs(settings, machine, Release(**{name: Path(value) for name, value in paths.items()}))
-
-
-def must_find(settings: Settings, machine: Machine) -> Hdfs:
-    """Raises LabError: the testbed has none."""
-    if (found := find(settings, machine)) is None:
-        raise LabError(f"testbed {settings.name!r} has no HDFS; run: python3 -m testbed up --hdfs")
-    return found
-
-
-def prepare(settings: Settings, machine: Machine) -> Hdfs:
-    """Makes HDFS a part of the testbed: from now on `up` starts it. Fetches it, if it is not cached."""
-    if (found := find(settings, machine)) is not None:
-        return found
-    release = hadoop.build(settings.cache)
-    file = _release_file(settings)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_suffix(".new")
-    scratch.write_text(
-        json.dumps({"java": str(release.java), "jars": str(release.jars), "classes": str(release.classes)})
-    )
-    scratch.replace(file)
-    return must_find(settings, machine)
-
-
-def _release_file(settings: Settings) -> Path:
-    return settings.state / "hdfs" / "release.json"
-
-
-def make_launchers(found: Hdfs, folder: Path) -> None:
-    """`hadoop` and `hdfs` in the folder: Hadoop's own client, on the lab's network."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("hadoop", "hdfs"):
-        script = folder / name
-        script.write_text(hadoop.launcher(found.release, entered(found.settings), found.layout.client))
-        script.chmod(0o755)
 
 
 def listens(address: str, port: int) -> bool:

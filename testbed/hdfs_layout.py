@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from testbed import hdfs_tls
 from testbed.errors import UsageError
 
 NAMESERVICE = "lab"
@@ -69,6 +70,15 @@ class Layout:
     def data(self, part: Part) -> Path:
         return self.folder / "data" / part.name
 
+    @property
+    def tls(self) -> Path:
+        """Certificates; without a keystore there, nobody speaks TLS."""
+        return self.folder / "tls"
+
+    @property
+    def has_tls(self) -> bool:
+        return hdfs_tls.keystore(self.tls).exists()
+
     def http(self, part: Part) -> str:
         """Where its HTTP server is; of NameNodes and DataNodes that is WebHDFS."""
         return f"http://{self.address}:{http_port(part)}"
@@ -85,6 +95,12 @@ def rpc_port(part: Part) -> int:
 
 def http_port(part: Part) -> int:
     first, step = {"namenode": (9870, 1), "datanode": (9910, 10), "journalnode": (8486, 2)}[part.program]
+    return first + step * (part.number - 1)
+
+
+def https_port(part: Part) -> int:
+    """The same with TLS, of NameNodes and DataNodes."""
+    first, step = {"namenode": (9875, 1), "datanode": (9913, 10)}[part.program]
     return first + step * (part.number - 1)
 
 
@@ -110,12 +126,13 @@ def client(layout: Layout) -> dict[str, str]:
         of_part = f"{NAMESERVICE}.{part.name}"
         found[f"dfs.namenode.rpc-address.{of_part}"] = f"{layout.address}:{rpc_port(part)}"
         found[f"dfs.namenode.http-address.{of_part}"] = f"{layout.address}:{http_port(part)}"
+        found[f"dfs.namenode.https-address.{of_part}"] = f"{layout.address}:{https_port(part)}"
     return found
 
 
 def daemon(layout: Layout, part: Part) -> dict[str, str]:
     """hdfs-site.xml of one daemon."""
-    return {**client(layout), **_shared(layout), **_OWN[part.program](layout, part)}
+    return {**client(layout), **_shared(layout), **_OWN[part.program](layout, part), **_tls(layout, part)}
 
 
 def _shared(layout: Layout) -> dict[str, str]:
@@ -132,12 +149,10 @@ def _shared(layout: Layout) -> dict[str, str]:
         # one address, no DNS
         "dfs.namenode.datanode.registration.ip-hostname-check": "false",
         "dfs.datanode.hostname": layout.address,
-        # a DataNode is stale after 4 s, dead after 2 x 3 + 10 x 1 = 16 s; usually 30 s and 10.5 min
+        # a DataNode is dead after 2 x 3 + 10 x 1 = 16 s, usually 10.5 min; clients must help themselves before that,
+        # so nothing is avoided for being stale, as it is by default
         "dfs.heartbeat.interval": "1",
         "dfs.namenode.heartbeat.recheck-interval": "3000",
-        "dfs.namenode.stale.datanode.interval": "4000",
-        "dfs.namenode.avoid.write.stale.datanode": "true",
-        "dfs.namenode.avoid.read.stale.datanode": "true",
         "dfs.blockreport.initialDelay": "0",
         "dfs.namenode.safemode.extension": "0",
         "dfs.namenode.safemode.min.datanodes": "1",
@@ -148,6 +163,13 @@ def _shared(layout: Layout) -> dict[str, str]:
         "dfs.datanode.du.reserved": "0",
         "dfs.namenode.resource.du.reserved": str(10 * MIB),
     }
+
+
+def _tls(layout: Layout, part: Part) -> dict[str, str]:
+    """JournalNodes have no HTTPS ports of their own here."""
+    if not layout.has_tls or part.program == "journalnode":
+        return {}
+    return {"dfs.http.policy": "HTTP_AND_HTTPS"}
 
 
 def _namenode(layout: Layout, part: Part) -> dict[str, str]:
@@ -163,6 +185,7 @@ def _datanode(layout: Layout, part: Part) -> dict[str, str]:
     return {
         "dfs.datanode.data.dir": layout.data(part).as_uri(),
         "dfs.datanode.http.address": f"{layout.address}:{http_port(part)}",
+        "dfs.datanode.https.address": f"{layout.address}:{https_port(part)}",
         "dfs.datanode.address": f"{layout.address}:{rpc_port(part)}",
         "dfs.datanode.ipc.address": f"{layout.address}:{rpc_port(part) + 1}",
         # it is the client of the others for what comes by WebHDFS
@@ -196,7 +219,10 @@ def write(layout: Layout) -> None:
     wanted |= {layout.configuration(part): daemon(layout, part) for part in layout.parts}
     for folder, properties in wanted.items():
         folder.mkdir(parents=True, exist_ok=True)
-        for name, values in (("core-site.xml", core()), ("hdfs-site.xml", properties)):
+        files = {"core-site.xml": core(), "hdfs-site.xml": properties}
+        if layout.has_tls:
+            files["ssl-server.xml"] = hdfs_tls.server(layout.tls)
+        for name, values in files.items():
             scratch = folder / f"{name}.new"
             scratch.write_text(xml(values))
             scratch.replace(folder / name)

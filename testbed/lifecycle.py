@@ -20,8 +20,8 @@ from testbed import (
     cgroups,
     controlplane,
     hadoop,
-    hdfs,
     hdfs_layout,
+    hdfs_presence,
     hosts,
     image,
     inventory,
@@ -115,7 +115,7 @@ def up(
     counts = (agents, masters, schedulers)
     plan = _first_plan(settings, *counts) if old is None else grow(settings, old, *counts)
     machine = probe.machine()
-    storage = hdfs.prepare(settings, machine) if with_hdfs else hdfs.find(settings, machine)
+    storage = hdfs_presence.prepare(settings, machine) if with_hdfs else hdfs_presence.find(settings, machine)
     if plan == old and not missing(settings, plan):
         print(f"testbed {settings.name!r} is up: {_summary(settings, plan)}", flush=True)
         return
@@ -129,7 +129,7 @@ def up(
         hosts.start(settings, machine, name)
     if storage is not None:
         storage.up()
-        hdfs.make_launchers(storage, settings.state / "bin")
+        hdfs_presence.make_launchers(storage, settings.state / "bin")
         _say(started, "HDFS takes files")
     programs = Path(plan.products["kubernetes"])
     for part in controlplane.PARTS[:2]:
@@ -152,11 +152,11 @@ def up_hdfs(settings: Settings) -> Hdfs:
     machine = probe.machine()
     apt.install()
     settings.cache.mkdir(parents=True, exist_ok=True)
-    storage = hdfs.prepare(settings, machine)
+    storage = hdfs_presence.prepare(settings, machine)
     network.make_lab(settings)
     if absent := storage.missing():
         storage.up()
-    hdfs.make_launchers(storage, settings.state / "bin")
+    hdfs_presence.make_launchers(storage, settings.state / "bin")
     if (plan := plan_of(settings)) is not None and inventory.path(settings).exists():
         _write_inventory(settings, machine, plan, storage)
     _say(started, f"HDFS is up{f'; {len(absent)} parts were missing' if absent else ''}: {_names(storage)}")
@@ -282,7 +282,7 @@ def missing(settings: Settings, plan: Plan) -> list[str]:
     if not absent:
         active = peers.active_agents(settings, plan.hosts.masters)
         absent += [f"Mesos agent {name}" for name in plan.hosts.agents if name not in active]
-    if (storage := hdfs.find(settings, probe.machine())) is not None:
+    if (storage := hdfs_presence.find(settings, probe.machine())) is not None:
         absent += storage.missing()
     return absent
 
@@ -337,7 +337,7 @@ def _ancestors(pid: int) -> set[int]:
 def status(settings: Settings) -> bool:
     """Prints a line for each host and part; whether all is there."""
     machine = probe.machine()
-    storage, plan = hdfs.find(settings, machine), plan_of(settings)
+    storage, plan = hdfs_presence.find(settings, machine), plan_of(settings)
     if storage is not None:
         print("\n".join(storage.lines()))
     absent = [] if storage is None else storage.missing()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed import hdfs, lifecycle, probe, processes
+from testbed import hdfs, hdfs_presence, lifecycle, probe, processes
 from testbed.settings import Settings
 from tests.scenarios import product
 from tests.scenarios.cluster import Cluster
@@ -53,7 +53,8 @@ def end_executors(cluster: Cluster) -> None:
 
 def test_second_run_changes_nothing(cluster: Cluster) -> None:
     more = COPIED if has_copies(cluster) else ()
-    if hdfs.find(cluster.settings, cluster.machine) is not None:  # of an earlier run; the inventory has grown since
+    # of an earlier run; the inventory has grown since
+    if hdfs_presence.find(cluster.settings, cluster.machine) is not None:
         product.playbook(cluster.settings, *more)
     pid = cluster.hosts.main_pid(cluster.scheduler_host, SCHEDULER_UNIT)
     recap, output = product.playbook(cluster.settings, *more)

@@ -15,7 +15,7 @@ import pytest
 
 from kmsched.artifacts.digests import KEY
 from kmsched.clients.hadoop_conf import FILES
-from testbed import hdfs, lifecycle, processes
+from testbed import hdfs, hdfs_presence, lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.hdfs_layout import NAMESERVICE
 from tests.scenarios import product, stored, workloads
@@ -88,7 +88,7 @@ def test_word_for_word(
     storage: Hdfs, cluster: Cluster, namespace: str, scheduler_of_the_document: None, tmp_path: Path
 ) -> None:
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
-    hdfs.make_launchers(storage, theirs)
+    hdfs_presence.make_launchers(storage, theirs)
     ours.mkdir()
     (ours / "hdfs").symlink_to(product.KM)
     expected = product.sha256()

@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from testbed import hdfs, lifecycle, processes
+from testbed import hdfs, hdfs_presence, lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.settings import from_environment
 from tests.scenarios import product
@@ -94,7 +94,7 @@ def clients(storage: Hdfs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cl
         scratch.mkdir()
         made.append(Client(name, storage, folder / "hadoop", local, scratch))
     theirs, ours = made
-    hdfs.make_launchers(storage, theirs.program.parent)
+    hdfs_presence.make_launchers(storage, theirs.program.parent)
     ours.program.symlink_to(product.KM)
     for words in (
         "-rm -r -f /compared",

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from testbed import hadoop, hdfs, hdfs_layout
+from testbed import hadoop, hdfs_layout, hdfs_presence, hdfs_tls
 from testbed.errors import LabError, UsageError
 from testbed.hadoop import Release
-from testbed.hdfs_layout import Layout, http_port, rpc_port
+from testbed.hdfs_layout import Layout, http_port, https_port, rpc_port
 from testbed.probe import Machine
 from testbed.settings import from_environment
 
@@ -46,6 +46,7 @@ def test_daemons_are_named_and_found(layout: Layout) -> None:
 def test_no_two_daemons_share_a_port(layout: Layout) -> None:
     ports = [port(part) for part in layout.parts for port in (http_port, rpc_port)]
     ports += [rpc_port(part) + 1 for part in layout.of("datanode")]
+    ports += [https_port(part) for part in layout.parts if part.program != "journalnode"]
     assert len(set(ports)) == len(ports)
     assert layout.namenode_urls() == ["http://10.88.0.1:9870", "http://10.88.0.1:9871"]
 
@@ -71,6 +72,18 @@ def test_each_daemon_has_a_folder_and_knows_who_it_is(layout: Layout) -> None:
         third["dfs.datanode.data.dir"]
         != read(layout.configuration(layout.part("dn1")), "hdfs-site.xml")["dfs.datanode.data.dir"]
     )
+
+
+def test_daemons_speak_tls_where_there_is_a_keystore(layout: Layout) -> None:
+    hdfs_layout.write(layout)
+    first = layout.configuration(layout.part("nn1"))
+    assert "dfs.http.policy" not in read(first, "hdfs-site.xml")
+    hdfs_tls.make(layout.tls, layout.address)
+    hdfs_layout.write(layout)
+    assert read(first, "hdfs-site.xml")["dfs.http.policy"] == "HTTP_AND_HTTPS"
+    assert "dfs.http.policy" not in read(layout.configuration(layout.part("jn1")), "hdfs-site.xml")
+    assert Path(read(first, "ssl-server.xml")["ssl.server.keystore.location"]).exists()
+    assert read(layout.client, "hdfs-site.xml")["dfs.namenode.https-address.lab.nn2"] == "10.88.0.1:9876"
 
 
 def test_values_are_quoted_for_xml() -> None:
@@ -136,6 +149,6 @@ def test_a_pom_without_a_version_and_a_machine_without_java_are_refused(tmp_path
 def test_a_testbed_has_hdfs_only_when_it_was_asked_for(tmp_path: Path) -> None:
     settings = from_environment({"KM_TESTBED_DIR": str(tmp_path)})
     machine = Machine(tmp_path, frozenset())
-    assert hdfs.find(settings, machine) is None
+    assert hdfs_presence.find(settings, machine) is None
     with pytest.raises(LabError, match="has no HDFS; run: python3 -m testbed up --hdfs"):
-        hdfs.must_find(settings, machine)
+        hdfs_presence.must_find(settings, machine)
