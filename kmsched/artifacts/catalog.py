@@ -20,18 +20,19 @@ _ANYWHERE = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file under its final name."""
+    """One file under its final name; of one at the very name, the manifest alone tells the SHA-256."""
 
     name: str
     sha256: str
     size_bytes: int
     modified_ms: int
     owner: str
+    is_exact: bool = False
 
     @property
     def path(self) -> str:
         """Relative to the folder."""
-        return f"{self.sha256}/{self.name}"
+        return self.name if self.is_exact else f"{self.sha256}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,20 @@ class Verdict:
     why: str
 
 
-def scan(storage: Storage, folder: str) -> Catalog:
-    """Everything in the folder that uploads have put there. All errors of the storage."""
+def scan(storage: Storage, folder: str, records: Iterable[Record] = ()) -> Catalog:
+    """Everything in the folder that uploads have put there; at a very name only what the manifest's records tell of.
+    All errors of the storage."""
+    exact = {record.name: record.sha256 for record in records if record.exact}
     artifacts, empty = [], []
-    for digest in storage.entries(folder):
-        if not digest.is_folder or not _DIGEST.fullmatch(digest.name):
+    for entry in storage.entries(folder):
+        if not entry.is_folder and entry.name in exact:
+            artifacts.append(_artifact(exact[entry.name], entry, is_exact=True))
+        if not entry.is_folder or not _DIGEST.fullmatch(entry.name):
             continue
-        inside = storage.entries(f"{folder}/{digest.name}")
-        artifacts += [_artifact(digest.name, entry) for entry in inside if _is_artifact(entry)]
+        inside = storage.entries(f"{folder}/{entry.name}")
+        artifacts += [_artifact(entry.name, each) for each in inside if _is_artifact(each)]
         if not inside:
-            empty.append(digest.name)
+            empty.append(entry.name)
     artifacts.sort(key=lambda one: (one.name, -one.modified_ms, one.sha256))
     return Catalog(tuple(artifacts), tuple(leftovers(storage, folder)), tuple(empty))
 
@@ -69,8 +74,8 @@ def _is_artifact(entry: Entry) -> bool:
     return not entry.is_folder and not entry.name.startswith(".")
 
 
-def _artifact(sha256: str, entry: Entry) -> Artifact:
-    return Artifact(entry.name, sha256, entry.size_bytes, entry.modified_ms, entry.owner)
+def _artifact(sha256: str, entry: Entry, *, is_exact: bool = False) -> Artifact:
+    return Artifact(entry.name, sha256, entry.size_bytes, entry.modified_ms, entry.owner, is_exact)
 
 
 def differences(catalog: Catalog, records: Iterable[Record]) -> Iterator[str]:
@@ -86,7 +91,7 @@ def differences(catalog: Catalog, records: Iterable[Record]) -> Iterator[str]:
 
 
 def check(storage: Storage, folder: str, artifact: Artifact, progress: Progress) -> Verdict:
-    """Read it whole: is it what its folder says?"""
+    """Read it whole: is it what its folder, or of a very name the manifest, says?"""
     stored = digest_of(storage, f"{folder}/{artifact.path}", artifact.size_bytes, progress)
     return Verdict(artifact, "" if stored == artifact.sha256 else f"its content has the sha256 {stored}")
 
@@ -99,6 +104,9 @@ def may_go(
     seen: defaultdict[str, int] = defaultdict(int)
     verdicts = []
     for artifact in sorted(artifacts, key=lambda one: (one.name, -one.modified_ms, one.sha256)):
+        if artifact.is_exact:  # whoever named this path gets what is there
+            verdicts.append(Verdict(artifact, "published with --exact"))
+            continue
         seen[artifact.name] += 1
         if artifact.sha256 in used:
             why = "an executor spec has it"

@@ -30,8 +30,9 @@ STALE_LOOKS = 50
 MAX_ATTEMPTS = 200
 
 
-class Record(msgspec.Struct, frozen=True):
-    """One published file. `time`: RFC 3339, UTC; `version`: what `km version` says, "" if it is no km file."""
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One published file. `time`: RFC 3339, UTC; `version`: what `km version` says, "" if it is no km file; `exact`:
+    it is at the very name, and not below its digest."""
 
     name: str
     version: str
@@ -39,11 +40,12 @@ class Record(msgspec.Struct, frozen=True):
     size_bytes: int
     time: str
     uploader: str
+    exact: bool = False
 
     @property
     def path(self) -> str:
         """Relative to the folder."""
-        return f"{self.sha256}/{self.name}"
+        return self.name if self.exact else f"{self.sha256}/{self.name}"
 
 
 class _Manifest(msgspec.Struct, frozen=True):
@@ -149,8 +151,14 @@ def _publish(storage: Storage, folder: str, before: Entry | None) -> bool:
 
 
 def add(record: Record) -> Edit:
-    """The record, unless there is one of its path: that tells who published it first."""
-    return lambda records: records if any(one.path == record.path for one in records) else (*records, record)
+    """The record, in place of another content's of its path; one of this content tells who published it first."""
+
+    def edit(records: tuple[Record, ...]) -> Iterable[Record]:
+        if any((one.path, one.sha256) == (record.path, record.sha256) for one in records):
+            return records
+        return (*(one for one in records if one.path != record.path), record)
+
+    return edit
 
 
 def drop(paths: Iterable[str]) -> Edit:

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kmsched.artifacts import manifest
 from kmsched.artifacts.hdfs_checksum import crcs_of
 from kmsched.artifacts.storage import (
     LEFT_AFTER_MS,
@@ -90,8 +91,8 @@ def plan_of(source: Path, folder: str, progress: Progress) -> Plan:
 def exact_plan_of(source: Path, path: str, progress: Progress) -> Plan:
     """The file shall be at `path` itself. LocalFileUnreadable; UsageError: the path is none of a file."""
     folder, _, name = path.rpartition("/")
-    if not _PLAIN_NAME.fullmatch(name):
-        raise UsageError(f"{path!r} is no path of a file; write one like /km")
+    if not _PLAIN_NAME.fullmatch(name) or name == manifest.NAME:
+        raise UsageError(f"{path!r} is no path of a file, or that of the manifest; write one like /km")
     return Plan(source, name, folder, path, content_of(source, progress), is_exact=True)
 
 

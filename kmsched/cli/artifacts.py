@@ -47,7 +47,8 @@ artifacts.add_command(km_upload, "upload")
 def list_(target: str, as_json: bool, **connection: Any) -> int:
     """Show what is published in the folder."""
     where, storage = _open(target, connection)
-    found, records = catalog.scan(storage, where.folder), _records(storage, where.folder)
+    records = _records(storage, where.folder)
+    found = catalog.scan(storage, where.folder, records.values())
     facts = [_facts(one, records, where) for one in found.artifacts]
     if as_json:
         click.echo(json.dumps(facts, indent=2))
@@ -67,7 +68,8 @@ def list_(target: str, as_json: bool, **connection: Any) -> int:
 def verify(target: str, repair: bool, as_json: bool, **connection: Any) -> int:
     """Read each file of the folder and compare it with its SHA-256."""
     where, storage = _open(target, connection)
-    found, records = catalog.scan(storage, where.folder), _records(storage, where.folder)
+    records = _records(storage, where.folder)
+    found = catalog.scan(storage, where.folder, records.values())
     verdicts = [catalog.check(storage, where.folder, one, progress_of(one.name)) for one in found.artifacts]
     wrong = [one for one in verdicts if one.why]
     missing = sorted(records.keys() - {one.path for one in found.artifacts})
@@ -110,7 +112,8 @@ def prune(
     min_age_s = _duration("--min-age", min_age)
     used = _used(state_dirs, schedulers, no_specs)
     where, storage = _open(target, connection)
-    found, now_ms = catalog.scan(storage, where.folder), time.time_ns() // 1_000_000
+    records = _records(storage, where.folder)
+    found, now_ms = catalog.scan(storage, where.folder, records.values()), time.time_ns() // 1_000_000
     verdicts = catalog.may_go(found.artifacts, keep=keep, used=used, now_ms=now_ms, min_age_ms=round(min_age_s * 1000))
     if not dry_run:
         gone = [one for one in verdicts if not one.why and catalog.remove(storage, where.folder, one.artifact)]
@@ -159,7 +162,7 @@ def _repair(there: Iterable[Artifact], seen: Mapping[str, Record]) -> manifest.E
 
 
 def _record(one: Artifact) -> Record:
-    return Record(one.name, "", one.sha256, one.size_bytes, utc(one.modified_ms / 1000), one.owner)
+    return Record(one.name, "", one.sha256, one.size_bytes, utc(one.modified_ms / 1000), one.owner, one.is_exact)
 
 
 def _facts(one: Artifact, records: Mapping[str, Record], where: Target) -> dict[str, Any]:

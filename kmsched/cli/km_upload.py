@@ -63,7 +63,7 @@ def km_upload(
             _warn("schedulers keep the digest that they found first; publish without --exact and change --km-path")
         plan = _plan(source, where, exact, progress)
         done = upload(storage, plan, SURROUNDINGS.token(), time.time_ns() // 1_000_000, progress)
-        _tell(done, where, as_json, in_manifest=not exact and _record(storage, done))
+        _tell(done, where, as_json, in_manifest=_record(storage, done))
     return EXIT_OK
 
 
@@ -87,6 +87,7 @@ def _record(storage: HdfsStorage, done: Uploaded) -> bool:
             size_bytes=plan.content.size_bytes,
             time=utc(time.time()),
             uploader=entry.owner if entry else "",
+            exact=plan.is_exact,
         )
         manifest.change(storage, plan.folder, manifest.add(record), SURROUNDINGS)
     except ArtifactError as error:

@@ -137,6 +137,23 @@ def test_prune(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert record["sha256"] == sha256(NEW)
 
 
+def test_what_was_published_exactly(cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "km").write_bytes(b"exact")
+    line = ["upload", "--exact", str(tmp_path / "km"), "hdfs://nn/art/km", f"--namenode={cluster.url}"]
+    assert run(line, artifacts, "km artifacts") == 0
+    capsys.readouterr()
+    assert call(cluster, "list", "--json") == 0
+    told = {one["uri"]: one["sha256"] for one in json.loads(capsys.readouterr().out)}
+    assert told["hdfs://nn/art/km"] == sha256(b"exact")
+    assert call(cluster, "prune", "--keep=0", "--no-specs") == 0
+    assert "stays: hdfs://nn/art/km (published with --exact)" in capsys.readouterr().out
+    assert cluster.files["/art/km"] == b"exact"
+    assert call(cluster, "verify", "--repair") == 0
+    cluster.files["/art/km"] = b"other"
+    assert call(cluster, "verify") == 25
+    assert f"WRONG: hdfs://nn/art/km (its content has the sha256 {sha256(b'other')})" in capsys.readouterr().out
+
+
 def test_prune_leaves_what_is_young(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(cluster, "prune", "--keep=0", "--no-specs", "--min-age=5000w") == 0
     assert capsys.readouterr().out.count("(too young)") == 2

@@ -149,15 +149,27 @@ def test_exact_replaces_the_very_path_and_warns(cluster: Cluster, km: str, capsy
     told = capsys.readouterr()
     assert told.out == "hdfs:///km\n"
     assert "km: warning: hdfs:///km is replaced in place" in told.err
-    assert cluster.files == {"/km": CONTENT}
+    assert cluster.files.keys() == {"/km", "/manifest.json"}
+    assert cluster.files["/km"] == CONTENT
+    sent = cluster.sent()
     assert exactly(cluster, "hdfs:///km", km) == 0
     assert "nothing sent" in capsys.readouterr().err
-    assert cluster.sent() == 1
+    assert cluster.sent() == sent
+
+
+def test_the_manifest_tells_of_the_newest_exact_one(cluster: Cluster, km: str, tmp_path: Path) -> None:
+    assert exactly(cluster, "hdfs:///km", km) == 0
+    Path(km).write_bytes(b"newer")
+    assert exactly(cluster, "hdfs:///km", km, "--json") == 0
+    (record,) = json.loads(cluster.files["/manifest.json"])["artifacts"]
+    digest = hashlib.sha256(b"newer").hexdigest()
+    assert (record["name"], record["sha256"], record["exact"]) == ("km", digest, True)
 
 
 def test_exact_is_for_one_file(cluster: Cluster, km: str) -> None:
     assert exactly(cluster, "hdfs:///km", km, km) == 2
     assert exactly(cluster, "hdfs://nn/", km) == 2
+    assert exactly(cluster, "hdfs://nn/d/manifest.json", km) == 2
 
 
 def test_what_cannot_be_read_is_refused_before_anything_is_sent(cluster: Cluster, km: str, tmp_path: Path) -> None:
