@@ -17,6 +17,7 @@
         ├── ConfigRefused     10   flags, files or credentials that cannot work
         ├── FrameworkRemoved  12   Mesos says that the framework id is completed
         ├── FrameworkIdMissing 13  pods are bound by us, but no framework id is stored
+        ├── Mismatched        14  what is stored is not what was named
         ├── ArtifactError     20   an artifact cannot be made, published or read
         │   ├── StorageUnreachable  21  no NameNode or DataNode answers
         │   ├── NoPermission        22  the storage knows the user and says no, or does not know it
@@ -148,6 +149,10 @@ class FrameworkRemoved(Fatal):
 
 class FrameworkIdMissing(Fatal):
     exit_code = EXIT_FRAMEWORK_ID_MISSING
+
+
+class Mismatched(Fatal):
+    exit_code = EXIT_MISMATCH
 
 
 class Deposed(Fatal):

@@ -30,6 +30,7 @@ COMMANDS = {
     "fingerprint": "kmsched.cli.fingerprint:fingerprint",
     "flags": "kmsched.cli.settings:flags",
     "framework": "kmsched.cli.framework:framework",
+    "rollout": "kmsched.cli.rollout:rollout",
     "artifacts": "kmsched.cli.artifacts:artifacts",
     "completion": "kmsched.cli.settings:completion",
     "version": "kmsched.cli.settings:version",

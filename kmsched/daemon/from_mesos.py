@@ -193,5 +193,6 @@ def runbook_of_removed(words: str, framework_id: FrameworkId) -> str:
     return (
         f"{words} (framework id {framework_id.value}). Its tasks were ended; running pods stay bound."
         " Find out who removed it (TEARDOWN, or --failover-timeout passed without a scheduler). To go on"
-        f" under a new id: stop the scheduler, km framework reset, start it again; {framework_id.where} keeps the term"
+        f" under a new id: stop the scheduler, km framework reset --confirm {framework_id.value}, start it again;"
+        f" {framework_id.where} keeps the term"
     )

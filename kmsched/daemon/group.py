@@ -173,10 +173,11 @@ class Group:
         if self._allowed is None:
             return ["which fingerprint may lead is not read from etcd yet"]
         if self._allowed and self._fingerprint not in self._allowed:
-            named = " or ".join(each[:16] for each in sorted(self._allowed))
+            named = [each[:16] for each in sorted(self._allowed)]
             return [
-                f"its fingerprint {self._fingerprint[:16]} is not that of the group, {named}:"
-                " km fingerprint diff names the flags; make them equal, or allow the change with km fingerprint allow"
+                f"its fingerprint {self._fingerprint[:16]} is not that of the group, {' or '.join(named)}:"
+                " km fingerprint diff names the flags; make them equal, or allow the change:"
+                f" km rollout allow {named[0]} {self._fingerprint}"
             ]
         return []
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from kmsched.clients.store import Record, Store
-from kmsched.errors import ConfigRefused, FrameworkIdMissing, ProtocolError
+from kmsched.errors import ConfigRefused, FrameworkIdMissing, Mismatched, ProtocolError
 
 FRAMEWORK_ID = "framework-id"
 TERM = "term"
 #: what an explicit reset leaves: the next SUBSCRIBED may bring a new framework id although pods are bound
 RESET = ""
+#: what an operator confirms when nothing is stored
+NONE = "none"
 #: the highest term that a pod's annotation is believed; anyone who may edit a pod can write one
 MAX_SEEN_TERM = 36**8
 #: so far above it that no annotation can use the terms up; a task id has room for it
@@ -61,12 +61,11 @@ class FrameworkId:
         if self.value is not None or self._is_reset or not bound_pods:
             return
         named = ", ".join(sorted(bound_pods)[:MAX_NAMED_PODS])
-        form = msgspec.json.encode(Record(1, 1, "<framework id>")).decode()
         raise FrameworkIdMissing(
             f"{len(bound_pods)} pods are bound by this scheduler ({named}), but {self.where} holds no framework id;"
-            f" a new one would leave their tasks to a framework that nobody drives. Restore {self.where} from a backup,"
-            f" or take the id of {self.framework_name!r} from the Mesos master's page and write {form} to"
-            f" {self.where}/{FRAMEWORK_ID}. If that framework is gone for good: km framework reset"
+            f" a new one would leave their tasks to a framework that nobody drives. Restore {self.where}/{FRAMEWORK_ID}"
+            f" from a backup, or take the id of {self.framework_name!r} from the Mesos master's page:"
+            f" km framework adopt ID. If that framework is gone for good: km framework reset --confirm {NONE}"
         )
 
     async def subscribed(self, framework_id: str) -> None:
@@ -84,8 +83,26 @@ class FrameworkId:
         self._is_reset = False
 
 
-async def reset_framework_id(store: Store) -> str:
-    """Forget the framework id, on purpose; what it was."""
+async def reset_framework_id(store: Store, confirmed: str) -> str:
+    """Forget the framework id, on purpose; what it was. Mismatched: it is not the one that was `confirmed`."""
     record = await store.get(FRAMEWORK_ID)
+    found = (record.value if record else "") or NONE
+    if found != confirmed:
+        raise Mismatched(f"the framework id that is stored is {found}, not {confirmed}; nothing was changed")
     await store.put(FRAMEWORK_ID, RESET, record.revision if record else 0)
-    return record.value if record else ""
+    return found
+
+
+async def adopt_framework_id(store: Store, framework_id: str) -> bool:
+    """Store an id that Mesos knows; False: it is there already. Mismatched: another one is."""
+    record = await store.get(FRAMEWORK_ID)
+    found = record.value if record else RESET
+    if found == framework_id:
+        return False
+    if found != RESET:
+        raise Mismatched(
+            f"framework id {found} is stored, and {framework_id} is another; nothing was changed."
+            f" If {found} is gone for good: km framework reset --confirm {found}"
+        )
+    await store.put(FRAMEWORK_ID, framework_id, record.revision if record else 0)
+    return True

@@ -14,7 +14,7 @@ from kmsched.core.step import step
 from kmsched.core.taskid import TaskId, parse_task_id
 from kmsched.daemon.core import Core
 from kmsched.daemon.identity import MAX_SEEN_TERM, MAX_TERM, FrameworkId, next_term, reset_framework_id
-from kmsched.errors import EXIT_FRAMEWORK_ID_MISSING, ConfigRefused, FrameworkIdMissing, ProtocolError
+from kmsched.errors import EXIT_FRAMEWORK_ID_MISSING, ConfigRefused, FrameworkIdMissing, Mismatched, ProtocolError
 from tests.core.values import SETTINGS, pod
 
 
@@ -95,7 +95,10 @@ def test_a_missing_framework_id_is_refused_while_pods_are_bound(store: FolderSto
 
 def test_only_a_reset_allows_a_new_framework_id_while_pods_are_bound(store: FolderStore) -> None:
     asyncio.run(loaded(store).subscribed("f-1"))
-    assert asyncio.run(reset_framework_id(store)) == "f-1"
+    with pytest.raises(Mismatched, match="is f-1, not f-2"):
+        asyncio.run(reset_framework_id(store, "f-2"))
+    assert loaded(store).value == "f-1"
+    assert asyncio.run(reset_framework_id(store, "f-1")) == "f-1"
     framework_id = loaded(store)
     assert framework_id.value is None
     framework_id.require_if_bound(["default/a"])

@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from kmsched.cli.rollout import allow, clear
+from kmsched.cli.store_command import Place
 from kmsched.clients.http import Request, Response, StreamResponse
 from kmsched.core.step import step
 from kmsched.daemon.main import Daemon
@@ -234,5 +236,33 @@ def test_a_leader_hands_over_by_http_and_a_standby_names_it(tmp_path: Path) -> N
         assert first.task is not None
         assert isinstance(first.task.exception(), Deposed)
         assert len(second.subscribed) == 1
+
+    play(tmp_path, story)
+
+
+def test_a_rollout_lets_another_fingerprint_follow_and_then_the_old_one_again(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        other = add("b", "--executor-mem=512")
+        await asyncio.sleep(5)
+        _, ready = await other.page("/readyz")
+        named = ready["reasons"][0].partition("km rollout allow ")[2].split()
+        etcd = EtcdWays(first.model, {ETCD: Way()})
+        config = settings(tmp_path, "--ha", f"--etcd-servers={ETCD}", "--ha-url=http://10.0.0.9:1")
+        place = Place(tmp_path, config.framework_name, config.ha)
+        transport: Any = Both(first.world, etcd)
+        await allow(place, named[0], named[1], lambda _: transport, VirtualClock())
+        await asyncio.sleep(2)
+        assert (await other.page("/readyz"))[0] == 200
+        assert await first.daemon.hand_over("asked to") == "b"
+        await asyncio.sleep(5)
+        assert len(other.subscribed) == 1
+        again = add("c")
+        await asyncio.sleep(5)
+        assert (await again.page("/readyz"))[0] == 200
+        await clear(place, lambda _: transport, VirtualClock())
+        await asyncio.sleep(5)
+        assert (await again.page("/readyz"))[0] == 503
 
     play(tmp_path, story)

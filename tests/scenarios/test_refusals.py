@@ -142,7 +142,7 @@ def test_framework_removed_by_an_operator(cluster: Cluster, namespace: str, seco
     assert again.code == REMOVED, again.text
     assert framework_id in again.text
     assert "km framework reset" in again.text
-    reset = second.km("framework", "reset", "--yes", f"--state-dir={second.state_dir}")
+    reset = second.km("framework", "reset", f"--confirm={framework_id}", f"--state-dir={second.state_dir}")
     assert reset.code == 0, reset.text
     second.start()
     until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, ENDED_S, "it is ready with a new framework id")
