@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import io
-import os
 import socket
-import stat
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,44 +13,13 @@ from kmsched.artifacts import hadoop
 from kmsched.artifacts.hadoop import Streams
 from kmsched.artifacts.hadoop_paths import MAX_ALTERNATIVES, Complaint, alternatives
 from kmsched.artifacts.hadoop_read import human
-from kmsched.clients.webhdfs import WebHdfs
-from tests.clients.webhdfs import Cluster, Refused, running
-
-CONF = """<configuration>
-<property><name>fs.defaultFS</name><value>hdfs://127.0.0.1</value></property>
-<property><name>dfs.namenode.http-address</name><value>{address}</value></property>
-{more}</configuration>"""
-#: local time, as `ls` has it
-THEN, EPOCH = (f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" for seconds in (1_700_000_000, 0))
-ABSENT = "No such file or directory"
-
-
-class Client:
-    """Runs command lines against one fake, and keeps what the last one said."""
-
-    def __init__(self, folder: Path, address: str, **properties: str) -> None:
-        written = [f"<property name='{name}' value='{value}'/>" for name, value in properties.items()]
-        (folder / "core-site.xml").write_text(CONF.format(address=address, more="".join(written)))
-        self.environ = {"HADOOP_CONF_DIR": str(folder), "HADOOP_USER_NAME": "alice"}
-        self.stdout, self.stderr, self.stdin = b"", "", b""
-
-    def __call__(self, *words: str, program: str = "hadoop") -> int:
-        streams = Streams(io.BytesIO(self.stdin), out := io.BytesIO(), err := io.BytesIO())
-        code = hadoop.run(program, words, self.environ, streams, functools.partial(WebHdfs, pauses_s=()))
-        self.stdout, self.stderr = out.getvalue(), err.getvalue().decode()
-        return code
-
-    def fs(self, *words: str) -> int:
-        return self("fs", *words)
+from tests.artifacts.small_hadoop import ABSENT, EPOCH, THEN, Client, small_tree
+from tests.clients.webhdfs import Cluster
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    with running() as cluster:
-        cluster.keep("/d/a", b"one\n")
-        cluster.keep("/d/b", b"")
-        cluster.keep("/d/sub/c", b"three")
-        cluster.modified_ms = dict.fromkeys(cluster.modified_ms, 1_700_000_000_123)
+    with small_tree() as cluster:
         yield cluster
 
 
@@ -225,111 +190,6 @@ def test_du(client: Client) -> None:
 )
 def test_human_sizes(size: int, shown: str) -> None:
     assert human(size) == shown
-
-
-def test_get(client: Client, tmp_path: Path) -> None:
-    target = tmp_path / "a"
-    assert client.fs("-copyToLocal", "hdfs:///d/a", str(target)) == 0
-    assert target.read_bytes() == b"one\n"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~umask()
-    assert client.fs("-copyToLocal", "/d/a", str(target)) == 1
-    assert client.stderr == f"copyToLocal: `{target}': File exists\n"
-    assert client.fs("-get", "-f", "/d/sub/c", f"file://{target}") == 0
-    assert target.read_bytes() == b"three"
-
-
-def umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def test_get_into_a_folder(client: Client, tmp_path: Path) -> None:
-    into = tmp_path / "into"
-    into.mkdir()
-    assert client.fs("-get", "/d/a", "/d/sub", str(into)) == 0
-    assert {str(path.relative_to(into)) for path in into.rglob("*")} == {"a", "sub", "sub/c"}
-    assert client.fs("-get", "/d/a", str(into / "none" / "a")) == 1
-    assert client.stderr == f"get: `{into}/none/a': {ABSENT}: `file://{into}/none/a'\n"
-    assert client.fs("-get", "/d/a", "/d/b", str(into / "a")) == 1
-    assert client.stderr == f"get: `{into}/a': Is not a directory\n"
-
-
-def test_get_leaves_nothing_when_it_fails(client: Client, cluster: Cluster, tmp_path: Path) -> None:
-    def refuse(operation: str, path: str) -> None:
-        if operation == "OPEN":
-            raise Refused("AccessControlException", "Permission denied: user=alice\n\tat java.Stack")
-
-    cluster.before = refuse
-    (tmp_path / "out").mkdir()
-    assert client.fs("-get", "/d/a", str(tmp_path / "out")) == 1
-    assert client.stderr == "get: Permission denied: user=alice\n"
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_put(client: Client, cluster: Cluster, tmp_path: Path) -> None:
-    source = tmp_path / "km"
-    source.write_bytes(b"km" * 600_000)
-    assert client.fs("-put", str(source), "hdfs:///km") == 0
-    assert cluster.files["/km"] == source.read_bytes()
-    assert ("CREATE", "/km._COPYING_") in cluster.calls
-    assert client.fs("-put", str(source), "hdfs:///km") == 1
-    assert client.stderr == "put: `hdfs:///km': File exists\n"
-    source.write_bytes(b"other")
-    assert client.fs("-put", "-f", str(source), "hdfs:///km") == 0
-    assert cluster.files["/km"] == b"other"
-    assert not [name for name in cluster.files if "COPYING" in name]
-
-
-def test_put_asks_for_hadoops_modes(client: Client, cluster: Cluster, tmp_path: Path) -> None:
-    client.stdin = b"in"
-    assert client.fs("-D", "dfs.replication=2", "-D", "fs.permissions.umask-mode=077", "-put", "-", "/x") == 0
-    asked = next(query for query in cluster.queries if query["op"] == "CREATE")
-    assert (asked["permission"], asked["replication"]) == ("600", "2")
-    assert cluster.files["/x"] == b"in"
-    assert client.fs("-D", "fs.permissions.umask-mode=u=rwx", "-put", "-", "/y") == 1
-    assert "'u=rwx' is not octal" in client.stderr
-
-
-def test_put_of_folders(client: Client, cluster: Cluster, tmp_path: Path) -> None:
-    source = tmp_path / "tree"
-    (source / "sub").mkdir(parents=True)
-    (source / "a").write_bytes(b"1")
-    (source / "sub" / "b").write_bytes(b"2")
-    os.mkfifo(source / "pipe")
-    assert client.fs("-put", str(source), "/d") == 1
-    assert client.stderr == f"put: `{source}/pipe': Is not a regular file\n"
-    assert cluster.files["/d/tree/sub/b"] == b"2"
-    assert client.fs("-put", str(tmp_path / "none"), "/d") == 1
-    assert client.stderr == f"put: `{tmp_path}/none': {ABSENT}\n"
-    assert client.fs("-put", str(source / "a"), "/none/a") == 1
-    assert client.stderr == f"put: `/none/a': {ABSENT}: `hdfs://127.0.0.1/none/a'\n"
-    assert client.fs("-put", str(source / "a"), str(source / "sub"), "/d/a") == 1
-    assert client.stderr == "put: `/d/a': Is not a directory\n"
-    assert client.fs("-put", "hdfs:///d/a", "/d") == 1
-    assert client.stderr == "put: `hdfs:///d/a': Is not a local path\n"
-
-
-def test_a_short_put_never_gets_the_name(client: Client, cluster: Cluster, tmp_path: Path) -> None:
-    (tmp_path / "km").write_bytes(b"km")
-    cluster.kept_bytes = 1
-    before = dict(cluster.files)
-    assert client.fs("-put", "-f", str(tmp_path / "km"), "/d/a") == 1
-    assert client.stderr == "put: `/d/a': 1 bytes stored, 2 bytes sent; try again\n"
-    assert cluster.files == before
-
-
-def test_a_put_that_finds_another_was_first(client: Client, cluster: Cluster, tmp_path: Path) -> None:
-    def be_first(operation: str, path: str) -> None:
-        if operation == "RENAME":
-            cluster.files["/km"] = b"first"
-
-    (tmp_path / "km").write_bytes(b"km")
-    cluster.before = be_first
-    assert client.fs("-put", str(tmp_path / "km"), "/km") == 1
-    assert client.stderr == "put: `/km': File exists\n"
-    assert cluster.files["/km"] == b"first"
-    assert "/km._COPYING_" not in cluster.files
 
 
 def test_mkdir(client: Client, cluster: Cluster) -> None:
