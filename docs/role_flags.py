@@ -16,7 +16,7 @@ SPECS = Path("roles") / "km_scheduler" / "meta" / "argument_specs.yml"
 BEGIN, END = "          # flags: made by docs/role_flags.py", "          # end of flags"
 #: other variables of the role say these
 OWN = frozenset({"kubeconfig", "state-dir"})
-PER_HOST = frozenset({"address", "port", "hostname-override"})
+PER_HOST = frozenset({"address", "port", "hostname-override", "ha-instance", "ha-url"})
 #: these have no other form than a bare word in YAML
 TYPES = {Kind.BOOL: "bool", Kind.INT: "int", Kind.LIST: "list", Kind.ADDRESSES: "list"}
 

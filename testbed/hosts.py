@@ -217,3 +217,27 @@ def _listens(address: str, port: int) -> bool:
 def _console(settings: Settings, name: str) -> str:
     log = folder(settings, name) / "console.log"
     return processes.tail(log.read_text(errors="replace")) if log.exists() else "(no console)"
+
+
+def pid_outside(settings: Settings, machine: Machine, name: str, inner: int, proc: Path = processes.PROC) -> int:
+    """Pid, as seen from here, of the process that has the pid `inner` in the host.
+
+    Raises:
+        LabError: there is none.
+    """
+    own = len(_numbers(proc / "self/status"))
+    for pid in cgroups.pids(cgroups.of(machine, settings, name)):
+        numbers = _numbers(proc / str(pid) / "status")
+        # containers in the host have pids of their own, one namespace deeper
+        if len(numbers) == own + 1 and numbers[-1] == str(inner):
+            return pid
+    raise LabError(f"{name}: no process has pid {inner} there")
+
+
+def _numbers(status: Path) -> list[str]:
+    """The pid in each namespace, from the outermost seen from here; none if the process has ended."""
+    try:
+        lines = status.read_text().splitlines()
+    except OSError:
+        return []
+    return next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])

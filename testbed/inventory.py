@@ -1,6 +1,7 @@
 """The Ansible inventory of a testbed: what the roles must be told about these hosts and this machine.
 
-Renders text from values; looks at nothing. Variables start with their role's name.
+Several scheduler hosts share one framework, and etcd is on them, too. Renders text from values; looks at nothing.
+Variables start with their role's name.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def build(
                     "hosts": {name: _agent_host(settings, hosts, name, files) for name in hosts.agents},
                     "vars": _agent(machine, files),
                 },
+                **_etcd(hosts),
                 "mesos_masters": {"hosts": {name: _address(settings, name) for name in hosts.masters}},
             },
         }
@@ -111,10 +113,18 @@ def _scheduler(settings: Settings, machine: Machine, hosts: Hosts, files: Files)
         "km_scheduler_flags": {
             "mesos_master": peers.master_urls(settings, hosts.masters),
             "api_servers": controlplane.server(settings),
+            **({"ha": True} if len(hosts.schedulers) > 1 else {}),
         },
         "km_scheduler_kubelet_flags": probe.kubelet_flags(machine),
         "km_scheduler_kubeconfig_src": str(files.scheduler_kubeconfig),
     }
+
+
+def _etcd(hosts: Hosts) -> dict[str, Any]:
+    """Members beside several schedulers: as many as make an odd number."""
+    if (count := len(hosts.schedulers)) == 1:
+        return {}
+    return {"km_etcd": {"hosts": {name: {} for name in hosts.schedulers[: count - 1 + count % 2]}}}
 
 
 def _agent(machine: Machine, files: Files) -> dict[str, Any]:

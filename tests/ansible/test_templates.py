@@ -44,23 +44,46 @@ VARIABLES: dict[str, Any] = {
     "km_agent_pod_cidr": "10.1.1.0/24",
     "km_agent_pod_routes": [{"cidr": "10.1.2.0/24", "via": "10.0.0.2"}],
     "km_agent_sandbox_image": "localhost/pause:1",
+    "km_scheduler_scheme": "http",
+    "groups": {},
+    "hostvars": {},
     "properties": {"dfs.nameservices": "ns", "dfs.ha.namenodes.ns": "a,b & c", "dfs.x": True},
     "role_path": "roles/km_agent",
     "ansible_managed": "Ansible managed",
 }
 
 
+#: what makes one scheduler one of several
+SHARED: dict[str, Any] = {
+    "km_scheduler_flags": VARIABLES["km_scheduler_flags"] | {"ha": True},
+    "groups": {"km_etcd": ["e1", "e2"]},
+    "hostvars": {"e1": {"inventory_hostname": "e1"}, "e2": {"inventory_hostname": "e2", "ansible_host": "10.0.0.2"}},
+    "inventory_dir": "/i",
+    "inventory_hostname": "s1",
+    "ansible_host": "10.0.0.11",
+}
+
+
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with each template, rendered by Ansible's own engine with the roles' defaults and VARIABLES."""
-    folder = tmp_path_factory.mktemp("rendered")
+    return render(tmp_path_factory.mktemp("rendered"), {})
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for one of several schedulers."""
+    return render(tmp_path_factory.mktemp("shared"), SHARED)
+
+
+def render(folder: Path, more: dict[str, Any]) -> Path:
     filter_loader.add_directory(str(ROOT / "plugins" / "filter"))
     variables: dict[str, Any] = {}
     for role in sorted(set(TEMPLATES.values())):
         variables |= DataLoader().load_from_file(
             str(ROOT / f"roles/{role}/defaults/main.yml"), trusted_as_template=True
         )
-    templar = Templar(loader=DataLoader(), variables=variables | VARIABLES)
+    templar = Templar(loader=DataLoader(), variables=variables | VARIABLES | more)
     for name, role in TEMPLATES.items():
         source = (ROOT / f"roles/{role}/templates/{name}.j2").read_text(encoding="utf-8")
         (folder / name).write_text(templar.template(trust_as_template(source)), encoding="utf-8")
@@ -87,6 +110,17 @@ def test_flags_files_are_what_km_accepts(rendered: Path) -> None:
     assert built.spec_flags["allow-privileged"] == "true"
     assert built.spec_flags["kubelet-enforce-node-allocatable"] == ""
     assert (built.address, built.port) == ("127.0.0.1", 10251)
+
+
+def test_several_schedulers_are_told_of_etcd_and_of_themselves(shared: Path, rendered: Path) -> None:
+    files = [f"--{name}={shared / file}" for name, file in FILES_BY_FLAG.items()]
+    group = config.build(flags.parse(files, flags.SCHEDULER)).ha
+    assert group is not None
+    assert group.etcd_servers == ("https://e1:2379", "https://10.0.0.2:2379")
+    assert (group.etcd_user, group.etcd_password_file) == ("kmsched", "/etc/kmsched/etcd/password")
+    assert (group.instance, group.url) == ("s1", "http://10.0.0.11:10251")
+    assert "etcd" not in (rendered / "scheduler.flags").read_text()
+    assert "ha-" not in (rendered / "host.flags").read_text()
 
 
 def test_what_is_a_hosts_own_is_not_in_the_file_of_all(rendered: Path) -> None:

@@ -47,6 +47,17 @@ def test_groups_and_addresses() -> None:
     assert children["km_agents"]["hosts"]["h2"]["ansible_host"] == "10.88.0.32"
 
 
+@pytest.mark.parametrize(
+    ("count", "members"), [(1, None), (2, ["s1"]), (3, ["s1", "s2", "s3"]), (4, ["s1", "s2", "s3"])]
+)
+def test_several_schedulers_share_a_framework_and_have_etcd(count: int, members: list[str] | None) -> None:
+    hosts = inventory.Hosts(names("s", count), HOSTS.masters, HOSTS.agents)
+    text = inventory.render(inventory.build(from_environment({}), POOR, hosts, FILES))
+    children = yaml.safe_load(text)["all"]["children"]
+    assert children["km_schedulers"]["vars"]["km_scheduler_flags"].get("ha", False) is (members is not None)
+    assert (list(children["km_etcd"]["hosts"]) if members else children.get("km_etcd")) == members
+
+
 def test_the_scheduler_is_told_masters_and_api_server() -> None:
     found = read(POOR)["children"]["km_schedulers"]["vars"]
     flags = found["km_scheduler_flags"]

@@ -1,0 +1,98 @@
+"""Filters for several schedulers: where they and etcd are, in which order they are changed, and whether all is well.
+
+Makes values and words of what Ansible has gathered; looks at nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+ETCD_PORT = 2379
+PROGRAM_FLAGS = ("km-path", "kubelet-path", "proxy-path")
+ACTIVE, STANDBY = "active", "standby"
+#: addresses that a server binds to and nobody can call
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+
+
+def url(address: str, port: int | str, scheme: str = "http") -> str:
+    """`scheme`://`address`:`port`, as it is called on the host itself when the address is "all of this host's"."""
+    host = EVERYWHERE.get(address, address)
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def etcd_address(host: Json) -> str:
+    """Of a member of etcd; `host`: its variables."""
+    return str(host.get("etcd_address") or host.get("ansible_host") or host["inventory_hostname"])
+
+
+def etcd_urls(hosts: Iterable[Json]) -> list[str]:
+    """Where schedulers ask the members of etcd."""
+    found = []
+    for host in hosts:
+        found.append(url(etcd_address(host), host.get("etcd_client_port", ETCD_PORT), "https"))
+    return found
+
+
+def program_flags(text: str) -> dict[str, str]:
+    """The files that agents run, by flag, as the text of a flags file names them."""
+    pairs = (line.strip().partition("=") for line in text.splitlines())
+    named = {name.removeprefix("--").replace("_", "-"): value for name, _, value in pairs if name.startswith("--")}
+    return {name: named[name] for name in PROGRAM_FLAGS if name in named}
+
+
+def placed_at(digests: Sequence[Json], folder: str) -> list[dict[str, str]]:
+    """{"path", "sha256"} of each file that `stat`, looped over {"name"}, has found."""
+    return [
+        {"path": f"{folder}/{each['item']['name']}", "sha256": each["stat"]["checksum"]}
+        for each in digests
+        if each["stat"]["exists"]
+    ]
+
+
+def leader_last(roles: Mapping[str, str]) -> list[str]:
+    """Names of the hosts in the order in which they are changed; `roles`: name -> role, "" for one that is down."""
+    return sorted(roles, key=lambda name: roles[name] not in ("", STANDBY))
+
+
+def group_faults(hosts: Mapping[str, Json], wanted: Json | None = None) -> list[str]:
+    """Words for each reason for which a group of schedulers is not whole; they begin with the host.
+
+    `hosts`: name -> its answer at /readyz, an empty mapping if nobody answered. `wanted`: what all answers must say
+    besides, like {"framework_id": …}.
+    """
+    found = [words for name, answer in hosts.items() for words in _unready(name, answer)]
+    leaders = [name for name, answer in hosts.items() if answer.get("role") == ACTIVE]
+    if len(leaders) != 1:
+        found.append(f"{' and '.join(leaders)} lead at once" if leaders else "none of them leads")
+    for key, value in (wanted or {}).items():
+        found += [
+            f"{name}: {key.replace('_', ' ')} {answer.get(key)!r} instead of {value!r}"
+            for name, answer in hosts.items()
+            if answer and answer.get(key) != value
+        ]
+    return found
+
+
+def _unready(name: str, answer: Json) -> Iterator[str]:
+    if not answer:
+        yield f"{name}: no scheduler answers; look at journalctl -u km-scheduler there"
+    elif not answer.get("ready"):
+        yield f"{name}: {answer.get('role')}, not ready: {'; '.join(answer.get('reasons', ())) or 'no reason given'}"
+
+
+class FilterModule:
+    """What Ansible looks for in this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "km_url": url,
+            "km_etcd_address": etcd_address,
+            "km_etcd_urls": etcd_urls,
+            "km_program_flags": program_flags,
+            "km_placed_at": placed_at,
+            "km_leader_last": leader_last,
+            "km_group_faults": group_faults,
+        }

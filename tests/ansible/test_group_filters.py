@@ -1,0 +1,83 @@
+"""What the filters for several schedulers say: addresses, the order of changes, and the words of a gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from plugins.filter import km_group
+
+
+def answer(role: str = "standby", **more: Any) -> dict[str, Any]:
+    return {"ready": True, "reasons": [], "role": role, "framework_id": "f", "fingerprint": "a"} | more
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("10.0.0.1", "http://10.0.0.1:1"),
+        ("0.0.0.0", "http://127.0.0.1:1"),
+        ("::", "http://[::1]:1"),
+        ("fd00::2", "http://[fd00::2]:1"),
+    ],
+)
+def test_a_host_can_call_itself(address: str, url: str) -> None:
+    assert km_group.url(address, 1) == url
+    assert km_group.url(address, 1, "https") == url.replace("http", "https")
+
+
+def test_members_of_etcd_are_where_the_inventory_says() -> None:
+    hosts = [
+        {"inventory_hostname": "e1"},
+        {"inventory_hostname": "e2", "ansible_host": "10.0.0.2"},
+        {"inventory_hostname": "e3", "ansible_host": "10.0.0.3", "etcd_address": "fd00::3", "etcd_client_port": 99},
+    ]
+    assert km_group.etcd_urls(hosts) == ["https://e1:2379", "https://10.0.0.2:2379", "https://[fd00::3]:99"]
+
+
+def test_files_of_agents_are_read_off_a_flags_file() -> None:
+    text = "# x\n--kubelet_path=hdfs:///1/kubelet\n--km-path=hdfs:///2/km\n--kubelet-v=2\n--ha=true\n"
+    assert km_group.program_flags(text) == {"km-path": "hdfs:///2/km", "kubelet-path": "hdfs:///1/kubelet"}
+
+
+def test_files_that_are_not_made_yet_are_not_wanted() -> None:
+    digests = [
+        {"item": {"name": "ca.crt"}, "stat": {"exists": True, "checksum": "1f"}},
+        {"item": {"name": "password"}, "stat": {"exists": False}},
+    ]
+    assert km_group.placed_at(digests, "/etc/x") == [{"path": "/etc/x/ca.crt", "sha256": "1f"}]
+
+
+def test_the_leader_is_changed_last() -> None:
+    roles = {"s1": "active", "s2": "standby", "s3": "", "s4": "standby"}
+    assert km_group.leader_last(roles) == ["s2", "s3", "s4", "s1"]
+    assert km_group.leader_last({"s1": "reconciling", "s2": "standby"}) == ["s2", "s1"]
+
+
+def test_a_whole_group_has_no_faults() -> None:
+    hosts = {"s1": answer("active"), "s2": answer()}
+    assert km_group.group_faults(hosts) == []
+    assert km_group.group_faults(hosts, {"framework_id": "f", "fingerprint": "a"}) == []
+    assert km_group.group_faults({"s1": answer("active")}) == []
+
+
+def test_faults_name_the_host_and_the_reason() -> None:
+    hosts = {"s1": answer("active"), "s2": answer(ready=False, reasons=["pods are not listed yet"]), "s3": {}}
+    assert km_group.group_faults(hosts) == [
+        "s2: standby, not ready: pods are not listed yet",
+        "s3: no scheduler answers; look at journalctl -u km-scheduler there",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("roles", "words"),
+    [(("standby", "standby"), "none of them leads"), (("active", "active"), "s1 and s2 lead at once")],
+)
+def test_one_leads(roles: tuple[str, str], words: str) -> None:
+    assert km_group.group_faults({"s1": answer(roles[0]), "s2": answer(roles[1])}) == [words]
+
+
+def test_what_must_stay_is_compared() -> None:
+    hosts = {"s1": answer("active"), "s2": answer(framework_id="g")}
+    assert km_group.group_faults(hosts, {"framework_id": "f"}) == ["s2: framework id 'g' instead of 'f'"]
