@@ -1,25 +1,31 @@
 """Uploads to a real HDFS that breaks in the middle: the whole file or none under the final name, always.
 
 Each fault comes once, in the middle of 150 MB where there has to be a middle; `make soak NAME=upload-faults` has the
-large numbers.
+large numbers, and those faults that take minutes (a DataNode that hangs for good, no NameNode left).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from testbed import lifecycle, processes
-from testbed.hdfs import Hdfs
-from testbed.hdfs_layout import MIB
+from kmsched.artifact_uri import without_digest
+from testbed import hdfs_layout, hdfs_tls, lifecycle, processes
+from testbed.hdfs import PUBLISHER, Hdfs, entered
+from testbed.hdfs_layout import MIB, https_port
 from testbed.settings import from_environment
-from tests.scenarios import uploads
+from tests.scenarios import product, stored, uploader, uploads
 from tests.scenarios.upload_faults import FAULTS
 
 LARGE, MIDDLE, SMALL = 150 * MIB, 40 * MIB, 3 * MIB
+LIMIT_S = 60
+HTTPS = {"dfs.http.policy": "HTTPS_ONLY"}
 KILLED, UNREACHABLE, NO_PERMISSION, NO_SPACE, SAFE_MODE = -9, 21, 22, 23, 24
 
 
@@ -38,9 +44,10 @@ def storage() -> Iterator[Hdfs]:
         pytest.param("none", SMALL, {0}, "", id="none"),
         pytest.param("kill-uploader", LARGE, {KILLED}, "", id="kill-uploader"),
         pytest.param("two-at-once", MIDDLE, {0}, "", id="two-at-once"),
-        pytest.param("kill-datanode", LARGE, {UNREACHABLE}, "upload again", id="kill-datanode"),
+        pytest.param("kill-datanode", LARGE, {0}, "", id="kill-datanode"),
         pytest.param("kill-replica", LARGE, {0, UNREACHABLE}, "", id="kill-replica"),
         pytest.param("pause-datanode", MIDDLE, {0, UNREACHABLE}, "", id="pause-datanode"),
+        pytest.param("freeze-verifying", MIDDLE, {0}, "already there, verified", id="freeze-verifying"),
         pytest.param("kill-namenode", LARGE, {0, UNREACHABLE}, "", id="kill-namenode"),
         pytest.param("safe-mode", LARGE, {SAFE_MODE}, "safe mode", id="safe-mode"),
         pytest.param("quota", MIDDLE, {NO_SPACE}, "quota", id="quota"),
@@ -58,3 +65,27 @@ def test_a_fault_in_the_middle(storage: Hdfs, fault: str, size_bytes: int, codes
     assert found.exit_code in codes, found.record()
     assert words in found.message
     assert found.notes.get("reached", True), found.record()
+
+
+def test_tls_to_namenodes_and_datanodes(storage: Hdfs, tmp_path: Path) -> None:
+    """By the addresses of the command line, and by Hadoop's files; an authority that nobody believes is refused."""
+    authority, layout = hdfs_tls.authority(storage.layout.tls), storage.layout
+    https = [f"--namenode=https://{layout.address}:{https_port(part)}" for part in layout.of("namenode")]
+    for name, values in (("core-site.xml", hdfs_layout.core()), ("hdfs-site.xml", HTTPS | hdfs_layout.client(layout))):
+        (tmp_path / name).write_text(hdfs_layout.xml(values))
+    with uploads.scene(storage, 0, SMALL, 0) as at:
+        refused = uploader.run(storage, at.source, at.folder, *https, user=PUBLISHER)
+        assert (refused.code, "CERTIFICATE_VERIFY_FAILED" in refused.message) == (UNREACHABLE, True), refused.text
+        done = uploader.run(storage, at.source, at.folder, *https, f"--ca-file={authority}", user=PUBLISHER)
+        assert done.code == 0, done.text
+        uri = without_digest(done.printed.strip())
+        assert stored.by_hadoop(storage, uri, tmp_path) == at.sha256
+        fetched, small = tmp_path / "fetched-by-ours", tmp_path / "hadoop"
+        small.symlink_to(product.KM)
+        command = [*entered(storage.settings), str(small), "fs", "-copyToLocal", uri, str(fetched)]
+        environ = {**os.environ, "HADOOP_CONF_DIR": str(tmp_path)}
+        plain = subprocess.run(command, env=environ, check=False, capture_output=True, text=True, timeout=LIMIT_S)
+        assert (plain.returncode, "CERTIFICATE_VERIFY_FAILED" in plain.stderr) == (1, True), plain.stderr
+        environ["SSL_CERT_FILE"] = str(authority)
+        subprocess.run(command, env=environ, check=True, timeout=LIMIT_S)
+        assert hashlib.sha256(fetched.read_bytes()).hexdigest() == at.sha256

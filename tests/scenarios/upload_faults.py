@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from testbed.hdfs import Hdfs
-from testbed.hdfs_layout import BLOCK_MIB, MIB, REPLICAS, Part
+from testbed.hdfs_layout import BLOCK_MIB, MIB, REPLICAS, Part, http_port
 from tests.scenarios import uploads
 from tests.scenarios.uploader import Uploader
 from tests.scenarios.uploads import Fault, Scene, Trial
@@ -24,6 +24,8 @@ KILLED, UNREACHABLE, NO_PERMISSION, NO_SPACE, SAFE_MODE = -9, 21, 22, 23, 24
 LATEST_SHARE, AFTER_BODY_S = 1.25, 3.0
 SHORT_PAUSE_S = (1.0, 6.0)
 OTHER_START_S = 1.0
+#: until a DataNode is asked for the checksum of what is there
+ASKED_S, LOOK_S = 30.0, 0.01
 #: sizes of the soak: one to three blocks, and for one of EACH_LARGE five
 SMALL_MIB, LARGE_MIB, EACH_LARGE = (24, 72), 150, 8
 
@@ -110,6 +112,42 @@ def pause_datanode(scene: Scene, running: Uploader) -> list[Uploader]:
     return [running]
 
 
+def freeze_datanode(scene: Scene, running: Uploader) -> list[Uploader]:
+    """For good: nobody says that it is gone, its connections stay open."""
+    if (part := _connected(scene, running)) is not None:
+        scene.storage.pause(part)
+    return [running]
+
+
+def published_and_frozen(scene: Scene) -> None:
+    """The file is there already, and no DataNode that has its first block answers."""
+    ended = scene.start().end()
+    assert ended.code == 0, ended.text
+    for part in _holders(scene):
+        scene.storage.pause(part)
+
+
+def thaw_another(scene: Scene, running: Uploader) -> list[Uploader]:
+    """The one that is asked first stays as it is: it is sure to be hit."""
+    hit = None
+    until = time.monotonic() + ASKED_S
+    while hit is None and running.process.poll() is None and time.monotonic() < until:
+        hit = running.datanode(scene.storage)
+        time.sleep(LOOK_S)
+    for part in scene.storage.layout.of("datanode"):
+        if part != hit and scene.storage.is_paused(part):
+            scene.storage.resume(part)
+    scene.notes["hit"], scene.notes["reached"] = hit.name if hit else "", hit is not None
+    return [running]
+
+
+def _holders(scene: Scene) -> list[Part]:
+    """DataNodes with a replica of the file's first block."""
+    found = scene.storage.call("GET", scene.target, "GET_BLOCK_LOCATIONS", offset="0", length="1")
+    ports = {each["infoPort"] for each in found["LocatedBlocks"]["locatedBlocks"][0]["locations"]}
+    return [part for part in scene.storage.layout.of("datanode") if http_port(part) in ports]
+
+
 # --- NameNodes
 
 
@@ -126,6 +164,13 @@ def kill_namenode(scene: Scene, running: Uploader) -> list[Uploader]:
     if _wait(scene, running):
         scene.storage.kill(active)
         scene.storage.activate(other)
+    return [running]
+
+
+def kill_both_namenodes(scene: Scene, running: Uploader) -> list[Uploader]:
+    if _wait(scene, running):
+        for part in scene.storage.layout.of("namenode"):
+            scene.storage.kill(part)
     return [running]
 
 
@@ -192,7 +237,10 @@ FAULTS = {
     "kill-replica": Fault(kill_replica, _codes(0, UNREACHABLE)),
     "pause-replica": Fault(pause_replica, _codes(0, UNREACHABLE)),
     "pause-datanode": Fault(pause_datanode, _codes(0, UNREACHABLE)),
+    "freeze-datanode": Fault(freeze_datanode, _codes(0, UNREACHABLE)),
+    "freeze-verifying": Fault(thaw_another, _codes(0), prepare=published_and_frozen),
     "kill-namenode": Fault(kill_namenode, _codes(0, UNREACHABLE)),
+    "kill-both-namenodes": Fault(kill_both_namenodes, _codes(UNREACHABLE, 0)),
     "fail-over": Fault(fail_over, _codes(0, UNREACHABLE)),
     "safe-mode": Fault(safe_mode, _codes(SAFE_MODE, 0)),
     "quota": Fault(nothing, _codes(NO_SPACE), prepare=small_quota),
@@ -220,10 +268,16 @@ WEIGHTS = {
 }
 
 
+#: those that take minutes, in turns, one of EACH_SLOW trials
+SLOW, EACH_SLOW = ("freeze-datanode", "kill-both-namenodes", "freeze-verifying"), 25
+
+
 def soak_trial(storage: Hdfs, seed: int) -> Trial:
     """Fault, size and moment are decided by the seed."""
     random = Random(seed)
     name = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    if (seed + 1) % EACH_SLOW == 0:
+        name = SLOW[seed // EACH_SLOW % len(SLOW)]
     size = LARGE_MIB if seed % EACH_LARGE == 0 else random.randint(*SMALL_MIB)
     # a harm to a DataNode needs a body that is being sent
     latest = LATEST_SHARE if name.endswith(("kill-uploader", "one-killed", "namenode")) else 0.9
