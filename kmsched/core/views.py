@@ -95,6 +95,38 @@ def summary(state: State) -> dict[str, Any]:
     }
 
 
+def pending_by_kind(state: State) -> Counter[str]:
+    """Pods that wait, by one short word each: what most agents object to, or what they wait for themselves."""
+    return Counter(_kind(state, record) for record in _pending(state))
+
+
+def pending(state: State, limit: int) -> dict[str, Any]:
+    """How many pods wait, and the `limit` reasons that most of them wait for, each with one pod that does."""
+    groups: dict[str, list[PodRecord]] = {}
+    for record in _pending(state):
+        groups.setdefault(_reason(state, record), []).append(record)
+    most = sorted(groups.items(), key=lambda each: (-len(each[1]), each[0]))[:limit]
+    return {
+        "pods": sum(len(records) for records in groups.values()),
+        "reasons": [
+            {"kind": _kind(state, records[0]), "reason": reason, "pods": len(records), "example": records[0].pod.key}
+            for reason, records in most
+        ],
+    }
+
+
+def _pending(state: State) -> Iterable[PodRecord]:
+    return (record for record in state.pods.values() if record.state is PodState.PENDING)
+
+
+def _kind(state: State, record: PodRecord) -> str:
+    waiting = state.queue.classes.get(record.pod.uid)
+    if waiting in _WAITING:
+        return waiting.value
+    kinds = Counter(veto.filter for veto in record.vetoes.values())
+    return max(kinds, key=lambda kind: (kinds[kind], kind), default="no_offer")
+
+
 def agents(state: State) -> list[dict[str, Any]]:
     """Every agent that offered something or runs executors or tasks of ours, by hostname.
 

@@ -15,7 +15,7 @@ from kmsched.core.intake import is_ours, names_task
 from kmsched.core.model import Settings
 from kmsched.core.state import Link, State
 from kmsched.core.taskid import parse_task_id
-from kmsched.core.views import agents
+from kmsched.core.views import agents, pending_by_kind
 from kmsched.daemon.identity import MAX_SEEN_TERM
 
 StepState = Callable[[State, Event, float], Sequence[Effect]]
@@ -61,6 +61,13 @@ class Core:
 
     def pods_by_state(self) -> Counter[str]:
         return Counter(record.state.value for record in self.state.pods.values())
+
+    def pending_by_kind(self) -> Counter[str]:
+        return pending_by_kind(self.state)
+
+    def tasks(self) -> tuple[int, int]:
+        """Tasks that pods have, and how many of them Mesos was asked for and has not answered."""
+        return sum(1 for record in self.state.pods.values() if record.task_id), len(self.state.asking.questions)
 
     def agents(self) -> int:
         return len(self.state.offers.agents)

@@ -19,6 +19,7 @@ from kmsched.clients.etcd import EtcdClient
 from kmsched.clock import Clock
 from kmsched.core import leadership as leading
 from kmsched.core.leadership import Fact, Leadership, Role
+from kmsched.daemon.tenure import Vacancy
 from kmsched.errors import ConfigRefused, Fatal, Gone, KmError, NotFound, ProtocolError, Unavailable
 from kmsched.wire import members as records
 from kmsched.wire.etcd import Created, Get, KeyValue, News, Put
@@ -97,6 +98,7 @@ class Election:
         self._look = asyncio.Event()
         self.member = member
         self.group = Group()
+        self.vacancy = Vacancy(clock)
         self.leadership = Leadership()
         #: why etcd cannot be used now, "" while it can
         self.trouble = "not asked yet"
@@ -288,6 +290,7 @@ class Election:
         for kv in answer.kvs:
             self._put(group, kv)
         self.group = group
+        self._saw_leader()
         if group.leader is None:
             self._look.set()
 
@@ -303,6 +306,7 @@ class Election:
             else:
                 self._put(self.group, change.kv)
         self.group.revision = max(self.group.revision, news.header.revision)
+        self._saw_leader()
 
     def _put(self, group: Group, kv: KeyValue) -> None:
         try:
@@ -322,6 +326,10 @@ class Election:
             self._look.set()
         else:
             self.group.members.pop(kv.name, None)
+
+    def _saw_leader(self) -> None:
+        leader = self.group.leader.boot_id if self.group.leader else ""
+        self.vacancy.saw(leader if self.group.leader_kv is not None else None)
 
     # --- campaigning
 

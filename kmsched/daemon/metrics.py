@@ -17,8 +17,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect
+from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect, ReconcileTasks
 from kmsched.core.events import TaskUpdated
+from kmsched.core.leadership import Role
 
 MICROSECONDS = 1_000_000
 LATENCY_BUCKETS_US = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 3e7, 6e7, 3e8)
@@ -79,6 +80,7 @@ class Metrics:
         )
         self._is_ready = Gauge("kmsched_ready", "1 when /readyz says so", registry=registry)
         self.subscriptions = Counter("kmsched_subscriptions", "SUBSCRIBED received", registry=registry)
+        self.lead = LeadMetrics(registry)
 
     def stepped(self, event: str, duration_s: float) -> None:
         self._step_s.labels(event).observe(duration_s)
@@ -91,6 +93,8 @@ class Metrics:
             self.pods_per_accept.observe(len(effect.launches))
         elif isinstance(effect, DeclineOffers):
             self.declined.inc(len(effect.offer_ids))
+        elif isinstance(effect, ReconcileTasks):
+            self.lead.reconciliations["requested"].labels(_kind(effect)).inc()
 
     def updated(self, update: TaskUpdated) -> None:
         self._status_updates.labels(update.source, update.reason, update.state.value).inc()
@@ -115,9 +119,88 @@ class Metrics:
         self._offers_held.set(offers_held)
         self._is_ready.set(is_ready)
 
+    def taken(self, effect: Effect) -> None:
+        """Mesos has answered that it does so."""
+        if isinstance(effect, ReconcileTasks):
+            self.lead.reconciliations["executed"].labels(_kind(effect)).inc()
+
     def failed(self, effect: Effect, error: Exception) -> None:
+        if isinstance(effect, ReconcileTasks):
+            self.lead.reconciliations["cancelled"].labels(_kind(effect)).inc()
         self.calls_failed.labels(type(effect).__name__, type(error).__name__).inc()
 
     def rendered(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self._registry)
+
+
+class LeadMetrics:
+    """Who leads, since when, and how far a new leader has come."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._is_leader = Gauge("kmsched_leader", "1 on the active leader", registry=registry)
+        self._role = Gauge("kmsched_role", "1 for the role that this process has", ["role"], registry=registry)
+        self._term = Gauge("kmsched_term", "Term of this process; 0 before it led", registry=registry)
+        self._since = Gauge("kmsched_leading_since_seconds", "Wall time at which it won the lead", registry=registry)
+        self._leaderless = Gauge(
+            "kmsched_leaderless_seconds_total", "Time without a leader, as this process saw it", registry=registry
+        )
+        self._failovers = Gauge(
+            "kmsched_failovers_total", "Times that another process took the lead, likewise", registry=registry
+        )
+        self._dead = Gauge(
+            "kmsched_dead_leaders_total", "Leases of dead leaders that this process has ended", registry=registry
+        )
+        self._steps = Gauge(
+            "kmsched_takeover_seconds", "From winning the lead to each step", ["step"], registry=registry
+        )
+        self._pending = Gauge("kmsched_pods_pending", "Pods that wait, by what for", ["reason"], registry=registry)
+        self._tasks = Gauge("kmsched_reconciliation_tasks", "Tasks that pods are known to have", registry=registry)
+        self._unanswered = Gauge(
+            "kmsched_reconciliation_unanswered", "Those of them that Mesos has not answered for", registry=registry
+        )
+        self.reconciliation_latency = Histogram(
+            "mesos_scheduler_reconciliation_latency_microseconds",
+            "From SUBSCRIBED until the state of all tasks is known",
+            registry=registry,
+            buckets=LATENCY_BUCKETS_US,
+        )
+        # named without the _total that the client library would add: dashboards know it so
+        self.reconciliations = {
+            stage: Gauge(f"mesos_scheduler_reconciliation_{stage}", words, ["kind"], registry=registry)
+            for stage, words in (
+                ("requested", "Reconciliations decided"),
+                ("executed", "Reconciliations that Mesos has taken"),
+                ("cancelled", "Reconciliations that Mesos did not take"),
+            )
+        }
+        for metric in self.reconciliations.values():
+            for kind in ("explicit", "implicit"):
+                metric.labels(kind)
+
+    def observe(self, role: str, term: int, since_s: float, steps: Mapping[str, float]) -> None:
+        """This process. `steps` in seconds after the lead was won."""
+        for each in Role:
+            self._role.labels(each.value).set(each.value == role)
+        self._is_leader.set(role == Role.ACTIVE.value)
+        self._term.set(term)
+        self._since.set(since_s)
+        for step, duration_s in steps.items():
+            self._steps.labels(step).set(duration_s)
+
+    def observe_group(self, *, leaderless_s: float, failovers: int, dead_leaders: int) -> None:
+        self._leaderless.set(leaderless_s)
+        self._failovers.set(failovers)
+        self._dead.set(dead_leaders)
+
+    def observe_work(self, pending: Mapping[str, int], *, tasks: int, unanswered: int) -> None:
+        """`pending`: pods by what they wait for."""
+        self._pending.clear()
+        for reason, count in pending.items():
+            self._pending.labels(reason).set(count)
+        self._tasks.set(tasks)
+        self._unanswered.set(unanswered)
+
+
+def _kind(effect: ReconcileTasks) -> str:
+    return "explicit" if effect.tasks else "implicit"

@@ -13,9 +13,7 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
-from kmsched import __version__, fingerprint
+from kmsched import fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.kube import Json, KubeClient
 from kmsched.clients.mesos import MesosScheduler
@@ -23,10 +21,9 @@ from kmsched.clients.reflector import Reflector
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
-from kmsched.core.leadership import Fact, Role
+from kmsched.core.leadership import Fact
 from kmsched.core.model import Pod
 from kmsched.core.state import Link
-from kmsched.core.views import agents, explain_pod, summary
 from kmsched.daemon import settings, web_acts, web_peers, web_routes
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
@@ -46,12 +43,13 @@ from kmsched.daemon.runner import Runner
 from kmsched.daemon.specs import Specs
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
+from kmsched.daemon.tenure import FIRST_ACCEPT, RECONCILED, SUBSCRIBED, Tenure
 from kmsched.daemon.to_kube import ToKube
 from kmsched.daemon.to_mesos import ToMesos
+from kmsched.daemon.told import Told
 from kmsched.daemon.web import Web
 from kmsched.daemon.web_access import Access
 from kmsched.daemon.web_acts import HandOver
-from kmsched.daemon.web_routes import Views
 from kmsched.errors import ProtocolError
 from kmsched.wire import mesos_calls
 from kmsched.wire.hotsettings import HotSettings
@@ -102,18 +100,20 @@ class Scheduler:
         self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
         self._linked = Link.DISCONNECTED
+        self._subscribed_at = clock.monotonic()
         self.core = Core(settings.core_settings(config, digests), NO_TERM, surroundings.step)
+        self.readiness = Readiness(clock, self.core.is_reconciled)
         self._group = group
         self.lead: Lead = SoleLead(self._next_term) if group is None else group.lead
         if group is not None:
             group.join(
                 self._specs.ours,
-                reasons_not_to_lead=self._reasons_not_to_lead,
+                reasons_not_to_lead=self.readiness.reasons_of_copies,
                 highest_term=self.core.highest_term,
             )
         self.inbox = Inbox()
-        self.readiness = Readiness(clock, self.core.is_reconciled)
         self.metrics = Metrics()
+        self.tenure = Tenure(clock)
         self.decisions = Decisions(clock)
         self._repeats = Repeats(clock)
         self._access = settings.kube_access(config)
@@ -148,11 +148,27 @@ class Scheduler:
             clock=clock,
             on_turn=self._turned,
         )
-        routes = [*web_routes.routes(self._views()), web_peers.leader_route(self._leader, self._is_leader)]
+        told = self.told = Told(
+            config=config,
+            hostname=surroundings.hostname,
+            core=self.core,
+            lead=self.lead,
+            group=group,
+            framework_id=framework_id,
+            specs=self._specs,
+            inbox=self.inbox,
+            readiness=self.readiness,
+            metrics=self.metrics,
+            decisions=self.decisions,
+            tenure=self.tenure,
+            is_alive=lambda: clock.monotonic() - self.runner.turned_at < ALIVE_S,
+            url=lambda: self.web.url,
+        )
+        routes = [*web_routes.routes(told.views()), web_peers.leader_route(told.leader, told.is_leader)]
         if group is not None:
             routes.append(web_peers.deadman_route(group.hello, group.ending))
         if hand_over is not None:
-            routes += web_acts.routes(web_acts.Acts(hand_over, self._is_leading, self._leader))
+            routes += web_acts.routes(web_acts.Acts(hand_over, told.is_leading, told.leader))
         self.web = Web(routes, config.address, config.port, access=Access(config.http), profiling=config.profiling)
 
     async def run(self) -> None:
@@ -239,6 +255,7 @@ class Scheduler:
                 await self._group.led()
                 await self._framework_id.load()
             self.core.state.term = term
+            self.tenure.began(term)
             log.info("leading in term %d, framework id %s", term, self._framework_id.value or "none yet")
         if self._framework_id.value is None:
             self._framework_id.require_if_bound(self.core.bound_pods())
@@ -261,6 +278,7 @@ class Scheduler:
             case _:
                 if isinstance(effect, AcceptOffers):
                     self._measure_waits(effect)
+                    self.tenure.reached(FIRST_ACCEPT)
                 self._to_mesos.put(effect)
 
     def _measure_waits(self, effect: AcceptOffers) -> None:
@@ -279,6 +297,15 @@ class Scheduler:
         tasks = [task_info(launch, effect.agent_id, executor, hot) for launch in effect.launches]
         return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)
 
+    def _measure_link(self, link: Link) -> None:
+        if link is Link.RECONCILING:
+            self._subscribed_at = self._clock.monotonic()
+            self.tenure.reached(SUBSCRIBED)
+        elif link is Link.ACTIVE:
+            took_s = self._clock.monotonic() - self._subscribed_at
+            self.metrics.lead.reconciliation_latency.observe(took_s * MICROSECONDS)
+            self.tenure.reached(RECONCILED)
+
     def _decode_pod(self, obj: bytes | Mapping[str, Any]) -> Pod:
         try:
             return decode_pod(obj, self._defaults)
@@ -295,6 +322,7 @@ class Scheduler:
         if (link := self.core.state.link) is not self._linked:
             self._linked = link
             self.lead.tell(FACTS[link])
+            self._measure_link(link)
         now = self._clock.monotonic()
         if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s:
             self._fed_at = now
@@ -303,84 +331,10 @@ class Scheduler:
     async def _tell_status(self) -> None:
         told = ""
         while True:
-            reasons = self._reasons()
             if self._group is not None:
-                self._group.election.describe(is_synced=not self._reasons_not_to_lead())
-            state = self.core.state
-            words = f"{self.lead.role}, term {state.term}, {self.core.agents()} agents, {len(state.pods)} pods"
-            words = f"{words}; waiting: {reasons[0]}" if reasons else words
+                self._group.election.describe(is_synced=not self.readiness.reasons_of_copies())
+            words = self.told.status_line()
             if words != told:
                 told = words
                 self._notifier.status(words)
             await self._clock.sleep(STATUS_S)
-
-    # --- what the pages tell
-
-    def _views(self) -> Views:
-        return Views(
-            is_alive=lambda: self._clock.monotonic() - self.runner.turned_at < ALIVE_S,
-            readiness=self._readiness,
-            metrics=self._rendered_metrics,
-            status=self._status,
-            pod=lambda key: explain_pod(self.core.state, key),
-            decisions=self.decisions.listed,
-            agents=self._agents,
-            executors=lambda: {"executors": self._specs.listed(self.core.agents_by_executor())},
-            executor=self._specs.found,
-        )
-
-    def _agents(self) -> dict[str, Any]:
-        hot = {"version": self.core.state.term, "values": dict(self._config.hot_settings)}
-        return {"fingerprint": self._specs.ours, "settings": hot, "agents": agents(self.core.state)}
-
-    def _reasons_not_to_lead(self) -> list[str]:
-        return self.readiness.reasons_of_copies()
-
-    def _reasons(self) -> list[str]:
-        """Why this process cannot do what its role asks; a standby only has to be able to lead."""
-        if self._group is None:
-            return self.readiness.reasons()
-        of_etcd = [f"etcd: {self._group.election.trouble}"] if self._group.election.trouble else []
-        if self.lead.role == Role.STANDBY.value:
-            return [*of_etcd, *self._group.reasons_of_fingerprint(), *self._reasons_not_to_lead()]
-        return [*of_etcd, *self.readiness.reasons()]
-
-    def _is_leading(self) -> bool:
-        """Whether there is a lead to give away; a leader that is suspended does not know."""
-        return self._group is None or self._group.leads
-
-    def _is_leader(self) -> bool:
-        return self.lead.role == Role.ACTIVE.value
-
-    def _readiness(self) -> dict[str, Any]:
-        reasons = self._reasons()
-        return {
-            "ready": not reasons,
-            "reasons": reasons,
-            "role": self.lead.role,
-            "term": self.core.state.term,
-            "framework_id": self._framework_id.value,
-            "fingerprint": self._specs.ours,
-            "version": __version__,
-        }
-
-    def _leader(self) -> dict[str, Any]:
-        """What /leader tells: of this process, and of the one that leads."""
-        if self._group is not None:
-            return {**msgspec.to_builtins(self._group.hello()), **self._readiness(), **self._group.seen()}
-        instance, term = self._surroundings.hostname, self.core.state.term
-        alone = {"instance": instance, "url": self.web.url} if self._is_leader() else None
-        return {"instance": instance, **self._readiness(), "leader": alone, "leader_term": term, "members": []}
-
-    def _status(self) -> dict[str, Any]:
-        return {**self._readiness(), **summary(self.core.state), "events_waiting": len(self.inbox)}
-
-    def _rendered_metrics(self) -> bytes:
-        self.metrics.observe_state(
-            self.core.pods_by_state(),
-            agents=self.core.agents(),
-            by_fingerprint=self.core.agents_by_fingerprint(),
-            offers_held=self.core.offers_held(),
-            is_ready=not self._reasons(),
-        )
-        return self.metrics.rendered()

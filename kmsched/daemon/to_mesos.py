@@ -140,6 +140,7 @@ class ToMesos:
         for _ in range(MAX_SENDS):
             try:
                 await self._mesos.call(call)
+                self._metrics.taken(effect)
                 return
             except (NotSubscribed, Invalid) as error:
                 if not isinstance(effect, AcceptOffers):

@@ -41,9 +41,11 @@ class Views:
     status: Callable[[], Json]
     pod: Callable[[str], Json | None]  # "namespace/name"
     decisions: Callable[[], list[dict[str, object]]]
+    pending: Callable[[], Json]
     agents: Callable[[], Json]
     executors: Callable[[], Json]
     executor: Callable[[str], Sequence[Json]]  # specs by the first digits of their SHA-256, or of an executor id
+    leader: Callable[[], Json]  # what /leader tells
 
 
 def routes(views: Views) -> list[Route]:
@@ -71,6 +73,9 @@ def routes(views: Views) -> list[Route]:
     async def decisions(_: web.Request) -> web.Response:
         return as_json({"decisions": views.decisions()})
 
+    async def pending(_: web.Request) -> web.Response:
+        return as_json(views.pending())
+
     async def agents(_: web.Request) -> web.Response:
         return as_json(views.agents())
 
@@ -94,6 +99,7 @@ def routes(views: Views) -> list[Route]:
         Route(GET, "/api/v1/status", Right.READ, status),
         Route(GET, "/api/v1/pods/{namespace}/{name}", Right.READ, pod),
         Route(GET, "/api/v1/decisions", Right.READ, decisions),
+        Route(GET, "/api/v1/pending", Right.READ, pending),
         Route(GET, "/api/v1/agents", Right.READ, agents),
         Route(GET, "/api/v1/executors", Right.READ, executors),
         Route(GET, "/api/v1/executors/{name}", Right.READ, executor),

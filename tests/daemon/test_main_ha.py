@@ -113,6 +113,16 @@ class Peer:
         ):
             return answer.status, await answer.json()
 
+    async def metrics(self) -> dict[str, float]:
+        """By name and labels, as they are written."""
+        assert self.daemon.scheduler is not None
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.daemon.scheduler.web.url}/metrics") as answer,
+        ):
+            lines = (await answer.text()).splitlines()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
     async def resign(self, **body: str) -> tuple[int, Any]:
         assert self.daemon.scheduler is not None
         headers = {"Authorization": "Bearer secret"}
@@ -264,5 +274,30 @@ def test_a_rollout_lets_another_fingerprint_follow_and_then_the_old_one_again(tm
         await clear(place, lambda _: transport, VirtualClock())
         await asyncio.sleep(5)
         assert (await again.page("/readyz"))[0] == 503
+
+    play(tmp_path, story)
+
+
+def test_metrics_tell_who_leads_since_when_and_how_long_nobody_did(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        second = add("b")
+        await asyncio.sleep(5)
+        told = await first.metrics()
+        assert (told['kmsched_role{role="reconciling"}'], told["kmsched_leader"]) == (1, 0)
+        assert told["kmsched_term"] == first.term
+        assert told['kmsched_takeover_seconds{step="subscribed"}'] < 1
+        assert told['mesos_scheduler_reconciliation_requested{kind="implicit"}'] >= 1
+        assert told['mesos_scheduler_reconciliation_executed{kind="explicit"}'] >= 1
+        told = await second.metrics()
+        assert (told['kmsched_role{role="standby"}'], told["kmsched_term"]) == (1, 0)
+        assert (told["kmsched_leaderless_seconds_total"], told["kmsched_failovers_total"]) == (0, 0)
+        await first.kill()
+        await asyncio.sleep(20)
+        told = await second.metrics()
+        assert told["kmsched_failovers_total"] == 1
+        assert 0 < told["kmsched_leaderless_seconds_total"] < 5
+        assert told["kmsched_term"] == second.term > first.term
 
     play(tmp_path, story)

@@ -26,9 +26,11 @@ def views(ready: bool = True, alive: bool = True) -> Views:
         status=lambda: {"link": "active"},
         pod=lambda key: POD if key == "default/web" else None,
         decisions=lambda: [{"effect": "ReviveOffers"}],
+        pending=lambda: {"pods": 0, "reasons": []},
         agents=lambda: {"agents": []},
         executors=lambda: {"executors": [{"fingerprint": "ab01"}]},
         executor=lambda prefix: [each for each in SPECS if str(each["fingerprint"]).startswith(prefix)],
+        leader=lambda: {"role": "active", "leader": None, "members": []},
     )
 
 
@@ -59,6 +61,7 @@ def test_every_page_answers() -> None:
         assert await get(session, f"{url}/api/v1/status") == (200, {"link": "active"})
         assert await get(session, f"{url}/api/v1/pods/default/web") == (200, POD)
         assert await get(session, f"{url}/api/v1/decisions") == (200, {"decisions": [{"effect": "ReviveOffers"}]})
+        assert await get(session, f"{url}/api/v1/pending") == (200, {"pods": 0, "reasons": []})
         assert await get(session, f"{url}/api/v1/agents") == (200, {"agents": []})
         assert await get(session, f"{url}/api/v1/executors") == (200, {"executors": [{"fingerprint": "ab01"}]})
         assert await get(session, f"{url}/api/v1/executors/ab02") == (200, SPECS[1])
