@@ -13,6 +13,10 @@ from typing import TextIO
 
 #: attributes that every record has; what is passed as `extra=` comes on top
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: fields that the words of the line tell already, as `extra={PARTS: {...}}`: text leaves them out, JSON has them
+PARTS = "parts"
+#: what came from elsewhere may neither begin a line nor move a terminal's cursor
+_ESCAPED = {code: repr(chr(code))[1:-1] for code in (*range(32), 127, 0x85, 0x2028, 0x2029) if code != ord("\t")}
 
 
 class TextFormat(logging.Formatter):
@@ -27,7 +31,7 @@ class TextFormat(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        return (super().formatMessage(record) + fields).replace("\n", "\\n")
+        return (super().formatMessage(record) + fields).translate(_ESCAPED)
 
 
 class JsonFormat(logging.Formatter):
@@ -47,6 +51,7 @@ class JsonFormat(logging.Formatter):
             "logger": record.name,
             "msg": record.getMessage(),
             **_extra(record),
+            **getattr(record, PARTS, {}),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -65,4 +70,4 @@ def setup(form: str, level: str, stream: TextIO | None = None) -> None:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _PLAIN}
+    return {name: value for name, value in vars(record).items() if name not in _PLAIN and name != PARTS}

@@ -44,6 +44,24 @@ def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
     assert "ValueError: odd" in record["traceback"]
 
 
+def test_parts_of_the_words_are_fields_of_json_alone(stream: io.StringIO) -> None:
+    for form in ("text", "json"):
+        log.setup(form, "info", stream)
+        parts = {"effect": "KillTask", "reason": "its pod is gone"}
+        logging.getLogger("x").info("KillTask t-1: its pod is gone", extra={log.PARTS: parts, "pod": "a/b"})
+    text, line = stream.getvalue().splitlines()
+    assert text.endswith("INFO x: KillTask t-1: its pod is gone pod=a/b")
+    record = json.loads(line)
+    assert (record["effect"], record["reason"], record["pod"]) == ("KillTask", "its pod is gone", "a/b")
+    assert "parts" not in record
+
+
+def test_what_came_from_elsewhere_neither_begins_a_line_nor_moves_the_cursor(stream: io.StringIO) -> None:
+    log.setup("text", "info", stream)
+    logging.getLogger("x").info("said %s", "a\r\nb\x1b[2J\x85\u2028\tc")
+    assert stream.getvalue().endswith("said a\\r\\nb\\x1b[2J\\x85\\u2028\tc\n")
+
+
 def test_setting_up_twice_writes_once(stream: io.StringIO) -> None:
     log.setup("text", "info", stream)
     log.setup("text", "info", stream)

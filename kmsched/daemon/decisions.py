@@ -15,6 +15,7 @@ from kmsched.core import effects
 from kmsched.core.demand import OTHER_EXECUTOR
 from kmsched.core.effects import Effect
 from kmsched.daemon.repeats import Repeats
+from kmsched.log import PARTS
 
 log = logging.getLogger("kmsched.decisions")
 
@@ -45,17 +46,15 @@ class Decisions:
         kind = type(effect).__name__
         words = subject(effect)
         level = self._level(effect)
+        decision: dict[str, object] = {
+            "effect": kind,
+            "subject": words,
+            "cause": effect.cause,
+            "reason": effect.reason,
+        }
         if log.isEnabledFor(level):
-            log.log(level, "%s %s: %s (%s)", kind, words, effect.reason, effect.cause)
-        self._last.append(
-            {
-                "time_s": round(self._clock.wall(), 3),
-                "effect": kind,
-                "subject": words,
-                "cause": effect.cause,
-                "reason": effect.reason,
-            }
-        )
+            log.log(level, "%s %s: %s (%s)", kind, words, effect.reason, effect.cause, extra={PARTS: decision})
+        self._last.append({"time_s": round(self._clock.wall(), 3), **decision})
 
     def _level(self, effect: Effect) -> int:
         if isinstance(effect, effects.DeclineOffers) and effect.cause == OTHER_EXECUTOR:
