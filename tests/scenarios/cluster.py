@@ -204,11 +204,17 @@ class Cluster:
         controlplane.kill(self.settings, part)
 
 
-def bring_up(settings: Settings) -> Cluster:
-    """The testbed, up and with this very bin/km on it."""
+def bring_up(settings: Settings, schedulers: int = 1) -> Cluster:
+    """The testbed, up and with this very bin/km on it; `schedulers`: hosts that have one."""
     wanted = product.sha256()
     plan = lifecycle.plan_of(settings)
-    if plan is not None:
+    if plan is not None and plan.schedulers < schedulers:
+        _end_the_only_scheduler(settings)
+    elif plan is not None and plan.schedulers > schedulers:
+        print(f"the testbed has {plan.schedulers} schedulers, not {schedulers}", flush=True)
+        lifecycle.down(settings)
+        plan = None
+    elif plan is not None:
         lifecycle.up(settings, None, None, None)
         cluster = _connected(settings)
         found = product.installed(cluster.hosts, list(plan.hosts.schedulers), list(plan.hosts.agents))
@@ -219,11 +225,23 @@ def bring_up(settings: Settings) -> Cluster:
         if found != {""}:
             print(f"the testbed has another km than bin/km: {sorted(found)}", flush=True)
             lifecycle.down(settings)
-    lifecycle.up(settings, None, None, None)
+    lifecycle.up(settings, None, None, schedulers)
     started = time.monotonic()
     product.playbook(settings)
     print(f"deployed in {time.monotonic() - started:.0f} s", flush=True)
     return _connected(settings)
+
+
+def _end_the_only_scheduler(settings: Settings) -> None:
+    """Its framework, too: several of them share another one, whose id is in etcd."""
+    lifecycle.up(settings, None, None, None)
+    cluster = _connected(settings)
+    cluster.heal()
+    cluster.clear_leftovers()
+    framework_id = cluster.mesos.framework()["id"]
+    cluster.systemctl("stop")
+    cluster.mesos.teardown(framework_id)
+    until(lambda: not any(map(cluster.hosts.kubelet_pid, cluster.agents)), GONE_S, "no agent has an executor")
 
 
 def _connected(settings: Settings) -> Cluster:

@@ -16,13 +16,16 @@ import pytest
 
 from testbed import lifecycle, processes
 from testbed.settings import from_environment
-from tests.scenarios import failures
+from tests.scenarios import failures, ha_soak
 from tests.scenarios.cluster import Cluster, bring_up
+from tests.scenarios.group import Group
+from tests.scenarios.load import Load, loaded
 
 FOLDER = Path(__file__).parent
 #: the first test also waits for the testbed and its deployment
 TEST_S = 900
 DOWN_VARIABLE = "KM_TESTBED_DOWN"
+STEADY_PODS = 20
 CLUSTER = pytest.StashKey[Cluster]()
 
 
@@ -44,6 +47,28 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     finally:
         if os.environ.get(DOWN_VARIABLE) == "1":
             lifecycle.down(settings)
+
+
+@pytest.fixture(scope="session")
+def group(request: pytest.FixtureRequest) -> Iterator[Group]:
+    """Three schedulers that share a framework. Not beside `cluster`, which is the same testbed with one of them."""
+    settings = from_environment(os.environ)
+    with processes.locked(settings.lock, f"testbed {settings.name!r}"):
+        found = Group(bring_up(settings, ha_soak.SCHEDULERS))
+    request.config.stash[CLUSTER] = found.cluster
+    found.heal()
+    yield found
+    found.heal()
+
+
+@pytest.fixture(scope="module")
+def load(group: Group) -> Iterator[Load]:
+    """Pods that run, and one more each second, for all tests of a module."""
+    with (
+        group.cluster.namespace(f"ha-{secrets.token_hex(3)}") as name,
+        loaded(group.cluster, name, STEADY_PODS) as found,
+    ):
+        yield found
 
 
 @pytest.fixture

@@ -45,6 +45,8 @@ def collect(cluster: Cluster, test: str) -> Path:
     }
     units = [(host, SCHEDULER_UNIT) for host in cluster.plan.hosts.schedulers]
     units += [(host, "mesos-master") for host in cluster.plan.hosts.masters]
+    if len(cluster.plan.hosts.schedulers) > 1:
+        units += [(host, "km-etcd") for host in cluster.plan.hosts.schedulers]
     for host in cluster.agents:
         units += [(host, "mesos-agent"), (host, "containerd")]
         sources[f"{host}-executor.log"] = partial(_output, hosts, host, "sh", "-c", EXECUTOR_LOGS)

@@ -33,15 +33,21 @@ class LabConnection(http.client.HTTPConnection):
     """To host:port as seen from the lab, or from inside `inside`; TLS with `context`."""
 
     def __init__(
-        self, settings: Settings, host: str, port: int, inside: str = "", context: ssl.SSLContext | None = None
+        self,
+        settings: Settings,
+        host: str,
+        port: int,
+        inside: str = "",
+        context: ssl.SSLContext | None = None,
+        limit_s: float = ANSWER_S,
     ) -> None:
-        super().__init__(host, port, timeout=ANSWER_S)
+        super().__init__(host, port, timeout=limit_s)
         self._settings, self._inside, self._context = settings, inside, context
 
     def connect(self) -> None:
         where = (self.host, self.port)
         plain = network.inside(
-            self._settings, lambda: socket.create_connection(where, timeout=ANSWER_S), host=self._inside
+            self._settings, lambda: socket.create_connection(where, timeout=self.timeout), host=self._inside
         )
         if self._context is None:
             self.sock = plain
@@ -62,12 +68,13 @@ def ask(
     headers: Mapping[str, str] | None = None,
     inside: str = "",
     context: ssl.SSLContext | None = None,
+    limit_s: float = ANSWER_S,
 ) -> Reply:
     """One request and its whole answer. Raises OSError or http.client.HTTPException."""
     parts = urlsplit(url)
     assert parts.hostname and parts.port, url
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    connection = LabConnection(settings, parts.hostname, parts.port, inside, context)
+    connection = LabConnection(settings, parts.hostname, parts.port, inside, context, limit_s)
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ KM = ROOT / "bin/km"
 #: on agents: what executors run, if it was copied, and the small hadoop
 KM_FOLDERS = ("/var/lib/km/artifacts", "/usr/local/lib/kmsched")
 PLAYBOOK_S = 420.0
+BUILD_S = 300.0
 #: scenarios come with another km than the last ones, and with other flags
 MAY_CHANGE_EXECUTORS = "km_scheduler_rollout_policy=manual"
 RECAP = re.compile(r"^(\S+)\s*: (ok=.*)$", re.MULTILINE)
@@ -32,6 +34,20 @@ def sha256() -> str:
     """Of bin/km, which must have been built."""
     assert KM.is_file(), f"{KM} is not there; run: make km"
     return hashlib.sha256(KM.read_bytes()).hexdigest()
+
+
+def another_build(folder: Path, version: str) -> Path:
+    """A km file that was built like bin/km, of the same sources but for their version."""
+    sources = folder / "sources"
+    for name in ("kmsched", "requirements"):
+        shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", sources)
+    init = sources / "kmsched/__init__.py"
+    init.write_text(re.sub('__version__ = ".*"', f'__version__ = "{version}"', init.read_text()))
+    made = folder / "km"
+    command = [sys.executable, "-m", "kmsched.artifacts.bundle", "--output", str(made)]
+    subprocess.run(command, check=True, cwd=sources, env={**os.environ, "PYTHONPATH": ""}, timeout=BUILD_S)
+    return made
 
 
 def installed(hosts: Hosts, schedulers: list[str], agents: list[str]) -> set[str]:

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from testbed import lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.settings import Settings, from_environment
-from tests.scenarios import failures, results, trials, upload_faults
+from tests.scenarios import failures, ha_soak, results, takeovers, trials, upload_faults
 from tests.scenarios.cluster import Cluster, bring_up
 
 DEFAULT_TRIALS = 20
@@ -50,6 +51,10 @@ class Soak(Generic[Target]):
 
 SOAKS: dict[str, Soak[Any]] = {
     "kill-scheduler": Soak(bring_up, trials.kill_scheduler, Cluster.heal, failures.collect),
+    **{
+        f"ha-{fault}": Soak(ha_soak.bring_up, partial(ha_soak.trial, fault), ha_soak.heal, ha_soak.collect)
+        for fault in takeovers.FAULTS
+    },
     "upload-faults": Soak(lifecycle.up_hdfs, upload_faults.soak_trial, Hdfs.up, failures.collect_hdfs),
 }
 

@@ -31,11 +31,13 @@ PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
 MAKE: Command = ("make", "--no-print-directory")
 
-#: scenarios that need bin/km alone, or HDFS alone, and those of playbooks; all others need the whole testbed deployed
+#: scenarios that need bin/km alone, or HDFS alone, those of playbooks, and those of several schedulers; all others need
+#: the whole testbed deployed
 OF_THE_FILE = ("tests/scenarios/test_km_file.py",)
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
 OF_ANSIBLE = ("tests/scenarios/test_ansible.py",)
-APART = (*OF_THE_FILE, *OF_HDFS, *OF_ANSIBLE)
+OF_GROUPS = ("tests/scenarios/test_ha.py", "tests/scenarios/test_upgrade.py")
+APART = (*OF_THE_FILE, *OF_HDFS, *OF_ANSIBLE, *OF_GROUPS)
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
 
 STAGES = (
@@ -51,7 +53,7 @@ STAGES = (
         360,
     ),
     Stage("testbed build", ((*TESTBED, "build"),)),
-    Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 360),
+    Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 480),
     Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 600),
     Stage("scenarios", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),), 1200),
 )

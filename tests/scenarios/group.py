@@ -1,0 +1,174 @@
+"""Several schedulers on hosts of their own, as seen from outside: who leads, sudden ends, and when a successor acted.
+
+Knows their two open pages, their processes on this machine, and the Mesos master's log. Times are wall time in
+seconds, which all hosts of a testbed share. Whether something is right is for the trials to say.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from testbed import hosts, lifecycle, network
+from tests.scenarios import lab
+from tests.scenarios.cluster import Cluster
+from tests.scenarios.hosts import SCHEDULER_UNIT
+from tests.scenarios.waiting import until
+
+PORT = 10251
+PAGE_S = 2.0
+WHOLE_S = 90.0
+LOOK_S = 0.01
+#: lines of the master's log that a subscription and an accepted call leave, after a time of the day
+LOGGED = re.compile(r"^I\d{4} (\d\d):(\d\d):([\d.]+) +\d+ \S+\] (.*)$")
+SUBSCRIBED = re.compile(r"(Subscribing|Updating|Failing over) framework|Received subscription request")
+CALLED = re.compile(r"Performing (im|ex)plicit task state reconciliation|Processing (ACCEPT|REVIVE|DECLINE|SUPPRESS)")
+ACCEPTED = re.compile(r"Processing ACCEPT")
+DAY_S = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """When the master logged what, in seconds after the fault; None: not at all."""
+
+    subscribed_s: float | None
+    called_s: float | None
+    accepted_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    cluster: Cluster
+
+    @property
+    def hosts(self) -> list[str]:
+        return list(self.cluster.plan.hosts.schedulers)
+
+    def page(self, host: str, path: str = "/leader", limit_s: float = PAGE_S) -> lab.Reply | None:
+        """None: nobody answers."""
+        settings = self.cluster.settings
+        try:
+            return lab.ask(settings, f"http://{settings.address(host)}:{PORT}{path}", limit_s=limit_s)
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def told(self, host: str) -> dict[str, Any]:
+        """What the scheduler there says of itself and of the group; nothing if nobody answers."""
+        reply = self.page(host)
+        return dict(reply.json()) if reply is not None else {}
+
+    def leaders(self) -> list[str]:
+        replies = {host: self.page(host) for host in self.hosts}
+        return [host for host, reply in replies.items() if reply is not None and reply.status == 200]
+
+    def leader(self) -> str:
+        """ValueError: there is not exactly one."""
+        [found] = self.leaders()
+        return found
+
+    def wait_whole(self, limit_s: float = WHOLE_S) -> str:
+        """The leader's host, once one leads and all others stand by, ready to follow."""
+
+        def is_whole() -> str:
+            told = {host: self.told(host) for host in self.hosts}
+            if wrong := {host: each.get("reasons", "silent") for host, each in told.items() if not each.get("ready")}:
+                raise ValueError(f"not ready: {wrong}")
+            roles = sorted(str(each["role"]) for each in told.values())
+            if roles != ["active", *["standby"] * (len(roles) - 1)]:
+                raise ValueError(f"roles: {roles}")
+            return self.leader()
+
+        return until(is_whole, limit_s, "one scheduler leads and the others stand by", 0.1)
+
+    def wait_successor(self, old: str, limit_s: float, looks_at: list[str] | None = None) -> str:
+        """Another host than `old`, as soon as its scheduler says that it leads."""
+        others = [host for host in looks_at or self.hosts if host != old]
+
+        def found() -> str | None:
+            replies = {host: self.page(host, limit_s=0.5) for host in others}
+            return next((host for host, reply in replies.items() if reply is not None and reply.status == 200), None)
+
+        successor = until(found, limit_s, f"another than {old} leads", LOOK_S)
+        assert successor is not None
+        return successor
+
+    # --- processes and hosts
+
+    def pid(self, host: str) -> int:
+        """Of the scheduler's process, as seen from this machine."""
+        inner = self.cluster.hosts.main_pid(host, SCHEDULER_UNIT)
+        assert inner, f"{host}: there is no scheduler"
+        return hosts.pid_outside(self.cluster.settings, self.cluster.machine, host, inner)
+
+    def exit_code(self, host: str) -> int:
+        """Of the process before this one, as systemd has logged it; 0 if it says nothing."""
+        lines = self.cluster.hosts.journal(host, SCHEDULER_UNIT, 400)
+        found = re.findall(r"Main process exited, code=exited, status=(\d+)", lines)
+        return int(found[-1]) if found else 0
+
+    def cut_power(self, host: str) -> None:
+        """Its cable first: a machine without power refuses no connection."""
+        network.set_cable(self.cluster.settings, host, plugged=False)
+        hosts.kill(self.cluster.settings, self.cluster.machine, host)
+
+    def heal(self) -> None:
+        """Cables, hosts and units; returns when the group is whole."""
+        settings = self.cluster.settings
+        for host in self.hosts:
+            if hosts.is_on(settings, host):
+                network.set_cable(settings, host, plugged=True)
+        if lifecycle.missing(settings, self.cluster.plan):
+            lifecycle.up(settings, None, None, None)
+        for host in self.hosts:
+            network.set_cable(settings, host, plugged=True)
+            pid = self.cluster.hosts.main_pid(host, SCHEDULER_UNIT)
+            if pid:
+                os.kill(hosts.pid_outside(settings, self.cluster.machine, host, pid), signal.SIGCONT)
+            else:
+                self.cluster.hosts.run(host, "systemctl", "reset-failed", SCHEDULER_UNIT)
+                self.cluster.hosts.run(host, "systemctl", "start", "--no-block", SCHEDULER_UNIT)
+        self.wait_whole()
+
+    # --- the master's view
+
+    def framework_ids(self) -> set[str]:
+        """Of all frameworks of our name that the master has, active or not."""
+        state = self.cluster.mesos.state()
+        named = [each for each in state["frameworks"] if each["name"] == "Kubernetes"]
+        return {each["id"] for each in named}
+
+    def subscriptions(self, since_s: float) -> int:
+        """How often a scheduler has subscribed with the master since this moment."""
+        return sum(bool(SUBSCRIBED.search(words)) for _, words in self._log(since_s))
+
+    def _log(self, since_s: float) -> list[tuple[float, str]]:
+        command = ["journalctl", "--no-pager", "-o", "cat", "-u", "mesos-master", "--since", f"@{int(since_s) - 1}"]
+        lines = self.cluster.hosts.must("m1", *command).splitlines()
+        return [(at, words) for line in lines if (found := _logged(line, since_s)) for at, words in [found] if at > 0]
+
+    def calls(self, since_s: float) -> Calls:
+        """What the leading master has logged of subscriptions and calls after this moment."""
+        logged = self._log(since_s)
+        subscribed = next((at for at, words in logged if SUBSCRIBED.search(words)), None)
+        after = [(at, words) for at, words in logged if subscribed is not None and at >= subscribed]
+        return Calls(
+            subscribed,
+            next((at for at, words in after if CALLED.search(words)), None),
+            next((at for at, words in after if ACCEPTED.search(words)), None),
+        )
+
+
+def _logged(line: str, since_s: float) -> tuple[float, str] | None:
+    """Seconds after `since_s`, and the words; glog tells the time of the day alone."""
+    if (match := LOGGED.match(line)) is None:
+        return None
+    of_day = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+    began = time.gmtime(since_s)
+    start = began.tm_hour * 3600 + began.tm_min * 60 + began.tm_sec + since_s % 1
+    after = of_day - start
+    return (after + DAY_S if after < -DAY_S / 2 else after), match[4]

@@ -1,0 +1,45 @@
+"""Many takeovers in a row, under one load that goes on for all of them. Knows how soaks call trials."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.settings import Settings
+from tests.scenarios import cluster, failures, takeovers
+from tests.scenarios.group import Group
+from tests.scenarios.load import Load, loaded
+
+SCHEDULERS = 3
+PODS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`stack` holds the load until the process ends; what it leaves is cleared by the next one."""
+
+    group: Group
+    load: Load
+    stack: contextlib.ExitStack
+
+
+def bring_up(settings: Settings) -> Loaded:
+    group = Group(cluster.bring_up(settings, SCHEDULERS))
+    group.heal()
+    stack = contextlib.ExitStack()
+    namespace = stack.enter_context(group.cluster.namespace(f"ha-{secrets.token_hex(3)}"))
+    return Loaded(group, stack.enter_context(loaded(group.cluster, namespace, PODS)), stack)
+
+
+def trial(fault: str, target: Loaded, seed: int) -> takeovers.Trial:
+    return takeovers.trial(target.group, target.load, fault, seed)
+
+
+def heal(target: Loaded) -> None:
+    target.group.heal()
+
+
+def collect(target: Loaded, name: str) -> Path:
+    return failures.collect(target.group.cluster, name)

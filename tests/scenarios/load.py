@@ -1,0 +1,139 @@
+"""Work that goes on while schedulers come and go: pods that only run, and one more each second that lives for a while.
+
+Judges what became of them from the API's watch and from containerd. Knows nothing of schedulers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.scenarios import kubernetes, workloads
+from tests.scenarios.cluster import Cluster
+from tests.scenarios.kubernetes import RefusedError
+from tests.scenarios.waiting import TooLateError, until
+from tests.scenarios.watching import Life, PodWatch, watched
+
+EVERY_S = 1.0
+#: as long as a pod of the stream lives
+LIFE_S = 15.0
+JOIN_S = 20.0
+ALL_RUN_S = 60.0
+STEADY, STREAM = "steady", "stream"
+
+
+@dataclass(slots=True)
+class Stream:
+    """Creates a pod each second from a thread of its own, and deletes those that have lived for LIFE_S."""
+
+    cluster: Cluster
+    namespace: str
+    made: dict[str, float] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+    failed: list[str] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        assert self._thread is not None
+        self._thread.join(JOIN_S)
+        assert not self._thread.is_alive(), "the stream of pods does not end"
+
+    def _run(self) -> None:
+        number, due = 0, time.monotonic()
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            due, number = due + EVERY_S, number + 1
+            name = f"{STREAM}-{number}"
+            try:
+                self.cluster.api.create(workloads.pod(name), self.namespace)
+                self.made[name] = time.monotonic()
+                for old in [old for old, at in self.made.items() if time.monotonic() - at > LIFE_S]:
+                    if old not in self.deleted:
+                        self.cluster.api.delete("Pod", self.namespace, old)
+                        self.deleted.add(old)
+            except (RefusedError, OSError, http.client.HTTPException) as error:
+                self.failed.append(f"{name}: {error}")
+
+
+@dataclass(slots=True)
+class Load:
+    """`steady`: container id -> pod uid of those that only run, as they were when the load began."""
+
+    cluster: Cluster
+    namespace: str
+    watch: PodWatch
+    stream: Stream
+    steady: dict[str, str]
+    _told: set[str] = field(default_factory=set)
+
+    def wait_placed(self) -> None:
+        """Until every pod that was made before now runs, or has run. TooLateError names those that do not."""
+        wanted = set(self.stream.made)
+
+        def all_ran() -> bool:
+            ran = {life.name for life in list(self.watch.lives.values()) if life.running_s is not None}
+            if missing := sorted(wanted - ran):
+                raise ValueError(f"never Running: {missing[:5]} and {max(0, len(missing) - 5)} more")
+            return True
+
+        until(all_ran, ALL_RUN_S, "all pods that were created run")
+
+    def faults(self) -> list[str]:
+        """Everything that a change of schedulers must not have done, and that was not told before."""
+        found = [each for each in self._faults() if each not in self._told]
+        self._told |= set(found)
+        return found
+
+    def _faults(self) -> list[str]:
+        wrong = [f"the API server refused: {each}" for each in self.stream.failed]
+        try:
+            self.wait_placed()
+        except TooLateError as error:
+            wrong.append(str(error))
+        now = {
+            each.id: each.pod_uid
+            for each in self.cluster.containers(self.namespace)
+            if each.kind == "container" and each.status == "RUNNING"
+        }
+        wrong += [f"container {each[:12]} of a steady pod is gone" for each in self.steady if each not in now]
+        lives = dict(self.watch.lives)
+        if doubled := len(now) - len(set(now.values())):
+            wrong.append(f"{doubled} pods have two containers")
+        wrong += [f"a container of no pod: {each[:12]}" for each, uid in now.items() if uid not in lives]
+        for uid, life in lives.items():
+            wrong += [f"{life.name}: {words}" for words in self._of(uid, life)]
+        return wrong
+
+    def _of(self, uid: str, life: Life) -> Iterator[str]:
+        if life.restarts:
+            yield f"{life.restarts} restarts"
+        if len(life.nodes) > 1:
+            yield f"was bound to {life.nodes}"
+        if kubernetes.phase(life.last) == "Failed":
+            yield "Failed"
+        if life.deleting_s is not None and life.name not in self.stream.deleted:
+            yield "was deleted by somebody else"
+
+
+@contextlib.contextmanager
+def loaded(cluster: Cluster, namespace: str, pods: int) -> Iterator[Load]:
+    """`pods` that only run, and the stream; nothing of them is removed."""
+    with watched(cluster.api, namespace) as watch:
+        cluster.api.create(workloads.deployment(STEADY, pods), namespace)
+        cluster.wait_running(namespace, pods)
+        stream = Stream(cluster, namespace)
+        load = Load(cluster, namespace, watch, stream, cluster.app_containers(namespace))
+        stream.start()
+        try:
+            yield load
+        finally:
+            stream.stop()

@@ -1,0 +1,63 @@
+"""playbooks/upgrade.yml under load: another build of the schedulers' km, one change of the leader and no pod that
+notices; and a build that does not run, which stops the play while the leader leads on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios import product
+from tests.scenarios.group import Group
+from tests.scenarios.load import Load
+from tests.scenarios.test_ansible import unwrapped
+
+UPGRADE = "playbooks/upgrade.yml"
+NEXT = "0.1.0.post1"
+BROKEN = """#!/bin/sh
+[ "$1" != scheduler ] || { echo this build is broken >&2; exit 70; }
+exec /usr/local/lib/kmsched/%s/km "$@"
+"""
+
+
+def build_of(path: Path) -> tuple[str, str]:
+    return "-e", f"km_scheduler_km_src={path}"
+
+
+@pytest.fixture(scope="module")
+def next_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return product.another_build(tmp_path_factory.mktemp("build"), NEXT)
+
+
+def test_a_build_that_does_not_run_stops_the_play_and_the_leader_leads_on(
+    group: Group, load: Load, tmp_path: Path
+) -> None:
+    leader = group.wait_whole()
+    pid, first = group.pid(leader), next(host for host in group.hosts if host != leader)
+    broken = tmp_path / "km"
+    broken.write_text(BROKEN % product.sha256())
+    broken.chmod(0o755)
+    limit = ("-e", "km_scheduler_ready_timeout_s=5")
+    _, output = product.play(group.cluster.settings, UPGRADE, *build_of(broken), *limit, code=2)
+    assert f"{first}: not ready after 5 s with the new files: no answer" in unwrapped(output), output
+    assert group.leader() == leader and group.pid(leader) == pid
+    assert load.faults() == []
+    # a group that is not whole is not upgraded, but one that has the old files again is
+    product.play(group.cluster.settings, "deploy.yml", "--limit=km_schedulers,localhost")
+    assert group.wait_whole() == leader
+
+
+def test_another_build_takes_one_change_of_the_leader(group: Group, load: Load, next_build: Path) -> None:
+    before, began = group.told(group.wait_whole()), time.time()
+    recap, output = product.play(group.cluster.settings, UPGRADE, *build_of(next_build))
+    after = group.told(group.wait_whole())
+    assert {group.told(host)["version"] for host in group.hosts} == {NEXT}
+    assert after["fingerprint"] == before["fingerprint"] and after["framework_id"] == before["framework_id"]
+    assert after["leader"]["instance"] != before["leader"]["instance"]
+    assert group.subscriptions(began) == 1
+    assert load.faults() == []
+    assert set(recap) == set(group.hosts), output
+
+    recap, output = product.play(group.cluster.settings, UPGRADE, *build_of(next_build))
+    assert {host: counts["changed"] for host, counts in recap.items()} == dict.fromkeys(recap, 0), output
