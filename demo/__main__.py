@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from demo import cluster, deployed, objects, report
+from demo import cluster, deployed, objects, report, schedulers
 from demo.cluster import Kubectl, Sight, Watch
 from demo.steps import REPORT_EVERY_S, StepFailed, Steps, elapsed, screen
 from testbed import inventory, lifecycle
@@ -30,45 +30,60 @@ TESTBED_VARIABLES = ("KM_TESTBED_NAME", "KM_TESTBED_NET", "KM_TESTBED_DIR", "KM_
 
 def demo(settings: Settings, environ: Mapping[str, str]) -> None:
     """Raises StepFailed."""
-    steps = Steps(screen(), ROOT, ROOT / "build" / "demo" / settings.name, count=7)
+    steps = Steps(screen(), ROOT, ROOT / "build" / "demo" / settings.name, count=8)
     testbed = [sys.executable, "-m", "testbed"]
+    kubectl = Kubectl(settings.state / "bin" / "kubectl")
     steps.run("Packages of this machine", [*testbed, "install"], INSTALL_S)
     steps.run("Tools into .venv", ["make", "--no-print-directory", ".venv/.made-from-requirements"], TOOLS_S)
     steps.run("Build Mesos, Kubernetes, Hadoop and the hosts' disks", [*testbed, "build"], BUILD_S)
     steps.run("The km file", ["make", "--no-print-directory", "km"], KM_S)
-    steps.run("Up: hosts, Mesos, Kubernetes, HDFS", [*testbed, "up", "--hdfs"], UP_S)
+    _refuse_another_testbed(settings)
+    count = str(len(schedulers.NAMES))
+    steps.run("Up: hosts, Mesos, Kubernetes, HDFS", [*testbed, "up", "--hdfs", "--schedulers", count], UP_S)
     _deploy(steps, settings)
-    sights, address = _place(steps, Kubectl(settings.state / "bin" / "kubectl"))
+    sights, address = _place(steps, settings, kubectl)
     say = steps.screen.line
     say("")
     for line in report.pods(sights):
         say(line)
-    _tell_the_rest(steps, Kubectl(settings.state / "bin" / "kubectl"), sights)
+    _tell_the_rest(steps, settings, kubectl, sights)
+    say("")
+    _kill_the_leader(steps, settings, kubectl)
     exports = {name: environ[name] for name in TESTBED_VARIABLES if environ.get(name)}
     say("")
     for line in report.how_to_go_on(settings.state, exports, address, steps.total_s()):
         say(line)
 
 
+def _refuse_another_testbed(settings: Settings) -> None:
+    """One scheduler keeps the framework's id on its disk, several in etcd: nothing of the one becomes the other."""
+    plan = lifecycle.plan_of(settings)
+    if plan is not None and plan.schedulers != len(schedulers.NAMES):
+        raise StepFailed(
+            f"testbed {settings.name!r} is up with {plan.schedulers} schedulers, and the demo wants "
+            f"{len(schedulers.NAMES)}: end it with `python3 -m testbed down`"
+        )
+
+
 def _deploy(steps: Steps, settings: Settings) -> None:
     title = "Publish to HDFS and deploy with Ansible"
     listed = inventory.path(settings)
     wanted = deployed.digest(ROOT, listed)
-    if deployed.is_stamped(settings.state, wanted) and not deployed.not_ready(ROOT):
+    if deployed.is_stamped(settings.state, wanted) and not schedulers.not_ready(settings):
         steps.begin(title)
-        steps.end(title, 0.0, "nothing has changed since the last deploy, and the scheduler is ready")
+        steps.end(title, 0.0, "nothing has changed since the last deploy, and all schedulers are ready")
         return
     deployed.unstamp(settings.state)
     # another km is another executor; an operator would read the plan first
     allowed = ["-e", "km_scheduler_rollout_policy=manual"]
     steps.run(title, [f"{VENV}/ansible-playbook", "-i", str(listed), *allowed, "deploy.yml"], DEPLOY_S)
-    deployed.wait_ready(ROOT)
-    if old := deployed.end_old_executors(ROOT, lifecycle.must_plan(settings).hosts.agents):
+    schedulers.wait_ready(settings)
+    if old := deployed.end_old_executors(ROOT, settings, lifecycle.must_plan(settings).hosts.agents):
         steps.screen.line(f"      executors of another fingerprint end on {', '.join(old)}; their containers run on")
     deployed.stamp(settings.state, wanted)
 
 
-def _place(steps: Steps, kubectl: Kubectl) -> tuple[list[Sight], str]:
+def _place(steps: Steps, settings: Settings, kubectl: Kubectl) -> tuple[list[Sight], str]:
     """The demo's pods once all that can run do, those that ran first; and the address of one that serves."""
     title = "A Deployment, a Job and a pod that cannot fit"
     head, began = steps.begin(title), time.monotonic()
@@ -84,17 +99,19 @@ def _place(steps: Steps, kubectl: Kubectl) -> tuple[list[Sight], str]:
                 steps.screen.passing(f"{head}  {elapsed(time.monotonic() - began)}  {running} pods have run")
 
         if not watch.until(_is_enough, RUNNING_S, tell):
-            raise StepFailed(f"not all pods run after {RUNNING_S:.0f} s:\n{_why_not(list(watch.sights.values()))}")
+            raise StepFailed(
+                f"not all pods run after {RUNNING_S:.0f} s:\n{_why_not(settings, list(watch.sights.values()))}"
+            )
         sights = sorted(watch.sights.values(), key=lambda each: (each.running is None, each.running, each.name))
     steps.end(title, time.monotonic() - began)
     return sights, next(each.address for each in sights if each.name.startswith(objects.WEB))
 
 
-def _why_not(sights: list[Sight]) -> str:
+def _why_not(settings: Settings, sights: list[Sight]) -> str:
     waiting = [each.name for each in sights if each.running is None and each.name != objects.TOO_BIG]
     lines = list(report.pods(sights))
     if waiting:
-        lines.append(deployed.explain(ROOT, f"{objects.NAMESPACE}/{waiting[0]}"))
+        lines.append(deployed.explain(ROOT, schedulers.leader(settings), f"{objects.NAMESPACE}/{waiting[0]}"))
     return "\n".join(lines)
 
 
@@ -104,7 +121,7 @@ def _is_enough(sights: Mapping[str, Sight]) -> bool:
     return len(served) >= objects.REPLICAS and bool(summed) and objects.TOO_BIG in sights
 
 
-def _tell_the_rest(steps: Steps, kubectl: Kubectl, sights: list[Sight]) -> None:
+def _tell_the_rest(steps: Steps, settings: Settings, kubectl: Kubectl, sights: list[Sight]) -> None:
     say = steps.screen.line
     job = next(each for each in sights if each.name.startswith(objects.JOB))
     assert job.ended is not None
@@ -119,8 +136,30 @@ def _tell_the_rest(steps: Steps, kubectl: Kubectl, sights: list[Sight]) -> None:
     say(f"Pod {objects.TOO_BIG} asks for {objects.TOO_MANY_CPUS} cores and waits. Its event FailedScheduling says:")
     say(f"  {message}")
     say("km explain says:")
-    for line in deployed.explain(ROOT, f"{objects.NAMESPACE}/{objects.TOO_BIG}").splitlines():
+    explained = deployed.explain(ROOT, schedulers.leader(settings), f"{objects.NAMESPACE}/{objects.TOO_BIG}")
+    for line in explained.splitlines():
         say(f"  {line}")
+
+
+def _kill_the_leader(steps: Steps, settings: Settings, kubectl: Kubectl) -> None:
+    """And let its successor place one pod more."""
+    title, web = "SIGKILL for the scheduler that leads", objects.REPLICAS + 1
+    schedulers.wait_ready(settings)
+    steps.begin(title)
+    before = cluster.containers(kubectl)
+    succession = schedulers.kill_leader(settings)
+    steps.end(title, succession.took_s)
+    began = time.monotonic()
+    kubectl("scale", f"--namespace={objects.NAMESPACE}", "deployment", objects.WEB, f"--replicas={web}")
+    while len(after := cluster.containers(kubectl)) <= len(before):
+        if time.monotonic() - began > RUNNING_S:
+            raise StepFailed(f"a pod that was created after {succession.successor} led does not run")
+        time.sleep(cluster.LOOK_EVERY_S)
+    took_s = time.monotonic() - began
+    if lost := sorted(before.items() - after.items()):
+        raise StepFailed(f"containers changed when the scheduler was killed: {lost}")
+    for line in report.succession(succession, len(before), took_s):
+        steps.screen.line(line)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

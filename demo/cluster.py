@@ -158,6 +158,13 @@ def note(sights: dict[str, Sight], pod: Json, now: float) -> None:
         sight.ended = now
 
 
+def containers(kubectl: Kubectl) -> dict[str, int]:
+    """Container id -> restarts, of the Deployment's pods."""
+    pods = kubectl.get("pods", f"--namespace={objects.NAMESPACE}", f"--selector=app={objects.WEB}")["items"]
+    states = [state for pod in pods for state in pod["status"].get("containerStatuses", ())]
+    return {state["containerID"]: state["restartCount"] for state in states if "running" in state["state"]}
+
+
 def failed_scheduling(kubectl: Kubectl, uid: str, limit_s: float) -> str:
     """The message of the FailedScheduling event on this pod; "" if there is none in time."""
     deadline = time.monotonic() + limit_s

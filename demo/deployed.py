@@ -1,4 +1,4 @@
-"""Whether what Ansible would put on the hosts is there already: a stamp of its inputs, and a scheduler that is ready.
+"""Whether what Ansible would put on the hosts is there already: a stamp of its inputs, and one kind of executors.
 
 Knows which files the playbook reads. The stamp lies in the testbed's state folder, so that it goes with the hosts.
 """
@@ -6,7 +6,6 @@ Knows which files the playbook reads. The stamp lies in the testbed's state fold
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 import time
@@ -14,15 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from demo import schedulers
 from demo.steps import StepFailed
+from testbed.settings import Settings
 
 STAMP = "demo-deployed"
 INPUTS = ("deploy.yml", "ansible.cfg", "playbooks", "plugins", "roles", "bin/km")
 ANSWER_LIMIT_S = 30.0
-READY_LIMIT_S = 60.0
 #: agents are known by what they offer
 AGENTS_LIMIT_S = 15.0
-SCHEDULER = "s1"
 #: in the command line of executors, wherever their km lies
 EXECUTOR = "/km executor "
 ASK_EVERY_S = 1.0
@@ -55,25 +54,25 @@ def unstamp(state: Path) -> None:
     (state / STAMP).unlink(missing_ok=True)
 
 
-def end_old_executors(root: Path, agents: Sequence[str]) -> list[str]:
+def end_old_executors(root: Path, settings: Settings, agents: Sequence[str]) -> list[str]:
     """Agents whose executor is of another fingerprint, and was asked to end.
 
     Such an agent takes no new pods until its executor has left. Containers run on, and the next executor adopts them.
     """
     found = []
-    for each in _known_agents(root, len(agents)):
+    for each in _known_agents(settings, len(agents)):
         host = each["hostname"]
         if not each["compatible"] and on_host(root, host, "pkill", "-TERM", "--full", EXECUTOR).returncode == 0:
             found.append(host)
     return found
 
 
-def _known_agents(root: Path, count: int) -> list[dict[str, Any]]:
-    """What the scheduler tells of agents, once it knows so many, or for a while."""
+def _known_agents(settings: Settings, count: int) -> list[dict[str, Any]]:
+    """What the leading scheduler tells of agents, once it knows so many, or for a while."""
     deadline = time.monotonic() + AGENTS_LIMIT_S
     while True:
-        done = on_host(root, SCHEDULER, "km", "agents", "--json")
-        found: list[dict[str, Any]] = json.loads(done.stdout)["agents"] if done.returncode == 0 else []
+        answer = schedulers.ask(settings, schedulers.leader(settings), "/api/v1/agents")
+        found: list[dict[str, Any]] = answer.get("agents", [])
         if len(found) >= count or time.monotonic() > deadline:
             return found
         time.sleep(ASK_EVERY_S)
@@ -96,30 +95,9 @@ def on_host(root: Path, host: str, *command: str) -> subprocess.CompletedProcess
         raise StepFailed(f"{' '.join(command)} on {host}: no end after {ANSWER_LIMIT_S:.0f} s") from None
 
 
-def not_ready(root: Path) -> str:
-    """Why the scheduler is not ready, in its own words; "" if it is."""
-    done = on_host(root, SCHEDULER, "km", "status", "--json")
-    if done.returncode != 0:
-        return done.stderr.strip() or f"km status: exit code {done.returncode}"
-    answer = json.loads(done.stdout)
-    return "" if answer["ready"] else "; ".join(answer["reasons"]) or "it gives no reason"
-
-
-def wait_ready(root: Path) -> None:
-    """Raises StepFailed with the scheduler's reason."""
-    deadline = time.monotonic() + READY_LIMIT_S
-    while reason := not_ready(root):
-        if time.monotonic() > deadline:
-            raise StepFailed(
-                f"the scheduler is not ready after {READY_LIMIT_S:.0f} s: {reason}\n"
-                "  its log: python3 -m testbed run s1 journalctl --unit km-scheduler"
-            )
-        time.sleep(ASK_EVERY_S)
-
-
-def explain(root: Path, pod_key: str) -> str:
-    """What `km explain` says of a pod. Raises StepFailed."""
-    done = on_host(root, SCHEDULER, "km", "explain", pod_key)
+def explain(root: Path, host: str, pod_key: str) -> str:
+    """What `km explain` on the host says of a pod. Raises StepFailed."""
+    done = on_host(root, host, "km", "explain", pod_key)
     if done.returncode != 0:
         raise StepFailed(f"km explain {pod_key}: exit code {done.returncode}: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from demo import objects
 from demo.cluster import Sight
+from demo.schedulers import Succession
 from demo.steps import elapsed
 
 
@@ -45,6 +46,14 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"
 
 
+def succession(seen: Succession, containers: int, next_pod_s: float) -> Iterator[str]:
+    """What the death of the leading scheduler has changed: nothing but who leads."""
+    old, new = seen.terms
+    yield f"  {seen.killed} led in term {old}; {elapsed(seen.took_s)} after its end {seen.successor} led in term {new}"
+    yield f"  {containers} containers ran on: the same ids, no restart; {seen.killed} is started again and stands by"
+    yield f"  {seen.successor} has placed a pod: Running {elapsed(next_pod_s)} after it was asked for"
+
+
 def how_to_go_on(state: Path, exports: Mapping[str, str], address: str, total_s: float) -> Iterator[str]:
     """What to type next. `exports`: the testbed's variables that are not the default; `address`: of a web pod."""
     testbed = "python3 -m testbed"
@@ -58,7 +67,8 @@ def how_to_go_on(state: Path, exports: Mapping[str, str], address: str, total_s:
         (f"{testbed} run s1 journalctl -fu km-scheduler", "its log"),
         (f"{testbed} lab curl -s http://{address}:{objects.PORT}/", "a pod's page"),
         (f"{testbed} lab curl -s $MESOS_MASTER/tasks", "the tasks that Mesos knows"),
-        (f"{testbed} run s1 systemctl kill -s KILL km-scheduler", "pods run on; it is back in seconds"),
+        (f"{testbed} run s1 systemctl kill -s USR1 --kill-whom=main km-scheduler", "if s1 leads, another takes over"),
+        (f"{testbed} kill s1", "power cut of a scheduler's host; `start s1` boots it again"),
         (f"{testbed} kill h1", "power cut of an agent; `start h1` boots it again"),
         (f"{testbed} --help", "what else can be done to hosts"),
         ("make demo", "again, from what is there"),

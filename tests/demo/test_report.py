@@ -6,6 +6,7 @@ from typing import Any
 from demo import objects, report
 from demo.cluster import Sight, note
 from demo.deployed import digest
+from demo.schedulers import Succession
 
 
 def pod(name: str, phase: str = "Pending", node: str = "", address: str = "") -> dict[str, Any]:
@@ -39,6 +40,13 @@ def test_a_pod_that_waits_has_no_times_and_no_summary() -> None:
     assert [line.split() for line in report.pods([Sight("big", 1.0, phase="Pending")])][1:] == [
         ["big", "-", "-", "-", "-", "Pending"]
     ]
+
+
+def test_the_end_of_a_leader_is_told_with_its_successor() -> None:
+    lines = list(report.succession(Succession("s1", "s3", (7, 19), 0.412), 6, 1.25))
+    assert lines[0].strip() == "s1 led in term 7; 412 ms after its end s3 led in term 19"
+    assert "6 containers ran on" in lines[1]
+    assert "s3 has placed a pod: Running 1.2 s" in lines[2]
 
 
 def test_how_to_go_on_names_the_testbed_only_if_it_is_not_the_usual_one() -> None:
