@@ -12,7 +12,7 @@ from tests.scenarios.load import Load
 FAULTS = ("kill", "kill", "kill", "handover", "handover", "stop", "power")
 
 
-@pytest.mark.parametrize(("seed", "fault"), enumerate(FAULTS))
+@pytest.mark.parametrize(("seed", "fault"), list(enumerate(FAULTS)))
 def test_another_follows_and_no_pod_notices(group: Group, load: Load, fault: str, seed: int) -> None:
     trial = takeovers.trial(group, load, fault, seed)
     print(trial.record())
