@@ -17,7 +17,7 @@ ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 #: files of tasks that only name others: of a role, of what playbooks/check.yml takes of it, of its changes host by host
 CONTENTS = ("main.yml", "check.yml", "apply.yml")
 #: what playbooks take by itself
-GATES = {"km_scheduler": {"whole.yml"}}
+GATES = {"km_scheduler": {"whole.yml", "rollout.yml"}}
 #: what a task may have beside its module
 KEYWORDS = frozenset(
     {"name", "when", "loop", "loop_control", "vars", "register", "notify", "changed_when", "failed_when", "diff"}
@@ -126,7 +126,9 @@ def test_the_flags_that_the_role_takes_are_those_of_the_table() -> None:
 def test_systemd_leaves_a_scheduler_down_when_a_person_must_act() -> None:
     """The codes of the error tree that say "do not start again"; 14 and 20 never come from a running scheduler."""
     fatal = {error.exit_code for error in errors.Fatal.__subclasses__() if error.__module__ == errors.__name__}
-    codes = sorted(code for code in fatal - {errors.EXIT_ARTIFACT, errors.EXIT_MISMATCH} if not errors.EXIT_CODES[code][1])
+    codes = sorted(
+        code for code in fatal - {errors.EXIT_ARTIFACT, errors.EXIT_MISMATCH} if not errors.EXIT_CODES[code][1]
+    )
     assert load(ROOT / "roles/km_scheduler/defaults/main.yml")["km_scheduler_no_restart_exit_codes"] == codes
 
 
