@@ -51,6 +51,7 @@ class SchedulerConfig:
     state_dir: Path
     address: str
     port: int
+    handover_timeout_s: float
     hostname: str | None  # None: the host's own
     executor_cpus_milli: int
     executor_mem_mib: int
@@ -104,6 +105,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         state_dir=Path(parsed["state-dir"]),
         address=parsed["address"],
         port=parsed["port"],
+        handover_timeout_s=parsed["handover-timeout"],
         hostname=parsed["hostname-override"],
         executor_cpus_milli=round(parsed["executor-cpus"] * 1000),
         executor_mem_mib=parsed["executor-mem"],

@@ -204,6 +204,13 @@ PROCESS = (
     ),
     Flag("port", Kind.INT, "10251", "Port of the HTTP server; 0 takes any free one.", at_least=0, at_most=65535),
     Flag(
+        "handover-timeout",
+        Kind.DURATION,
+        "1m",
+        "How long a process that replaces this one may take, from its start until Mesos has subscribed it.",
+        at_least=1,
+    ),
+    Flag(
         "hostname-override",
         Kind.TEXT,
         None,

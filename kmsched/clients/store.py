@@ -10,6 +10,7 @@ A key is a name, or a folder and a name (`executors/<sha256>`); it is a file of 
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import re
@@ -78,24 +79,38 @@ class FolderStore:
 
     ConfigRefused: the folder cannot be made or written, another process holds it, or a record cannot be read.
     Writes return when they are on the disk.  The lock admits one writer, so `watch` tells of this object's writes.
+
+    `inherited_fd`: the lock of a process that still has it, too, and writes; this one writes after `own`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, inherited_fd: int | None = None) -> None:
         self.folder = folder
         self._watches: list[_Watch] = []
+        self._is_writer = inherited_fd is None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock_fd = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock_fd = _opened(folder / LOCK_NAME, inherited_fd)
         except OSError as error:
             raise ConfigRefused(
                 f"--state-dir {folder}: cannot be used: {error.strerror or error} ({error.filename});"
                 " name a folder that the scheduler's user may write"
             ) from error
         try:
-            _take(self._lock_fd, folder)
+            if self._is_writer:
+                _take(self._lock_fd, folder)
         except BaseException:
             os.close(self._lock_fd)
             raise
+
+    @property
+    def lock_fd(self) -> int:
+        """For a process that inherits the lock: it is held until both have closed it."""
+        return self._lock_fd
+
+    def own(self) -> None:
+        """The process that the lock was inherited from writes no more; from now on this one does."""
+        _take(self._lock_fd, self.folder)
+        self._is_writer = True
 
     def close(self) -> None:
         """Give the lock back. Nothing may be written afterwards."""
@@ -170,6 +185,11 @@ class FolderStore:
         if self._lock_fd < 0:
             raise RuntimeError(f"state folder {self.folder} is closed")
         path = self._path(key)
+        if not self._is_writer:
+            raise ConfigRefused(
+                f"{path}: {key} is not stored, because the scheduler that this process shall replace still leads;"
+                " end that one and start it again, if this is to change"
+            )
         current = self._read(key)
         found = current.revision if current else 0
         if found != revision:
@@ -236,6 +256,19 @@ def sync_folder(folder: Path) -> None:
 
 def is_key(key: str) -> bool:
     return KEY_PATTERN.fullmatch(key) is not None and key != LOCK_NAME
+
+
+def _opened(path: Path, inherited_fd: int | None) -> int:
+    """OSError. An inherited descriptor must be of this very file."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if inherited_fd is None:
+        return fd
+    is_same = os.path.samestat(os.fstat(fd), os.fstat(inherited_fd))
+    os.close(fd)
+    if not is_same:
+        raise OSError(errno.EBUSY, "the process that shall be replaced has another state folder", str(path))
+    os.set_inheritable(inherited_fd, False)
+    return inherited_fd
 
 
 def _take(fd: int, folder: Path) -> None:

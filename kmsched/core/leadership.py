@@ -31,6 +31,7 @@ class Fact(enum.Enum):
     EXPIRED = "no renewal came through before the deadline"
     LOST = "the lease or the leader key is gone"
     RESIGNED = "leadership was given up on purpose"
+    YIELDED = "leadership was offered to a replacement of this process"
     SUBSCRIBED = "Mesos subscribed this process"
     SETTLED = "the state of all tasks is known"
     UNSUBSCRIBED = "the subscription with Mesos ended"
@@ -49,6 +50,7 @@ TABLE: Mapping[tuple[Role, Fact], Role | None] = MappingProxyType(
         (_S, Fact.EXPIRED): _S,
         (_S, Fact.LOST): _S,
         (_S, Fact.RESIGNED): _S,
+        (_S, Fact.YIELDED): _S,
         (_S, Fact.UNSUBSCRIBED): _S,
         (_E, Fact.SUBSCRIBED): _R,
         (_E, Fact.UNSUBSCRIBED): _E,
@@ -62,6 +64,8 @@ TABLE: Mapping[tuple[Role, Fact], Role | None] = MappingProxyType(
         **{(role, Fact.RENEWED): role for role in _LEADING},
         **{(role, Fact.EXPIRED): _X for role in _LEADING},
         **{(role, fact): _D for role in (*_LEADING, _X) for fact in (Fact.LOST, Fact.RESIGNED)},
+        # if the replacement fails, this process campaigns again, for a term of its own
+        **{(role, Fact.YIELDED): _S for role in (*_LEADING, _X)},
         (_X, Fact.RENEWED): None,
         **{(_X, fact): _X for fact in (Fact.EXPIRED, Fact.SUBSCRIBED, Fact.SETTLED, Fact.UNSUBSCRIBED)},
         **{(_D, fact): _D for fact in Fact},
@@ -98,7 +102,7 @@ def after(leadership: Leadership, fact: Fact, reason: str = "") -> Leadership:
     if pair not in TABLE:
         raise ImpossibleFact(f"{fact.name} in role {leadership.role.name}")
     is_subscribed = (
-        fact is Fact.SUBSCRIBED or (leadership.is_subscribed and fact is not Fact.UNSUBSCRIBED)
+        fact is Fact.SUBSCRIBED or (leadership.is_subscribed and fact not in (Fact.UNSUBSCRIBED, Fact.YIELDED))
     ) and leadership.role is not Role.STANDBY
     role = TABLE[pair] or _resumed(is_subscribed)
     if role is leadership.role and is_subscribed == leadership.is_subscribed:

@@ -96,6 +96,7 @@ class Election:
         self._create_revision = 0
         self._stored_member: Member | None = None
         self._look = asyncio.Event()
+        self._is_aside = False
         self.member = member
         self.group = Group()
         self.vacancy = Vacancy(clock)
@@ -141,6 +142,15 @@ class Election:
         self._become(leading.after(self.leadership, Fact.RESIGNED, reason))
         await self.release()
 
+    async def step_aside(self, reason: str) -> None:
+        """Stop acting at once, then end the lease, and hold none until `stand_again`."""
+        self._is_aside = True
+        self._become(leading.after(self.leadership, Fact.YIELDED, reason))
+        await self.release()
+
+    def stand_again(self) -> None:
+        self._is_aside = False
+
     async def release(self) -> None:
         """End our lease, so that nobody waits for its TTL. Best effort: what cannot be told expires."""
         lease_id, self._lease_id = self._lease_id, 0
@@ -166,6 +176,8 @@ class Election:
             await self._clock.sleep(max(0.0, self._timing.renew_interval_s - spent_s))
 
     async def _renew(self) -> None:
+        if self._is_aside:
+            return
         if not self._lease_id:
             await self._begin_lease()
         lease_id, create_revision = self._lease_id, self._create_revision
@@ -336,7 +348,9 @@ class Election:
     async def _campaign(self) -> None:
         self._look.clear()
         now = self._clock.monotonic()
-        is_fresh = self._lease_id != 0 and now < self._renewed_at + self._timing.renew_interval_s * 2
+        is_fresh = (
+            self._lease_id != 0 and not self._is_aside and now < self._renewed_at + self._timing.renew_interval_s * 2
+        )
         if self.leadership.role is not Role.STANDBY or not is_fresh or self._may_campaign():
             return
         kv = self.group.leader_kv

@@ -5,6 +5,7 @@ Knows which of the master's words end the process, and how.  It does not know of
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
@@ -69,8 +70,37 @@ class FromMesos:
         self._subscribed_at = clock.monotonic()
         self._refused_since: float | None = None
         self._was_accepted = False
+        self._is_wanted, self._is_unwanted, self._is_paused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._is_wanted.set()
 
     async def run(self) -> None:
+        while True:
+            await self._is_wanted.wait()
+            reading = asyncio.ensure_future(self._read_forever())
+            ending = asyncio.ensure_future(self._is_unwanted.wait())
+            try:
+                await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    reading.result()
+            finally:
+                for each in (reading, ending):
+                    each.cancel()
+                await asyncio.gather(reading, ending, return_exceptions=True)
+            await self._lost("this process has ended it, to hand over")
+            self._is_paused.set()
+
+    async def pause(self) -> None:
+        """End the subscription, and begin no other until `resume`."""
+        self._is_paused.clear()
+        self._is_wanted.clear()
+        self._is_unwanted.set()
+        await self._is_paused.wait()
+
+    def resume(self) -> None:
+        self._is_unwanted.clear()
+        self._is_wanted.set()
+
+    async def _read_forever(self) -> None:
         while True:
             await self.run_once()
             await self._clock.sleep(self._backoff.next_s())

@@ -65,6 +65,9 @@ class Group:
         self.store = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
         self.boot_id = secrets.token_hex(BOOT_ID_BYTES)
         self.ending = asyncio.Event()
+        #: cleared in a replacement, until the process that it replaces has stepped aside
+        self.may_stand = asyncio.Event()
+        self.may_stand.set()
         self._allowed: frozenset[str] | None = None
         self._fingerprint = ""
         self.deadman = DeadMan(self._leader_besides_us, self.etcd.revoke, self._peers, clock)
@@ -138,9 +141,13 @@ class Group:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_allowed())
-            group.create_task(self.election.run())
+            group.create_task(self._stand())
             group.create_task(self.deadman.run())
             group.create_task(self._until_deposed())
+
+    async def _stand(self) -> None:
+        await self.may_stand.wait()
+        await self.election.run()
 
     async def _until_deposed(self) -> None:
         await self.lead.deposed()
@@ -163,6 +170,16 @@ class Group:
         except ConfigRefused as error:
             return [f"the authority of peers stays as it was: {error}"]
         return []
+
+    async def step_aside(self, reason: str) -> None:
+        """As `leave`, but `lead_on` takes it back, for a term of its own. The lead is held, and calls are settled."""
+        self.ending.set()
+        await self.election.step_aside(reason)
+
+    def lead_on(self) -> None:
+        self.ending.clear()
+        self.election.stand_again()
+        self.lead.lead_on()
 
     async def close(self) -> None:
         await self._transport.close()

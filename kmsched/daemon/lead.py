@@ -47,33 +47,63 @@ class Lead(Protocol):
 
     def tell(self, fact: Fact, reason: str = "") -> None: ...
 
+    def hold(self) -> None:
+        """Let no further call out: this process is about to give the lead away."""
+        ...
+
+    def lead_on(self) -> None:
+        """After `hold`, or in a process that has not begun: nobody else leads now. The term is another then."""
+        ...
+
 
 class SoleLead:
-    """Without `--ha`: leads from the first moment. `make_term` writes the term down before it is used."""
+    """Without `--ha`: leads from the first moment. `make_term` writes the term down before it is used.
 
-    def __init__(self, make_term: Callable[[], Awaitable[int]]) -> None:
+    `is_held`: not from the first moment, but when `lead_on` is called.
+    """
+
+    def __init__(self, make_term: Callable[[], Awaitable[int]], *, is_held: bool = False) -> None:
         self._make_term = make_term
         self._term = 0
         self._told = Fact.UNSUBSCRIBED
+        self._is_free = asyncio.Event()
+        if not is_held:
+            self._is_free.set()
 
     @property
     def role(self) -> str:
+        if not self._is_free.is_set():
+            held = Role.SUSPENDED if self._term else Role.STANDBY
+            return held.value
         roles = {Fact.SUBSCRIBED: Role.RECONCILING, Fact.SETTLED: Role.ACTIVE}
         return roles.get(self._told, Role.ELECTED).value
 
+    def hold(self) -> None:
+        self._is_free.clear()
+
+    def lead_on(self) -> None:
+        self._term = 0
+        self._is_free.set()
+
     async def term(self) -> int:
+        await self._is_free.wait()
         if not self._term:
             self._term = await self._make_term()
         return self._term
 
     async def admit(self) -> float:
+        await self._is_free.wait()
         return math.inf
 
     async def confirm(self) -> None:
         """The lock of the state folder is the proof."""
+        await self._is_free.wait()
 
     async def was_overtaken(self, words: str) -> None:
-        raise Deposed(words)
+        if self._is_free.is_set():
+            raise Deposed(words)
+        # by the replacement, which was asked to: whether it leads on is not decided yet
+        await self._is_free.wait()
 
     def tell(self, fact: Fact, reason: str = "") -> None:
         self._told = fact
@@ -113,8 +143,11 @@ class GroupLead:
         news.set()
 
     def hold(self) -> None:
-        """Let no further call out: this process is about to give the lead away."""
         self._is_held = True
+
+    def lead_on(self) -> None:
+        self._is_held = False
+        self.changed(self.election.leadership, self.election.leadership)
 
     def guard(self) -> Created | None:
         """What must hold for a write to the store; None as long as this process has never led."""

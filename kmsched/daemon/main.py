@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from random import SystemRandom
 
 from kmsched import __version__
@@ -23,13 +24,18 @@ from kmsched.clients.store import FolderStore, Store
 from kmsched.clock import SystemClock
 from kmsched.config import SchedulerConfig
 from kmsched.core.step import step
+from kmsched.daemon import respawn
 from kmsched.daemon.artifacts import artifact_digests
 from kmsched.daemon.group import Group
+from kmsched.daemon.handover import Handover
 from kmsched.daemon.identity import FrameworkId
+from kmsched.daemon.respawn import Child
+from kmsched.daemon.respawn_channel import Channel
+from kmsched.daemon.respawn_child import Inherited, Steps, inherited, take_over, tell_failure
 from kmsched.daemon.scheduler import Scheduler
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.daemon.systemd import Notifier
-from kmsched.errors import EXIT_OK, Deposed, Fatal, InternalError, NotHandedOver
+from kmsched.daemon.systemd import Notifier, environment_of_replacement
+from kmsched.errors import EXIT_OK, Deposed, Fatal, InternalError, KmError, NotHandedOver
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +46,7 @@ RELOAD_SIGNAL = signal.SIGHUP
 
 def run_scheduler(config: SchedulerConfig) -> int:
     """Schedule until SIGTERM or SIGINT. Fatal errors carry the exit code."""
+    replaced = inherited(os.environ)
     surroundings = Surroundings(
         clock=SystemClock(),
         rng=SystemRandom(),
@@ -49,7 +56,7 @@ def run_scheduler(config: SchedulerConfig) -> int:
         step=step,
         read_artifact=read_artifact,
     )
-    asyncio.run(until_signalled(Daemon(config, surroundings)))
+    asyncio.run(until_signalled(Daemon(config, surroundings, replaced)))
     return EXIT_OK
 
 
@@ -58,67 +65,127 @@ def read_artifact(uri: str) -> Iterator[bytes]:
     return read_uri(uri, load_hadoop_conf(os.environ))
 
 
-class Daemon:
-    """One scheduler process without its signals. `url` is where its pages are, once `run` has started them."""
+#: starts a replacement: environment, listening socket, descriptor of the lock
+Launch = Callable[[Mapping[str, str], socket.socket, int], Awaitable[Child]]
 
-    def __init__(self, config: SchedulerConfig, surroundings: Surroundings) -> None:
+
+class Daemon:
+    """One scheduler process without its signals.
+
+    `inherited`: it replaces another process, and does nothing that has an effect before it is told to.
+    """
+
+    def __init__(
+        self,
+        config: SchedulerConfig,
+        surroundings: Surroundings,
+        inherited: Inherited | None = None,
+        launch: Launch | None = None,
+    ) -> None:
         self._config = config
         self._surroundings = surroundings
-        self._notifier = Notifier(surroundings.environment, os.getpid())
+        self._inherited = inherited
+        self._launch = launch or partial(respawn.start, respawn.command_line(), clock=surroundings.clock)
+        self._notifier = Notifier(surroundings.environment, os.getpid(), is_main=inherited is None)
         self._group: Group | None = None
+        self._handover: Handover | None = None
         self.scheduler: Scheduler | None = None
 
     async def run(self) -> None:
-        """Until cancelled; Fatal says why it cannot go on."""
+        """Until cancelled, or until another process has taken our place; Fatal says why it cannot go on."""
+        if self._inherited is None:
+            await self._run(None)
+            return
+        with contextlib.closing(self._inherited.channel()) as channel:
+            await channel.open()
+            try:
+                await self._run(channel)
+            except KmError as error:
+                await tell_failure(channel, error)
+                raise
+
+    async def _run(self, channel: Channel | None) -> None:
         config, surroundings = self._config, self._surroundings
-        with contextlib.closing(FolderStore(config.state_dir)) as folder:
+        lock_fd = None if self._inherited is None else self._inherited.lock_fd
+        with contextlib.closing(FolderStore(config.state_dir, lock_fd)) as folder:
             if config.ha is None:
-                await self._schedule(folder, str(config.state_dir), None)
+                await self._schedule(folder, folder, str(config.state_dir), None, channel)
                 return
             home = f"{surroundings.hostname}:{config.state_dir}"
             self._group = group = Group(config.ha, config.framework_name, surroundings, home, config.http.ca_file)
+            if channel is not None:
+                group.may_stand.clear()
             try:
                 await group.await_etcd(self._tell_waiting)
-                await self._schedule(group.store, f"etcd under {group.keys.prefix}", group)
+                await self._schedule(folder, group.store, f"etcd under {group.keys.prefix}", group, channel)
             finally:
                 await group.close()
 
-    async def _schedule(self, store: Store, where: str, group: Group | None) -> None:
+    async def _schedule(
+        self, folder: FolderStore, store: Store, where: str, group: Group | None, channel: Channel | None
+    ) -> None:
         config, surroundings = self._config, self._surroundings
         framework_id = FrameworkId(store, config.framework_name, where)
         await framework_id.load()
         digests = await artifact_digests(config, store, surroundings.read_artifact)
         log.info("km scheduler %s, framework id %s", __version__, framework_id.value or "none yet")
+        listening = None if self._inherited is None else self._inherited.listening()
         self.scheduler = scheduler = Scheduler(
-            config, surroundings, store, framework_id, self._notifier, digests, group, self.hand_over
+            config, surroundings, store, framework_id, self._notifier, digests, group, self.hand_over, listening
+        )
+        self._handover = handover = Handover(
+            scheduler,
+            group,
+            self._notifier,
+            partial(self._start_replacement, folder),
+            limit_s=config.handover_timeout_s,
+            clock=surroundings.clock,
         )
         try:
-            await scheduler.run()
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(scheduler.run())
+                parts.create_task(_until_replaced(handover))
+                if channel is not None:
+                    parts.create_task(self._take_over(channel, scheduler, folder))
         except BaseExceptionGroup as errors:
-            raise cause_of(errors) from errors
+            if not handover.replaced.is_set():
+                raise cause_of(errors) from errors
+            log.info("another process has taken the place of this one, which ends; tasks and pods run on")
         finally:
             self._notifier.stopping()
             if group is not None:
                 await group.leave("this process ends")
             await scheduler.close()
 
-    async def hand_over(self, reason: str, to: str | None = None) -> str:
-        """Give the lead to the standby `to`, or to any that can take it at once; who that is, in words.
+    async def _take_over(self, channel: Channel, scheduler: Scheduler, folder: FolderStore) -> None:
+        async def begin() -> None:
+            folder.own()
+            await scheduler.begin()
 
-        `run` ends soon after. NotHandedOver: the message says why, and everything is as before.
+        def alone() -> None:
+            self._notifier.is_main = True
+            self._notifier.ready()
+            self._notifier.alive()
+            log.info("this process, %d, has taken the place of the other", os.getpid())
+
+        steps = Steps(
+            reasons_not_warm=scheduler.reasons_not_warm,
+            fingerprint=scheduler.fingerprint,
+            begin=begin,
+            subscribed=scheduler.subscribed,
+            alone=alone,
+        )
+        await take_over(channel, steps, __version__, self._surroundings.clock)
+
+    async def hand_over(self, reason: str, to: str | None = None) -> str:
+        """Give the lead to the standby `to`, or to any that can take it at once, or, if there is none, to a new process
+        in this one's place; who that is, in words.
+
+        `run` ends soon after. NotHandedOver: the message says why, and this process leads on, if it did.
         """
-        group, scheduler = self._group, self.scheduler
-        if group is None or scheduler is None or not group.leads:
-            raise NotHandedOver("this process does not lead a group of schedulers; nothing is handed over")
-        standbys = [each.instance for each in group.healthy_standbys()]
-        if to is not None and to not in standbys:
-            raise NotHandedOver(f"{to} could not lead now ({', '.join(standbys) or 'nobody'} could); this one leads on")
-        if not standbys:
-            raise NotHandedOver("no other scheduler could lead now; this one leads on")
-        words = to or " or ".join(standbys)
-        log.info("%s: handing over to %s", reason, words)
-        await self._let_go(group, scheduler, reason)
-        return words
+        if self._handover is None:
+            raise NotHandedOver("this process has only begun to start")
+        return await self._handover.to(reason, to)
 
     def reload(self) -> None:
         """Read tokens and certificates of the HTTP server anew; those that cannot be used stay as they were."""
@@ -130,13 +197,14 @@ class Daemon:
 
     async def end(self, reason: str) -> None:
         """Before this process ends anyway: what was sent is answered, and peers need not wait for a lease."""
-        if self._group is not None and self.scheduler is not None:
-            await self._let_go(self._group, self.scheduler, reason)
+        if self._handover is not None:
+            await self._handover.abandon()
+            if self._group is not None:
+                await self._handover.let_go(self._group, reason)
 
-    async def _let_go(self, group: Group, scheduler: Scheduler, reason: str) -> None:
-        group.lead.hold()
-        await scheduler.settle(group.call_deadline_s)
-        await group.leave(reason)
+    async def _start_replacement(self, folder: FolderStore, listening: socket.socket) -> Child:
+        environment = environment_of_replacement(self._surroundings.environment, os.getpid())
+        return await self._launch(environment, listening, folder.lock_fd)
 
     def _tell_waiting(self, reason: str) -> None:
         self._notifier.status(f"waiting for etcd: {reason}")
@@ -162,11 +230,16 @@ def _leaves(error: BaseException) -> list[BaseException]:
     return [error]
 
 
+async def _until_replaced(handover: Handover) -> None:
+    await handover.replaced.wait()
+    raise Deposed("another process has taken the place of this one")
+
+
 async def until_signalled(daemon: Daemon) -> None:
     """Run until one of `STOP_SIGNALS` comes. Nothing is torn down: tasks and pods run on.
 
-    HAND_OVER_SIGNAL gives the lead to a standby, if there is one that can take it; Deposed.  RELOAD_SIGNAL has tokens
-    and certificates read anew.
+    HAND_OVER_SIGNAL gives the lead to a standby that can take it (Deposed), or to a replacement.  RELOAD_SIGNAL has
+    tokens and certificates read anew.
     """
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(daemon.run())
@@ -180,10 +253,9 @@ async def until_signalled(daemon: Daemon) -> None:
         running.cancel()
 
     async def hand_over() -> None:
-        try:
+        # the log has the reason
+        with contextlib.suppress(NotHandedOver):
             await daemon.hand_over(HAND_OVER_SIGNAL.name)
-        except NotHandedOver as error:
-            log.error("%s: %s", HAND_OVER_SIGNAL.name, error)
 
     def ask(answer: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(answer)
@@ -197,6 +269,8 @@ async def until_signalled(daemon: Daemon) -> None:
         loop.add_signal_handler(number, ask_to_stop, number)
     loop.add_signal_handler(HAND_OVER_SIGNAL, lambda: ask(hand_over()))
     loop.add_signal_handler(RELOAD_SIGNAL, daemon.reload)
+    # a replacement is started with them blocked, as they would have ended it before
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, respawn.BLOCKED)
     try:
         await running
     except asyncio.CancelledError:

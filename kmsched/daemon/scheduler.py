@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from types import MappingProxyType
@@ -73,7 +74,10 @@ FACTS: Mapping[Link, Fact] = MappingProxyType(
 
 
 class Scheduler:
-    """Leads for one term at most; `run` once, then `close`. `group`: with `--ha`. `hand_over`: for who asks by HTTP."""
+    """`run` once, then `close`. `group`: with `--ha`. `hand_over`: for who asks by HTTP.
+
+    `listening`: of the process that this one replaces; then it answers nobody and leads nothing before `begin`.
+    """
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class Scheduler:
         digests: Mapping[str, str],
         group: Group | None = None,
         hand_over: HandOver | None = None,
+        listening: socket.socket | None = None,
     ) -> None:
         self._config = config
         self._digests = digests
@@ -99,12 +104,16 @@ class Scheduler:
         self._defaults = settings.request_defaults(config)
         self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
+        self._is_subscribed = asyncio.Event()
+        #: once it is there to be paused
+        self.from_mesos: FromMesos | None = None
         self._linked = Link.DISCONNECTED
         self._subscribed_at = clock.monotonic()
         self.core = Core(settings.core_settings(config, digests), NO_TERM, surroundings.step)
         self.readiness = Readiness(clock, self.core.is_reconciled)
         self._group = group
-        self.lead: Lead = SoleLead(self._next_term) if group is None else group.lead
+        self._is_replacement = listening is not None
+        self.lead: Lead = SoleLead(self._next_term, is_held=self._is_replacement) if group is None else group.lead
         if group is not None:
             group.join(
                 self._specs.ours,
@@ -169,13 +178,20 @@ class Scheduler:
             routes.append(web_peers.deadman_route(group.hello, group.ending))
         if hand_over is not None:
             routes += web_acts.routes(web_acts.Acts(hand_over, told.is_leading, told.leader))
-        self.web = Web(routes, config.address, config.port, access=Access(config.http), profiling=config.profiling)
+        self.web = Web(
+            routes,
+            config.address,
+            config.port,
+            access=Access(config.http),
+            profiling=config.profiling,
+            listening=listening,
+        )
 
     async def run(self) -> None:
         """Until cancelled; what ends a part ends all, as an ExceptionGroup."""
-        await self.web.start()
-        log.info("listening on %s", self.web.url)
-        self._notifier.ready()
+        if not self._is_replacement:
+            await self.begin()
+            self._notifier.ready()
         async with asyncio.TaskGroup() as group:
             self._to_kube = ToKube(
                 self._kube,
@@ -209,6 +225,32 @@ class Scheduler:
         kept = self.web.access.reload()
         return kept if self._group is None else [*kept, *self._group.reload()]
 
+    async def begin(self) -> None:
+        """Answer at our socket, and lead as soon as this process may."""
+        await self.web.start()
+        log.info("listening on %s", self.web.url)
+        if self._group is not None:
+            self._group.may_stand.set()
+        elif self._is_replacement:
+            await self._framework_id.load()
+            self.lead.lead_on()
+
+    async def subscribed(self) -> int:
+        """The term, once Mesos has subscribed this process."""
+        await self._is_subscribed.wait()
+        return self.core.state.term
+
+    def reasons_not_warm(self) -> list[str]:
+        """Why this process could not lead at once."""
+        found = [] if self._synced.is_set() else ["pods and nodes are not known yet"]
+        of_group = [] if self._group is None else self._group.reasons_of_fingerprint()
+        return [*found, *self.readiness.reasons_of_copies(), *of_group]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the executors that this process would launch."""
+        return self._specs.ours
+
     async def close(self) -> None:
         await self.web.stop()
         await self._kube.close()
@@ -219,7 +261,7 @@ class Scheduler:
         pods = Reflector(self._kube, "/api/v1/pods", decode=self._decode_pod, clock=clock, rng=rng)
         nodes = Reflector(self._kube, "/api/v1/nodes", decode=decode_node, clock=clock, rng=rng)
         from_kube = FromKube(self.inbox, self.readiness, self.metrics, self._repeats)
-        from_mesos = FromMesos(
+        self.from_mesos = FromMesos(
             self._mesos.events,
             self.inbox,
             framework_id=self._framework_id,
@@ -232,7 +274,7 @@ class Scheduler:
         )
         group.create_task(from_kube.pods(pods.changes()))
         group.create_task(from_kube.nodes(nodes.changes()))
-        group.create_task(from_mesos.run())
+        group.create_task(self.from_mesos.run())
 
     async def _follow_specs(self) -> None:
         async for learned in self._specs.news():
@@ -323,6 +365,7 @@ class Scheduler:
             self._linked = link
             self.lead.tell(FACTS[link])
             self._measure_link(link)
+            self._is_subscribed.clear() if link is Link.DISCONNECTED else self._is_subscribed.set()
         now = self._clock.monotonic()
         if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s:
             self._fed_at = now

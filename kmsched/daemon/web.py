@@ -5,6 +5,7 @@ Knows connections and refusals, which are JSON.  What the routes tell is in `web
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Sequence
 
@@ -15,13 +16,18 @@ from kmsched.daemon.web_access import Access
 from kmsched.daemon.web_routes import GET, Handler, Route, as_json
 from kmsched.errors import ConfigRefused
 
+log = logging.getLogger(__name__)
+
 BACKLOG = 128
 SHUTDOWN_S = 1.0
 MAX_BODY_BYTES = 64 * 1024
 
 
 class Web:
-    """A server on `address`:`port`; port 0 takes any free one. `profiling` opens `daemon.profiling`'s pages, too."""
+    """A server on `address`:`port`; port 0 takes any free one. `profiling` opens `daemon.profiling`'s pages, too.
+
+    `listening`: a socket that another process has made.
+    """
 
     def __init__(
         self,
@@ -31,6 +37,7 @@ class Web:
         *,
         access: Access | None = None,
         profiling: bool = False,
+        listening: socket.socket | None = None,
     ) -> None:
         self.access = access or Access()
         app = application([*routes, *(debugging.routes() if profiling else [])], self.access)
@@ -40,26 +47,55 @@ class Web:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
         self._address = address
         self._port = port
+        self._listening = listening
+        self._site: web.SockSite | None = None
         self.url = ""
 
     async def start(self) -> None:
         """Listen. ConfigRefused names address and port that cannot be had."""
         where = f"{self._address}:{self._port}"
         try:
-            listening = listen(self._address, self._port)
+            self._listening = self._inherited() or listen(self._address, self._port)
         except OSError as error:
             raise ConfigRefused(
                 f"--address={self._address} --port={self._port}: cannot listen on {where}: {error.strerror or error};"
                 " end what listens there, or give another --address or --port"
             ) from error
         await self._runner.setup()
-        await web.SockSite(self._runner, listening, backlog=BACKLOG, ssl_context=self.access.tls).start()
-        host, port = listening.getsockname()[:2]
+        await self.resume()
+        host, port = self._listening.getsockname()[:2]
         scheme = self.access.settings.scheme
         self.url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
+    async def pause(self) -> None:
+        """Accept no more connections; they wait for `resume`, or for a process that has the same socket."""
+        site, self._site = self._site, None
+        if site is not None:
+            await site.stop()
+
+    async def resume(self) -> None:
+        # the server closes what it is given
+        self._site = web.SockSite(self._runner, self.listening.dup(), backlog=BACKLOG, ssl_context=self.access.tls)
+        await self._site.start()
+
     async def stop(self) -> None:
         await self._runner.cleanup()
+        if self._listening is not None:
+            self._listening.close()
+
+    @property
+    def listening(self) -> socket.socket:
+        assert self._listening is not None, "start comes first"
+        return self._listening
+
+    def _inherited(self) -> socket.socket | None:
+        """The socket that was given, if it is where this process shall listen; else it is closed."""
+        given = self._listening
+        if given is None or is_bound_to(given, self._address, self._port):
+            return given
+        log.warning("the inherited socket is not at %s:%d; listening there anew", self._address, self._port)
+        given.close()
+        return None
 
 
 def listen(address: str, port: int) -> socket.socket:
@@ -77,6 +113,13 @@ def listen(address: str, port: int) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def is_bound_to(sock: socket.socket, address: str, port: int) -> bool:
+    """OSError: there is no such address."""
+    (_, _, _, _, where), *_ = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound = sock.getsockname()
+    return bound[0] == where[0] and port in (0, bound[1])
 
 
 def application(routes: Sequence[Route], access: Access) -> web.Application:

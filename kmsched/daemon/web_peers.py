@@ -26,7 +26,9 @@ def leader_route(who: Callable[[], Mapping[str, Any]], is_leader: Callable[[], b
     """`who`: everything that /leader tells, on the leader with 200 and elsewhere with 503."""
 
     async def leader(_: web.Request) -> web.Response:
-        return as_json(who(), 200 if is_leader() else 503)
+        answer = as_json(who(), 200 if is_leader() else 503)
+        answer.force_close()
+        return answer
 
     return Route(GET, WHO_PATH, Right.OPEN, leader)
 
@@ -43,6 +45,8 @@ def deadman_route(hello: Callable[[], Hello], ending: asyncio.Event) -> Route:
         if open_connections >= MAX_CONNECTIONS:
             return web.Response(status=503, text=f"{MAX_CONNECTIONS} connections are open already\n")
         reply = web.StreamResponse(headers={"content-type": "application/x-ndjson", "cache-control": "no-store"})
+        # the next question goes to whoever listens then
+        reply.force_close()
         open_connections += 1
         try:
             await reply.prepare(request)

@@ -30,6 +30,8 @@ def test_every_role_knows_every_fact_or_calls_it_impossible(role: Role, fact: Fa
     assert after.term == 3
     if role is Role.DEPOSED:
         assert after.role is Role.DEPOSED
+    elif fact is Fact.YIELDED:
+        assert after.role is Role.STANDBY
     elif fact in (Fact.LOST, Fact.RESIGNED):
         assert after.role is (Role.STANDBY if role is Role.STANDBY else Role.DEPOSED)
     elif (fact is Fact.EXPIRED and role is not Role.STANDBY) or (role is Role.SUSPENDED and fact is not Fact.RENEWED):

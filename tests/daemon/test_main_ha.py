@@ -18,6 +18,7 @@ from kmsched.cli.store_command import Place
 from kmsched.clients.http import Request, Response, StreamResponse
 from kmsched.core.step import step
 from kmsched.daemon.main import Daemon
+from kmsched.daemon.respawn import Child
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import Deposed, NotHandedOver
 from tests import virtual_time
@@ -53,6 +54,10 @@ class Both:
         pass
 
 
+async def _no_program(*_: object) -> Child:
+    raise NotHandedOver("km: no such file; this process leads on")
+
+
 @dataclass
 class Peer:
     """One scheduler process; `world` counts what it asks of Mesos and Kubernetes."""
@@ -86,6 +91,7 @@ class Peer:
                 step=step,
                 read_artifact=self.world.read,
             ),
+            launch=_no_program,
         )
 
     def start(self) -> None:
@@ -185,7 +191,7 @@ def test_a_leader_hands_over_when_asked_and_ends_deposed(tmp_path: Path) -> None
     async def story(add: Callable[..., Peer]) -> None:
         first = add("a")
         await asyncio.sleep(3)
-        with pytest.raises(NotHandedOver, match="no other scheduler could lead now"):
+        with pytest.raises(NotHandedOver, match="no such file; this process leads on"):
             await first.daemon.hand_over("SIGUSR1")
         second = add("b")
         await asyncio.sleep(5)
@@ -236,7 +242,7 @@ def test_a_leader_hands_over_by_http_and_a_standby_names_it(tmp_path: Path) -> N
     async def story(add: Callable[..., Peer]) -> None:
         first = add("a", flag)
         await asyncio.sleep(3)
-        assert await first.resign() == (409, {"error": "no other scheduler could lead now; this one leads on"})
+        assert await first.resign() == (409, {"error": "km: no such file; this process leads on"})
         second = add("b", flag)
         await asyncio.sleep(5)
         status, told = await second.resign()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
-from kmsched.daemon.systemd import Notifier
+from kmsched.daemon.systemd import Notifier, environment_of_replacement
 
 
 def test_each_state_is_one_datagram_in_order(tmp_path: Path) -> None:
@@ -43,3 +45,36 @@ def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 7)
     notifier.ready()
     assert notifier.watchdog_s == 0.0
+
+
+def test_the_replacement_becomes_the_main_process_before_anything_else_is_said(tmp_path: Path) -> None:
+    """systemd closes the descriptor that comes with the barrier."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}, 7)
+        read: list[bytes] = []
+
+        def as_systemd() -> None:
+            read.append(receiver.recv(200))
+            said, descriptors, _, _ = socket.recv_fds(receiver, 200, 1)
+            read.append(said)
+            os.close(descriptors[0])
+
+        async def scenario() -> None:
+            reading = asyncio.create_task(asyncio.to_thread(as_systemd))
+            await notifier.hand_to(11)
+            await reading
+
+        asyncio.run(scenario())
+        notifier.status("silent now")
+        receiver.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            receiver.recv(200)
+    assert read == [b"MAINPID=11", b"BARRIER=1"]
+
+
+def test_the_replacement_is_asked_for_the_signs_of_life_of_the_first_process() -> None:
+    first = {"WATCHDOG_PID": "7", "WATCHDOG_USEC": "30000000", "NOTIFY_SOCKET": "@none"}
+    second = environment_of_replacement(first, 7)
+    assert Notifier(second, 11, is_main=False).watchdog_s == 10.0
+    assert Notifier(environment_of_replacement(first, 8), 11).watchdog_s == 0.0
