@@ -13,6 +13,7 @@ PACKAGES = {
     "binutils": "nm, for the stand-ins of OpenSSL 1.0",
     "busybox-static": "the test image; nc for ssh into the lab",
     "ca-certificates": "downloads",
+    "chromium-headless-shell": "the test of the scheduler's page",
     "curl": "looking at things by hand",
     "g++": "the Mesos starter",
     "iproute2": "namespaces, bridge, cables",

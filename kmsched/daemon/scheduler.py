@@ -25,7 +25,7 @@ from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, Report
 from kmsched.core.leadership import Fact
 from kmsched.core.model import Pod
 from kmsched.core.state import Link
-from kmsched.daemon import settings, web_acts, web_peers, web_routes
+from kmsched.daemon import settings, web_acts, web_page, web_peers, web_routes
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.fencing import FencedTransport
@@ -173,7 +173,8 @@ class Scheduler:
             is_alive=lambda: clock.monotonic() - self.runner.turned_at < ALIVE_S,
             url=lambda: self.web.url,
         )
-        routes = [*web_routes.routes(told.views()), web_peers.leader_route(told.leader, told.is_leader)]
+        views = told.views()
+        routes = [web_page.route(views), *web_routes.routes(views), web_peers.leader_route(told.leader, told.is_leader)]
         if group is not None:
             routes.append(web_peers.deadman_route(group.hello, group.ending))
         if hand_over is not None:

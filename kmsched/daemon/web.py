@@ -137,8 +137,8 @@ def _guarded(route: Route, access: Access) -> Handler:
         if refusal is None:
             return await route.handler(request)
         answer = as_json({"error": f"{request.method} {request.path}: {refusal.words}"}, refusal.status)
-        if refusal.challenge:
-            answer.headers["WWW-Authenticate"] = refusal.challenge
+        for challenge in refusal.challenges:
+            answer.headers.add("WWW-Authenticate", challenge)
         return answer
 
     return guarded

@@ -22,7 +22,7 @@ from kmsched.http_settings import ACT_TOKEN, CERT, KEY, HttpSettings, Tokens, re
 BEARER, BASIC = "Bearer", "Basic"
 CHALLENGE = 'Bearer realm="kmsched"'
 #: browsers ask for user and password then: any user, and the token
-CHALLENGE_OF_PAGES = f'{CHALLENGE}, Basic realm="kmsched"'
+CHALLENGE_OF_PAGES = 'Basic realm="kmsched"'
 
 
 class Right(enum.Enum):
@@ -35,11 +35,11 @@ class Right(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`challenge`: of a 401, "" otherwise."""
+    """`challenges`: of a 401; each is a header of its own, since browsers read no more than one from each."""
 
     status: int
     words: str
-    challenge: str = ""
+    challenges: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -77,9 +77,9 @@ class Access:
             return None
         if right is Right.ACT and self._tokens.act is None:
             return Refusal(403, f"acting is switched off; start the scheduler with --{ACT_TOKEN}=FILE")
-        challenge = CHALLENGE_OF_PAGES if right is Right.READ else CHALLENGE
+        challenges = (CHALLENGE, CHALLENGE_OF_PAGES) if right is Right.READ else (CHALLENGE,)
         if authorization is None:
-            return Refusal(401, f"a token with the right to {right.value} is needed", challenge)
+            return Refusal(401, f"a token with the right to {right.value} is needed", challenges)
         # a browser sends what it was once told to wherever a page of another origin makes it: never enough to act
         shown = presented(authorization, takes_basic=right is Right.READ)
         is_reader, is_actor = _same(shown, self._tokens.read), _same(shown, self._tokens.act)
@@ -87,7 +87,7 @@ class Access:
             return None
         if is_reader:
             return Refusal(403, f"this token may only read; acting needs that of --{ACT_TOKEN}")
-        return Refusal(401, "this token is not known", challenge)
+        return Refusal(401, "this token is not known", challenges)
 
 
 def presented(authorization: str, *, takes_basic: bool) -> str:

@@ -18,6 +18,8 @@ Json = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 GET, POST = "GET", "POST"
+#: rows of each table of the page at /
+MAX_ON_PAGE = 50
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -70,8 +72,12 @@ def routes(views: Views) -> list[Route]:
             return as_json({"error": f"no pod {key} is known; see kubectl get pods --all-namespaces"}, 404)
         return as_json(explained)
 
-    async def decisions(_: web.Request) -> web.Response:
-        return as_json({"decisions": views.decisions()})
+    async def decisions(request: web.Request) -> web.Response:
+        wanted = request.query.get("limit")
+        if wanted is not None and not (wanted.isdecimal() and int(wanted[:9]) > 0):
+            return as_json({"error": f"limit={wanted!r} is no number above 0; the newest so many are told"}, 400)
+        listed = views.decisions()
+        return as_json({"decisions": listed if wanted is None else listed[-int(wanted[:9]) :]})
 
     async def pending(_: web.Request) -> web.Response:
         return as_json(views.pending())

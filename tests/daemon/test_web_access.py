@@ -154,7 +154,7 @@ def ask(
             aiohttp.ClientSession(headers=headers) as session,
             session.request(method, served.url + path, data=body) as reply,
         ):
-            return reply.status, await reply.json(), reply.headers.get("WWW-Authenticate", "")
+            return reply.status, await reply.json(), ", ".join(reply.headers.getall("WWW-Authenticate", []))
 
     return asyncio.run(scenario())
 

@@ -31,13 +31,14 @@ PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
 MAKE: Command = ("make", "--no-print-directory")
 
-#: scenarios that need bin/km alone, or HDFS alone, those of playbooks, and those of several schedulers; all others need
-#: the whole testbed deployed
+#: scenarios that need bin/km alone, a browser alone, or HDFS alone, those of playbooks, and those of several
+#: schedulers; all others need the whole testbed deployed
 OF_THE_FILE = ("tests/scenarios/test_km_file.py",)
+OF_THE_PAGE = ("tests/scenarios/test_page.py",)
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
 OF_ANSIBLE = ("tests/scenarios/test_ansible.py",)
 OF_GROUPS = ("tests/scenarios/test_ha.py", "tests/scenarios/test_upgrade.py")
-APART = (*OF_THE_FILE, *OF_HDFS, *OF_ANSIBLE, *OF_GROUPS)
+APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_ANSIBLE, *OF_GROUPS)
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
 
 STAGES = (
@@ -48,7 +49,7 @@ STAGES = (
         (
             (*MAKE, "km"),
             (PYTHON, "-m", "tests.sim", "--seeds", str(SEEDS), "--from", str(FIRST_SEED)),
-            (*SCENARIOS, *OF_THE_FILE),
+            (*SCENARIOS, *OF_THE_FILE, *OF_THE_PAGE),
         ),
         360,
     ),
