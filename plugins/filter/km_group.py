@@ -57,16 +57,18 @@ def leader_last(roles: Mapping[str, str]) -> list[str]:
     return sorted(roles, key=lambda name: roles[name] not in ("", STANDBY))
 
 
-def group_faults(hosts: Mapping[str, Json], wanted: Json | None = None) -> list[str]:
+def group_faults(hosts: Mapping[str, Json], wanted: Json | None = None, is_all: bool = True) -> list[str]:
     """Words for each reason for which a group of schedulers is not whole; they begin with the host.
 
     `hosts`: name -> its answer at /readyz, an empty mapping if nobody answered. `wanted`: what all answers must say
-    besides, like {"framework_id": …}.
+    besides, like {"framework_id": …}. `is_all`: there are no other schedulers that could lead.
     """
     found = [words for name, answer in hosts.items() for words in _unready(name, answer)]
     leaders = [name for name, answer in hosts.items() if answer.get("role") == ACTIVE]
-    if len(leaders) != 1:
-        found.append(f"{' and '.join(leaders)} lead at once" if leaders else "none of them leads")
+    if len(leaders) > 1:
+        found.append(f"{' and '.join(leaders)} lead at once")
+    if not leaders and is_all:
+        found.append("none of them leads")
     for key, value in (wanted or {}).items():
         found += [
             f"{name}: {key.replace('_', ' ')} {answer.get(key)!r} instead of {value!r}"

@@ -78,6 +78,11 @@ def test_one_leads(roles: tuple[str, str], words: str) -> None:
     assert km_group.group_faults({"s1": answer(roles[0]), "s2": answer(roles[1])}) == [words]
 
 
+def test_another_host_may_lead_when_not_all_are_asked() -> None:
+    assert km_group.group_faults({"s2": answer()}, is_all=False) == []
+    assert km_group.group_faults({"s2": answer("active"), "s3": answer("active")}, is_all=False) != []
+
+
 def test_what_must_stay_is_compared() -> None:
     hosts = {"s1": answer("active"), "s2": answer(framework_id="g")}
     assert km_group.group_faults(hosts, {"framework_id": "f"}) == ["s2: framework id 'g' instead of 'f'"]
