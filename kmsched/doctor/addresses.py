@@ -44,7 +44,7 @@ def _own(subject: Subject) -> Iterator[Found]:
         else:
             yield Found(
                 f"{where}: monitoring on another host cannot",
-                "if it must, give an address that it reaches; the pages have no authentication",
+                "if it must, give an address that it reaches, and --http-read-token-file unless everybody may read",
                 Severity.NOTE,
             )
     severity = Severity.WARNING if subject.has_peers else Severity.NOTE
