@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 import msgspec
@@ -19,10 +19,11 @@ from kmsched.clients.etcd import EtcdClient
 from kmsched.clock import Clock
 from kmsched.core import leadership as leading
 from kmsched.core.leadership import Fact, Leadership, Role
+from kmsched.daemon.roster import Roster
 from kmsched.daemon.tenure import Vacancy
 from kmsched.errors import ConfigRefused, Fatal, Gone, KmError, NotFound, ProtocolError, Unavailable
 from kmsched.wire import members as records
-from kmsched.wire.etcd import Created, Get, KeyValue, News, Put
+from kmsched.wire.etcd import Created, Get, Put
 from kmsched.wire.members import Keys, Leader, Member
 
 log = logging.getLogger(__name__)
@@ -44,23 +45,6 @@ class Timing:
     @property
     def poll_s(self) -> float:
         return self.ttl_s / 3
-
-
-@dataclass(slots=True)
-class Group:
-    """What etcd said last of all schedulers of this framework, as of `revision`."""
-
-    revision: int = 0
-    leader: Leader | None = None
-    leader_kv: KeyValue | None = None
-    members: dict[str, Member] = field(default_factory=dict)
-
-    @property
-    def term(self) -> int:
-        """Of whoever leads; 0: nobody."""
-        if self.leader is None or self.leader_kv is None:
-            return 0
-        return leading.new_term(self.leader_kv.create_revision, self.leader.term_at_least - 1)
 
 
 class Election:
@@ -96,9 +80,10 @@ class Election:
         self._create_revision = 0
         self._stored_member: Member | None = None
         self._look = asyncio.Event()
+        self._listed_at = float("-inf")
         self._is_aside = False
         self.member = member
-        self.group = Group()
+        self.group = Roster(keys)
         self.vacancy = Vacancy(clock)
         self.leadership = Leadership()
         #: why etcd cannot be used now, "" while it can
@@ -121,9 +106,11 @@ class Election:
         self._become(leading.after(self.leadership, fact, reason))
 
     def describe(self, **changes: object) -> None:
-        """Change what our member key says; written with the next renewal, or sooner."""
-        self.member = msgspec.structs.replace(self.member, **changes)
-        self._look.set()
+        """Change what our member key says; written with the next renewal."""
+        described = msgspec.structs.replace(self.member, **changes)
+        if described != self.member:
+            self.member = described
+            self._look.set()
 
     async def run(self) -> None:
         """Until cancelled. Fatal: etcd will never take us."""
@@ -144,7 +131,6 @@ class Election:
 
     async def step_aside(self, reason: str) -> None:
         """Stop acting at once, then end the lease, and hold none until `stand_again`."""
-        self._is_aside = True
         self._become(leading.after(self.leadership, Fact.YIELDED, reason))
         await self.release()
 
@@ -152,7 +138,8 @@ class Election:
         self._is_aside = False
 
     async def release(self) -> None:
-        """End our lease, so that nobody waits for its TTL. Best effort: what cannot be told expires."""
+        """End our lease and take no other, so that nobody waits for its TTL. Best effort: what is not told expires."""
+        self._is_aside = True
         lease_id, self._lease_id = self._lease_id, 0
         if lease_id:
             try:
@@ -257,7 +244,8 @@ class Election:
             try:
                 await self._list()
                 async for news in self._etcd.watch(self._keys.prefix, self.group.revision + 1):
-                    self._take(news)
+                    self.group.told(news)
+                    self._saw_leader()
             except (Unavailable, Gone, NotFound) as error:
                 log.debug("the watch of etcd begins again: %s", error)
             except Fatal:
@@ -270,7 +258,7 @@ class Election:
         """Campaign whenever nobody leads; and look for ourselves when no news came for a while."""
         while self.leadership.role is not Role.DEPOSED:
             try:
-                if self.leadership.role is Role.STANDBY and self._must_poll():
+                if self._must_poll():
                     await self._list()
                 await self._campaign()
             except (Unavailable, NotFound) as error:
@@ -282,7 +270,7 @@ class Election:
             await self._wait_for_news()
 
     def _must_poll(self) -> bool:
-        return not self._look.is_set()
+        return self._clock.monotonic() - self._listed_at >= self._timing.poll_s
 
     async def _wait_for_news(self) -> None:
         waiting = asyncio.ensure_future(self._look.wait())
@@ -295,88 +283,55 @@ class Election:
             await asyncio.gather(waiting, timer, return_exceptions=True)
 
     async def _list(self) -> None:
+        known = self.group.revision
         answer = await self._etcd.range(self._keys.prefix, is_prefix=True)
-        if answer.header.revision < self.group.revision:
-            return
-        group = Group(answer.header.revision)
-        for kv in answer.kvs:
-            self._put(group, kv)
-        self.group = group
+        self._listed_at = self._clock.monotonic()
+        self.group.listed(answer, known)
         self._saw_leader()
-        if group.leader is None:
-            self._look.set()
-
-    def _take(self, news: News) -> None:
-        if news.header.revision < self.group.revision:
-            return
-        for change in news.events:
-            # a list may have been ahead; of one revision there may be several changes
-            if change.kv.mod_revision < self.group.revision:
-                continue
-            if change.is_deletion:
-                self._remove(change.kv)
-            else:
-                self._put(self.group, change.kv)
-        self.group.revision = max(self.group.revision, news.header.revision)
-        self._saw_leader()
-
-    def _put(self, group: Group, kv: KeyValue) -> None:
-        try:
-            if kv.name == self._keys.leader:
-                group.leader, group.leader_kv = records.decode_leader(kv), kv
-            elif kv.name.startswith(self._keys.members):
-                group.members[kv.name] = records.decode_member(kv)
-        except Fatal as error:
-            # somebody leads, though it cannot be read who
-            log.error("%s", error)
-            if kv.name == self._keys.leader:
-                group.leader_kv = kv
-
-    def _remove(self, kv: KeyValue) -> None:
-        if kv.name == self._keys.leader:
-            self.group.leader = self.group.leader_kv = None
-            self._look.set()
-        else:
-            self.group.members.pop(kv.name, None)
 
     def _saw_leader(self) -> None:
-        leader = self.group.leader.boot_id if self.group.leader else ""
-        self.vacancy.saw(leader if self.group.leader_kv is not None else None)
+        boot_id = self.group.leader.boot_id if self.group.leader else ""
+        self.vacancy.saw(boot_id if self.group.leader_kv is not None else None)
+        if self.group.leader_kv is None:
+            self._look.set()
 
     # --- campaigning
 
     async def _campaign(self) -> None:
         self._look.clear()
-        now = self._clock.monotonic()
-        is_fresh = (
-            self._lease_id != 0 and not self._is_aside and now < self._renewed_at + self._timing.renew_interval_s * 2
-        )
-        if self.leadership.role is not Role.STANDBY or not is_fresh or self._may_campaign():
+        lease_id, kv = self._lease_id, self.group.leader_kv
+        # the answer must come before the deadline that it gives us
+        margin_s = self._timing.renew_deadline_s - self._timing.request_deadline_s
+        is_fresh = lease_id != 0 and self._clock.monotonic() < self._renewed_at + margin_s
+        if self.leadership.role is not Role.STANDBY or self._is_aside or not is_fresh or self._may_campaign():
             return
-        kv = self.group.leader_kv
-        if kv is not None and kv.lease != self._lease_id:
+        if kv is not None and kv.lease != lease_id:
             return
         floor = await self._highest_term() + 1
+        if self._lease_id != lease_id:
+            return  # without its lease the key would stay for ever
         record = Leader(
             instance=self.member.instance,
             boot_id=self.member.boot_id,
             url=self.member.url,
             since_s=self._clock.wall(),
             term_at_least=floor,
-            lease_id=str(self._lease_id),
+            lease_id=str(lease_id),
             fingerprint=self.member.fingerprint,
             version=self.member.version,
         )
         key = self._keys.leader
-        answer = await self._etcd.txn([Created(key, 0)], [Put(key, records.encode(record), self._lease_id)], [Get(key)])
+        answer = await self._etcd.txn([Created(key, 0)], [Put(key, records.encode(record), lease_id)], [Get(key)])
+        if self._lease_id != lease_id:
+            return  # the key went with its lease; what we know of our own lease says nothing of that one
         if answer.succeeded:
             self._win(answer.header.revision, floor)
         elif (found := answer.found(0)) is not None:
             # the answer to an earlier try may have been lost
-            if found.lease == self._lease_id:
+            if found.lease == lease_id:
                 self._win(found.create_revision, records.decode_leader(found).term_at_least)
             else:
-                self._put(self.group, found)
+                self.group.found(found)
 
     def _win(self, create_revision: int, floor: int) -> None:
         self._create_revision = create_revision

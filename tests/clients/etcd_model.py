@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,6 +147,16 @@ class EtcdModel:
             return {"response_delete_range": {}}
         return {"response_range": self._range(operation["request_range"])}
 
+    def revoke(self, lease_id: int) -> None:
+        """What an operator or another process may do."""
+        self._end(lease_id)
+
+    def restore(self, revision: int) -> None:
+        """From a backup that knows no key and no lease; every connection breaks."""
+        self.revision, self.keys, self.leases, self.history = revision, {}, {}, []
+        for watcher in self.watchers:
+            watcher.lines.put_nowait(None)
+
     def _range(self, body: Json) -> Json:
         start, end = _raw(body["key"]), _raw(body.get("range_end", ""))
         chosen = sorted(key for key in self.keys if _raw(key) == start or (end and start <= _raw(key) < end))
@@ -183,6 +193,8 @@ class Way:
     is_cut: bool = False
     #: so many of the next calls happen, and their answers never come
     lost_answers: int = 0
+    #: told the path of each call that has happened, before its answer goes back
+    happened: Callable[[str], Awaitable[None]] | None = None
 
     async def opened(self) -> None:
         while self.is_frozen or self.is_cut:  # noqa: ASYNC110  plain fields are easier to play with
@@ -205,6 +217,8 @@ class EtcdWays:
                 await self._pass(way, request)
                 await asyncio.sleep(way.delay_s / 2)
                 answer = self.model.answer(path, json.loads(request.body or b"{}"))
+                if way.happened is not None:
+                    await way.happened(path)
                 if way.lost_answers:
                     way.lost_answers -= 1
                     await asyncio.Event().wait()

@@ -44,7 +44,10 @@ class Process:
     log: list[tuple[float, Role, int]] = field(default_factory=list)
     reason_not_to: str = ""
     highest_term: int = 0
+    #: how long it takes to look for the highest term
+    looks_s: float = 0.0
     known: Member | None = None
+    timing: Timing = TIMING
     ways: EtcdWays = field(init=False)
     election: Election = field(init=False)
     task: asyncio.Task[None] | None = None
@@ -53,12 +56,12 @@ class Process:
     def __post_init__(self) -> None:
         clock = VirtualClock()
         self.ways = EtcdWays(self.model, {endpoint: Way() for endpoint in ENDPOINTS})
-        client = EtcdClient(ENDPOINTS, self.ways, clock, call_deadline_s=TIMING.request_deadline_s)
+        client = EtcdClient(ENDPOINTS, self.ways, clock, call_deadline_s=self.timing.request_deadline_s)
         self.election = Election(
             client,
             KEYS,
             self.known or member(self.name),
-            TIMING,
+            self.timing,
             may_campaign=lambda: self.reason_not_to,
             highest_term=self._highest_term,
             changed=self._changed,
@@ -67,6 +70,7 @@ class Process:
         )
 
     async def _highest_term(self) -> int:
+        await asyncio.sleep(self.looks_s)
         return self.highest_term
 
     def _changed(self, before: Leadership, now: Leadership) -> None:
@@ -83,6 +87,10 @@ class Process:
         await asyncio.gather(self.task, return_exceptions=True)
 
     @property
+    def lease_id(self) -> int:
+        return int(self.election.member.lease_id)
+
+    @property
     def role(self) -> Role:
         return self.election.leadership.role
 
@@ -95,6 +103,7 @@ class Process:
 class Cluster:
     model: EtcdModel
     processes: list[Process]
+    timing: Timing = TIMING
 
     def leaders(self) -> list[Process]:
         return [each for each in self.processes if each.election.leadership.is_leading]
@@ -105,18 +114,18 @@ class Cluster:
         return only
 
     def add(self, name: str, known: Member | None = None) -> Process:
-        process = Process(name, self.model, len(self.processes) + 1, known=known)
+        process = Process(name, self.model, len(self.processes) + 1, known=known, timing=self.timing)
         self.processes.append(process)
         process.start()
         return process
 
 
-def play(names: str, story: Callable[[Cluster], Awaitable[None]]) -> Cluster:
+def play(names: str, story: Callable[[Cluster], Awaitable[None]], timing: Timing = TIMING) -> Cluster:
     """Run `story` with a scheduler for each letter of `names`, up for 3 s; end all afterwards."""
 
     async def main() -> Cluster:
         model = EtcdModel(VirtualClock())
-        cluster = Cluster(model, [])
+        cluster = Cluster(model, [], timing)
         lessor = asyncio.create_task(_expire_forever(model))
         for name in names:
             cluster.add(name)
