@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kmsched.clients.hadoop_conf import HadoopConf
-from kmsched.clients.webhdfs import NotThere, Status, WebHdfs
+from kmsched.clients.webhdfs import WebHdfs
+from kmsched.clients.webhdfs_answers import NotThere, Status
 from kmsched.errors import KmError
 
 #: of {a,b}; no command line needs more

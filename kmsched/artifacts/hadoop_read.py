@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from kmsched.artifacts.hadoop_call import Call
 from kmsched.artifacts.hadoop_paths import Item, Misuse, is_folder
-from kmsched.clients.webhdfs import Status
+from kmsched.clients.webhdfs_answers import Status
 
 _UNITS = ("", "K", "M", "G", "T", "P", "E")
 

@@ -28,7 +28,8 @@ from kmsched.artifacts.hadoop_paths import (
     status_of,
 )
 from kmsched.clients.hadoop_conf import HadoopConf
-from kmsched.clients.webhdfs import CHUNK_BYTES, HdfsRefusal
+from kmsched.clients.webhdfs import CHUNK_BYTES
+from kmsched.clients.webhdfs_answers import HdfsRefusal
 from kmsched.errors import ConfigRefused, KmError
 
 COPYING = "._COPYING_"

@@ -23,6 +23,15 @@ def addresses_of(host: str) -> list[str]:
     return sorted({str(address[0]) for *_, address in found})
 
 
+def _server(url: str) -> str:
+    """Host and port, "" where the NameNode has named nothing that can be asked."""
+    try:
+        parts = urlsplit(url)
+        return parts.netloc if parts.hostname else ""
+    except ValueError:
+        return ""
+
+
 class BadDataNodes:
     """`count`: how many calls have failed; `last`: why the last one has."""
 
@@ -34,11 +43,11 @@ class BadDataNodes:
     def add(self, url: str, why: str) -> None:
         """`url`: where it was asked; "": not known."""
         self.count, self.last = self.count + 1, why
-        if server := urlsplit(url).netloc:
+        if server := _server(url):
             self._servers.add(server)
 
     def has(self, url: str) -> bool:
-        return urlsplit(url).netloc in self._servers
+        return _server(url) in self._servers
 
     def __bool__(self) -> bool:
         return bool(self._servers)

@@ -13,11 +13,14 @@ import stat
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPMessage
+from typing import IO, Any
 from urllib.parse import urldefrag, urlsplit
 
 from kmsched.clients.hadoop_conf import HadoopConf
 from kmsched.clients.hdfs_refusals import refusal
-from kmsched.clients.webhdfs import HdfsRefusal, NotThere, WebHdfs
+from kmsched.clients.webhdfs import WebHdfs
+from kmsched.clients.webhdfs_answers import HdfsRefusal, NotThere
 from kmsched.errors import ArtifactError, LocalFileUnreadable, NoPermission, StorageUnreachable, UsageError
 
 #: for each connect and each read of a socket
@@ -26,13 +29,29 @@ CHUNK_BYTES = 1 << 20
 #: no artifact is longer; a server that never ends is cut here
 MAX_BYTES = 4 << 30
 
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Closes also the answer whose Location is none."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage
+    ) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except ValueError:
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
 _OPENER = urllib.request.OpenerDirector()
 for _handler in (
     urllib.request.ProxyHandler,
     urllib.request.HTTPHandler,
     urllib.request.HTTPSHandler,
     urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPRedirectHandler,
+    _Redirects,
     urllib.request.HTTPErrorProcessor,
     urllib.request.UnknownHandler,
 ):
@@ -59,11 +78,16 @@ def without_secrets(uri: str) -> str:
 
 def _checked(uri: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
     done = 0
-    for piece in pieces:
-        done += len(piece)
-        if done > MAX_BYTES:
-            raise ArtifactError(f"{without_secrets(uri)} has more than {MAX_BYTES >> 30} GiB, and no artifact has")
-        yield piece
+    try:
+        for piece in pieces:
+            done += len(piece)
+            if done > MAX_BYTES:
+                raise ArtifactError(f"{without_secrets(uri)} has more than {MAX_BYTES >> 30} GiB, and no artifact has")
+            yield piece
+    except (ValueError, TypeError, RecursionError) as error:  # a server may answer anything
+        raise ArtifactError(
+            f"{without_secrets(uri)} cannot be read, {_words(error)}; look at the URI and at what answers there"
+        ) from error
 
 
 def _length_is(uri: str, expected: int | None, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -98,7 +122,7 @@ def _from_http(uri: str, conf: HadoopConf, user: str | None) -> Iterator[bytes]:
     try:
         with _OPENER.open(uri, timeout=HTTP_TIMEOUT_S) as answer:
             announced = answer.headers.get("Content-Length")
-            expected = int(announced) if announced and announced.isdigit() else None
+            expected = int(announced) if announced and announced.isascii() and announced.isdigit() else None
             yield from _length_is(uri, expected, iter(lambda: answer.read(CHUNK_BYTES), b""))
     except urllib.error.HTTPError as error:
         with error:

@@ -296,7 +296,7 @@ class HdfsStorage:
             yield
         except self._library.HdfsError as error:
             raise refusal(error.exception, str(error.message), f"HDFS does not {doing}") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise _NotHdfs(
                 f"cannot {doing}: {self._where} does not answer as WebHDFS does; check --namenode"
             ) from error

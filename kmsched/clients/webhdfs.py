@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from kmsched.clients.datanodes import MAX_ASKS, BadDataNodes
+from kmsched.clients.webhdfs_answers import (
+    HdfsRefusal,
+    NotThere,
+    Status,
+    decoded,
+    get,
+    listed,
+    raise_refusal,
+    status_of,
+)
 from kmsched.errors import ArtifactError, StorageUnreachable
 
 PREFIX = "/webhdfs/v1"
@@ -31,47 +39,11 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 MAX_DATANODES = 5
 CHUNK_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 64 << 20
-MAX_REFUSAL_BYTES = 1 << 20
 
 #: names of files are bytes, and the command line may have any
 _AS_BYTES = "surrogateescape"
 #: this NameNode cannot say; another one, or the same one later, can
 _ASK_ANOTHER = frozenset({"StandbyException", "RetriableException", "ObserverRetryOnActiveException"})
-
-
-class HdfsRefusal(ArtifactError):
-    """HDFS's own exception: `name` is its class, the text its first line (the rest is a Java stack)."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__((message.strip().splitlines() or [name])[0].strip())
-        self.name = name
-
-
-class NotThere(HdfsRefusal):
-    """HDFS knows no such path."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A file or folder; `name` is its last part in a listing and "" otherwise, times are milliseconds since 1970."""
-
-    name: str
-    is_folder: bool
-    length: int
-    owner: str
-    group: str
-    permission: int
-    has_acl: bool
-    replication: int
-    block_bytes: int
-    modified_ms: int
-    accessed_ms: int
-    file_id: int
-
-    def is_same_file(self, other: Status) -> bool:
-        """Whether nobody has written in between."""
-        mine, others = ((each.file_id, each.length, each.modified_ms) for each in (self, other))
-        return mine == others
 
 
 class WebHdfs:
@@ -92,16 +64,15 @@ class WebHdfs:
         self._pauses_s, self._sleep = tuple(pauses_s), sleep
 
     def status(self, path: str) -> Status:
-        return _status(_get(self._ask("GET", "GETFILESTATUS", path), "FileStatus"))
+        return status_of(get(self._ask("GET", "GETFILESTATUS", path), "FileStatus"))
 
     def listing(self, folder: str) -> list[Status]:
         """What is in the folder, by name; of a file, itself."""
-        found = _get(self._ask("GET", "LISTSTATUS", folder), "FileStatuses", "FileStatus")
-        return [_status(each) for each in found]
+        return listed(get(self._ask("GET", "LISTSTATUS", folder), "FileStatuses", "FileStatus"))
 
     def summary(self, path: str) -> dict[str, Any]:
         """Hadoop's ContentSummary: `length`, `spaceConsumed`, `fileCount`, `directoryCount`."""
-        found: dict[str, Any] = _get(self._ask("GET", "GETCONTENTSUMMARY", path), "ContentSummary")
+        found: dict[str, Any] = get(self._ask("GET", "GETCONTENTSUMMARY", path), "ContentSummary")
         return found
 
     def may(self, path: str, action: str) -> bool:
@@ -115,16 +86,16 @@ class WebHdfs:
         return True
 
     def home(self) -> str:
-        return str(_get(self._ask("GET", "GETHOMEDIRECTORY", "/"), "Path"))
+        return str(get(self._ask("GET", "GETHOMEDIRECTORY", "/"), "Path"))
 
     def make_folder(self, path: str, permission: int) -> bool:
         """With its parents."""
-        return _get(self._ask("PUT", "MKDIRS", path, permission=f"{permission:o}"), "boolean") is True
+        return get(self._ask("PUT", "MKDIRS", path, permission=f"{permission:o}"), "boolean") is True
 
     def remove(self, path: str, *, recursive: bool = False) -> bool:
         """False: there was nothing."""
         answer = self._ask("DELETE", "DELETE", path, repeatable=False, recursive=str(recursive).lower())
-        return _get(answer, "boolean") is True
+        return get(answer, "boolean") is True
 
     def rename(self, source: str, target: str, *, overwrite: bool) -> None:
         """In one step, also over another file; HdfsRefusal says why not."""
@@ -181,7 +152,7 @@ class WebHdfs:
                 connection = stack.enter_context(_connected(location, READ_TIMEOUT_S))
                 connection.request("GET", _target(location))
                 answer = connection.getresponse()
-                _refused(answer)
+                raise_refusal(answer)
             while piece := answer.read(CHUNK_BYTES):
                 yield piece
 
@@ -210,10 +181,7 @@ class WebHdfs:
             body = answer.read(MAX_ANSWER_BYTES + 1)
         if len(body) > MAX_ANSWER_BYTES:
             raise ArtifactError(f"{operation} {path}: the answer has more than {MAX_ANSWER_BYTES >> 20} MiB")
-        try:
-            return json.loads(body) if body else {}
-        except ValueError as error:
-            raise StorageUnreachable(f"{self._addresses[0]} does not answer as WebHDFS does") from error
+        return decoded(body, self._addresses[0])
 
     @contextlib.contextmanager
     def _open(
@@ -235,7 +203,7 @@ class WebHdfs:
                         is_sent = True
                         connection.request(method, target, headers={"Content-Length": "0"} if method == "PUT" else {})
                         answer = connection.getresponse()
-                        _refused(answer)
+                        raise_refusal(answer)
                     except (OSError, http.client.HTTPException) as error:
                         last = f"{address}: {reason_of(error)}"
                         if is_sent and not repeatable:
@@ -264,17 +232,23 @@ def reason_of(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _connected(url: str, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise StorageUnreachable(f"{url.partition('?')[0]} is not an HTTP address")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname, parts.port, timeout=CONNECT_TIMEOUT_S)
-    try:
-        connection.connect()
-        connection.sock.settimeout(timeout_s)
+    """StorageUnreachable: it is no address that can be asked; a NameNode may name anything for a DataNode's."""
+    with contextlib.ExitStack() as stack:
+        try:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("it has no scheme or host")
+            kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+            connection = kind(parts.hostname, parts.port, timeout=CONNECT_TIMEOUT_S)
+            stack.callback(connection.close)
+            connection.connect()
+            connection.sock.settimeout(timeout_s)
+            _target(url).encode("ascii")
+        except OSError:
+            raise  # errors of certificates are ValueErrors, too
+        except ValueError as error:
+            raise StorageUnreachable(f"{url.partition('?')[0]!r} is not an HTTP address: {error}") from error
         yield connection
-    finally:
-        connection.close()
 
 
 def _send(connection: http.client.HTTPConnection, location: str, chunks: Iterable[bytes], path: str) -> None:
@@ -285,7 +259,7 @@ def _send(connection: http.client.HTTPConnection, location: str, chunks: Iterabl
     except (BrokenPipeError, ConnectionResetError) as error:
         broken = error  # a DataNode that refuses in mid-body may have said why
     try:
-        _refused(connection.getresponse())
+        raise_refusal(connection.getresponse())
         if broken is not None:
             raise broken
     except (OSError, http.client.HTTPException) as error:
@@ -303,44 +277,3 @@ def _location(answer: http.client.HTTPResponse, path: str) -> str:
     if answer.status != http.HTTPStatus.TEMPORARY_REDIRECT or not location:
         raise StorageUnreachable(f"{path}: the NameNode answers {answer.status} and names no DataNode")
     return location
-
-
-def _refused(answer: http.client.HTTPResponse) -> None:
-    """Raise what an answer that is no success says."""
-    if answer.status < http.HTTPStatus.BAD_REQUEST:
-        return
-    body = answer.read(MAX_REFUSAL_BYTES)
-    try:
-        told = json.loads(body)["RemoteException"]
-        name, message = str(told["exception"]), str(told["message"])
-    except (ValueError, KeyError, TypeError):
-        if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise ConnectionError(0, f"{answer.status} {answer.reason}") from None
-        name = "AuthenticationException" if answer.status == http.HTTPStatus.UNAUTHORIZED else "error"
-        message = f"{answer.status} {answer.reason}"
-    raise (NotThere if name == "FileNotFoundException" else HdfsRefusal)(name, message)
-
-
-def _get(answer: Any, *names: str) -> Any:
-    for name in names:
-        if not isinstance(answer, dict) or name not in answer:
-            raise StorageUnreachable(f"the answer has no {name}: it does not come from WebHDFS")
-        answer = answer[name]
-    return answer
-
-
-def _status(told: Any) -> Status:
-    return Status(
-        name=str(_get(told, "pathSuffix")),
-        is_folder=_get(told, "type") == "DIRECTORY",
-        length=int(_get(told, "length")),
-        owner=str(told.get("owner", "")),
-        group=str(told.get("group", "")),
-        permission=int(str(told.get("permission", "0")), 8),
-        has_acl=told.get("aclBit") is True,
-        replication=int(told.get("replication", 0)),
-        block_bytes=int(told.get("blockSize", 0)),
-        modified_ms=int(told.get("modificationTime", 0)),
-        accessed_ms=int(told.get("accessTime", 0)),
-        file_id=int(told.get("fileId", 0)),
-    )

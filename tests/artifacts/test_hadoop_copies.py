@@ -65,6 +65,14 @@ def test_get_leaves_nothing_when_it_fails(client: Client, cluster: Cluster, tmp_
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_get_stays_below_its_target(client: Client, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.keep("/d/sub/../evil", b"pwned")
+    (tmp_path / "into").mkdir()
+    assert client.fs("-copyToLocal", "/d/sub", str(tmp_path / "into" / "sub")) == 1
+    assert "lists a file of the name '..'" in client.stderr
+    assert list(tmp_path.rglob("evil")) == []
+
+
 def test_put(client: Client, cluster: Cluster, tmp_path: Path) -> None:
     source = tmp_path / "km"
     source.write_bytes(b"km" * 600_000)

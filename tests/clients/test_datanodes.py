@@ -22,3 +22,11 @@ def test_bad_ones_are_known_by_their_server_and_left_out_by_address() -> None:
 def test_addresses() -> None:
     assert addresses_of("127.0.0.1") == ["127.0.0.1"]
     assert addresses_of("no such host") == ["no such host"]
+
+
+def test_what_cannot_be_asked_is_left_out() -> None:
+    bad = BadDataNodes(lambda host: [host])
+    for url in ("http://[::1/x", "http://", "x"):
+        bad.add(url, "it is no address")
+        assert not bad.has(url)
+    assert (bad.count, bad.excluded()) == (3, {})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from kmsched.clients.datanodes import MAX_ASKS
-from kmsched.clients.webhdfs import MAX_DATANODES, HdfsRefusal, NotThere, WebHdfs
+from kmsched.clients.webhdfs import MAX_DATANODES, WebHdfs
+from kmsched.clients.webhdfs_answers import HdfsRefusal, NotThere
 from kmsched.errors import ArtifactError, StorageUnreachable
 from tests.clients.webhdfs import CUT, Cluster, Refused, closing, running
 
@@ -191,12 +193,30 @@ def test_a_write_that_a_datanode_ends(
             hdfs(cluster.url)[0].write("/b", [b"b"], overwrite=False)
 
 
+def ok(body: str) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def refusing(body: str) -> bytes:
+    return f"HTTP/1.1 400 No\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def a_file(more: str) -> str:
+    return f'{{"FileStatus":{{"type":"FILE","pathSuffix":"",{more}}}}}'
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhtml", StorageUnreachable, "does not answer as WebHDFS"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", StorageUnreachable, "the answer has no FileStatus"),
         (b"HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n", HdfsRefusal, "401 Who"),
+        (ok("[" * 200_000), StorageUnreachable, "does not answer as WebHDFS"),
+        (refusing("[" * 200_000), HdfsRefusal, "400 No"),
+        (ok(a_file('"length":"x"')), StorageUnreachable, "does not come from WebHDFS: invalid literal"),
+        (ok(a_file('"length":null')), StorageUnreachable, "does not come from WebHDFS: int"),
+        (ok(a_file('"length":1e999')), StorageUnreachable, "does not come from WebHDFS: cannot convert"),
+        (ok(a_file('"length":1,"permission":"999"')), StorageUnreachable, "does not come from WebHDFS: invalid"),
     ],
 )
 def test_what_is_no_namenode(answer: bytes, error: type[ArtifactError], message: str) -> None:
@@ -205,5 +225,37 @@ def test_what_is_no_namenode(answer: bytes, error: type[ArtifactError], message:
 
 
 def test_an_address_that_is_none() -> None:
-    with pytest.raises(StorageUnreachable, match="ftp://nn is not an HTTP address"):
+    with pytest.raises(StorageUnreachable, match="'ftp://nn' is not an HTTP address"):
         hdfs("ftp://nn")[0].status("/a")
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:99999/x", "http://[::1/x", "http:///x", "ä"])
+def test_a_datanode_that_cannot_be_asked(cluster: Cluster, location: str) -> None:
+    cluster.keep("/a", b"a")
+    cluster.datanodes = [location.replace("ä", f"{cluster.url}/ä")] * 2
+    client, _ = hdfs(cluster.url)
+    with pytest.raises(StorageUnreachable):
+        read(client, "/a")
+    with pytest.raises(StorageUnreachable):
+        client.write("/b", [b"b"], overwrite=True)
+
+
+@pytest.mark.parametrize("names", [[".."], ["."], ["a", ""], ["a/../../b"], ["a\0"]])
+def test_a_listing_with_names_that_are_none(names: list[str]) -> None:
+    told = [{"type": "FILE", "length": 0, "pathSuffix": name} for name in names]
+    answer = ok(json.dumps({"FileStatuses": {"FileStatus": told}}))
+    with closing(1, answer) as (address, _), pytest.raises(ArtifactError, match="lists a file of the name"):
+        hdfs(address)[0].listing("/")
+
+
+@pytest.mark.parametrize("told", ["null", "{}", "[1]", '[{"pathSuffix":""}]'])
+def test_a_listing_that_is_none(told: str) -> None:
+    answer = ok(f'{{"FileStatuses":{{"FileStatus":{told}}}}}')
+    with closing(1, answer) as (address, _), pytest.raises(StorageUnreachable, match="does not come from WebHDFS"):
+        hdfs(address)[0].listing("/")
+
+
+def test_a_folder_does_not_list_itself() -> None:
+    told = '{"FileStatuses":{"FileStatus":[{"type":"DIRECTORY","length":0,"pathSuffix":""}]}}'
+    with closing(1, ok(told)) as (address, _), pytest.raises(ArtifactError, match="of the name ''"):
+        hdfs(address)[0].listing("/")
