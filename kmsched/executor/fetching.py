@@ -22,7 +22,7 @@ from kmsched.artifact_uri import sha256_of
 from kmsched.clients.backoff import Backoff
 from kmsched.clients.fetch import without_secrets
 from kmsched.clock import Clock
-from kmsched.errors import ConfigRefused, NoSpace, SafeMode, StorageUnreachable
+from kmsched.errors import ArtifactError, ConfigRefused, KmError, NoSpace, SafeMode, StorageUnreachable
 from kmsched.executor.programs import Programs, Progress
 
 #: a NameNode that fails over takes half a minute; with the pauses below this is a whole one
@@ -78,6 +78,14 @@ class Fetching:
         telling = asyncio.create_task(self._tell_on(words, tell))
         try:
             path = await in_thread(lambda: self.programs.keep(uri, progress))
+        except KmError:
+            raise
+        except Exception as error:  # pods run here, and no answer of a server is worth them
+            log.exception("%s: what came from there is not understood", without_secrets(uri))
+            raise ArtifactError(
+                f"{name}: {without_secrets(uri)} cannot be fetched: {type(error).__name__}: {error}; look at what"
+                " answers there, and at this executor's log"
+            ) from error
         finally:
             progress.is_unwanted.set()
             telling.cancel()

@@ -101,6 +101,7 @@ def test_http(answer: bytes) -> None:
         (http("302 Found", b"", "Location: file:///etc/passwd"), ArtifactError, "302"),
         (b"", StorageUnreachable, "RemoteDisconnected"),
         (b"SSH-2.0\r\n", StorageUnreachable, "BadStatusLine"),
+        (http("302 Found", b"", "Location: http://[::1/x"), ArtifactError, "Invalid IPv6 URL; look at the URI"),
     ],
 )
 def test_http_that_fails(answer: bytes, kind: type[ArtifactError], message: str) -> None:
@@ -108,6 +109,11 @@ def test_http_that_fails(answer: bytes, kind: type[ArtifactError], message: str)
         content(f"{url}/km?token=secret")
     assert type(caught.value) is kind
     assert "secret" not in str(caught.value)
+
+
+def test_a_length_that_is_no_number() -> None:
+    with answering(http("200 OK", b"km!", "Content-Length: \xb2")) as url:
+        assert content(f"{url}/km") == b"km!"
 
 
 def test_http_without_a_server() -> None:

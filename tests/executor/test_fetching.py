@@ -11,7 +11,15 @@ from random import Random
 
 import pytest
 
-from kmsched.errors import ConfigRefused, KmError, NoPermission, NoSpace, StorageUnreachable, VerificationFailed
+from kmsched.errors import (
+    ArtifactError,
+    ConfigRefused,
+    KmError,
+    NoPermission,
+    NoSpace,
+    StorageUnreachable,
+    VerificationFailed,
+)
 from kmsched.executor.fetching import ATTEMPTS, Fetching
 from kmsched.executor.programs import Programs
 from tests.executor.world import FastClock, until
@@ -28,7 +36,7 @@ class HurriedClock(FastClock):
 class Server:
     """Answers with `answers`, one after the other, and keeps the last; words that were told are in `told`."""
 
-    def __init__(self, folder: Path, *answers: bytes | KmError) -> None:
+    def __init__(self, folder: Path, *answers: bytes | Exception) -> None:
         self.answers = list(answers)
         self.asked = 0
         self.told: list[str] = []
@@ -37,7 +45,7 @@ class Server:
     def read(self, uri: str) -> Iterator[bytes]:
         self.asked += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, KmError):
+        if isinstance(answer, Exception):
             raise answer
         yield answer
 
@@ -66,6 +74,16 @@ def test_what_will_not_pass_is_not_tried_again(tmp_path: Path, answer: bytes | K
     with pytest.raises((VerificationFailed, NoPermission)):
         server.obtain()
     assert server.asked == 1
+
+
+def test_whatever_an_answer_does_to_us_is_no_end_of_the_executor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(tmp_path, RecursionError("too deep"))
+    with pytest.raises(ArtifactError, match=r"kubelet: hdfs://ns1/kubelet.* RecursionError: too deep; look at"):
+        server.obtain()
+    assert server.asked == 1
+    assert "is not understood" in caplog.text
 
 
 def test_a_server_that_keeps_silent_does_not_hold_up_the_loop_nor_its_end(tmp_path: Path) -> None:
