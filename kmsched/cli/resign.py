@@ -165,9 +165,10 @@ def _leading(url: str, status: int, told: Json) -> Leading | None:
     if not isinstance(instance, str) or told.get("role") in ("standby", "deposed"):
         return None
     is_named = isinstance(leader, Mapping) and leader.get("boot_id") == told.get("boot_id")
-    return (
-        Leading(instance, url, int(told.get("term") or 0), str(told.get("role"))) if status == 200 or is_named else None
-    )
+    # without --ha it leads from the first moment, and has no boot id since there is nobody to tell it from
+    if status != 200 and not is_named and "boot_id" in told:
+        return None
+    return Leading(instance, url, int(told.get("term") or 0), str(told.get("role")))
 
 
 def _urls(records: Any) -> list[str]:

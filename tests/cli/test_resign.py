@@ -83,6 +83,13 @@ def test_a_leader_that_is_named_and_does_not_answer_is_no_leader_that_can_be_ask
         leader_of(group.ask, ["http://b:1"])
 
 
+def test_a_scheduler_alone_leads_before_it_is_active() -> None:
+    def ask(*_: object) -> tuple[int, Mapping[str, Any]]:
+        return 503, {"instance": "s", "role": "reconciling", "term": 4, "leader": None, "members": []}
+
+    assert leader_of(ask, ["http://s:1"])[0] == Leading("s", "http://s:1", 4, "reconciling")
+
+
 def test_it_waits_for_the_next_one() -> None:
     group = Schedulers()
     before, _ = leader_of(group.ask, ["http://c:1"])
