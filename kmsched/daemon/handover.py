@@ -115,9 +115,13 @@ class Handover:
             step_aside=lambda: self._step_aside(reason), lead_on=self._lead_on, fingerprint=scheduler.fingerprint
         )
         await replace(child, places, self._clock, self._limit_s)
-        self.replaced.set()
-        await self._notifier.hand_to(child.pid)
+        try:
+            await self._notifier.hand_to(child.pid)
+        except BaseException:
+            await child.end()
+            raise
         child.let_go()
+        self.replaced.set()
         return f"process {child.pid}"
 
     async def _step_aside(self, reason: str) -> None:
