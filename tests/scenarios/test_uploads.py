@@ -7,24 +7,28 @@ large numbers, and those faults that take minutes (a DataNode that hangs for goo
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
+from kmsched import __version__
 from kmsched.artifact_uri import without_digest
 from testbed import hdfs_layout, hdfs_tls, lifecycle, processes
 from testbed.hdfs import PUBLISHER, Hdfs, entered
-from testbed.hdfs_layout import MIB, https_port
+from testbed.hdfs_layout import MIB, NAMESERVICE, https_port
 from testbed.settings import from_environment
 from tests.scenarios import product, stored, uploader, uploads
 from tests.scenarios.upload_faults import FAULTS
 
 LARGE, MIDDLE, SMALL = 150 * MIB, 40 * MIB, 3 * MIB
-LIMIT_S = 60
+LIMIT_S = 120
 HTTPS = {"dfs.http.policy": "HTTPS_ONLY"}
 KILLED, UNREACHABLE, NO_PERMISSION, NO_SPACE, SAFE_MODE = -9, 21, 22, 23, 24
 
@@ -89,3 +93,40 @@ def test_tls_to_namenodes_and_datanodes(storage: Hdfs, tmp_path: Path) -> None:
         environ["SSL_CERT_FILE"] = str(authority)
         subprocess.run(command, env=environ, check=True, timeout=LIMIT_S)
         assert hashlib.sha256(fetched.read_bytes()).hexdigest() == at.sha256
+
+
+def artifacts(storage: Hdfs, command: str, folder: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and JSON of `km artifacts COMMAND` by bin/km."""
+    words = [str(product.KM), "artifacts", command, f"hdfs://{NAMESERVICE}{folder}", "--json", *options]
+    environ = {**os.environ, "HADOOP_CONF_DIR": str(storage.layout.client), "HADOOP_USER_NAME": PUBLISHER}
+    done = subprocess.run(
+        [*entered(storage.settings), *words], env=environ, check=False, capture_output=True, text=True, timeout=LIMIT_S
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_published_listed_verified_and_pruned(storage: Hdfs) -> None:
+    with uploads.scene(storage, 0, SMALL, 0) as at:
+        km = at.source.with_name("km")
+        shutil.copyfile(product.KM, km)
+        for source, *more in ((km,), (at.source,), (at.source, "--exact")):
+            where = f"{at.folder}/{uploads.NAME}" if more else at.folder
+            assert uploader.run(storage, source, where, *more, user=PUBLISHER).code == 0
+        old = at.target
+        at.source.write_bytes(b"newer")
+        newer = uploader.run(storage, at.source, at.folder, user=PUBLISHER).printed.strip()
+        code, told = artifacts(storage, "list", at.folder)
+        assert code == 0
+        versions = {one["uri"].removeprefix(f"hdfs://{NAMESERVICE}{at.folder}/"): one["version"] for one in told}
+        relative = without_digest(newer).removeprefix(f"hdfs://{NAMESERVICE}{at.folder}/")
+        wanted = {f"{product.sha256()}/km": __version__, f"{at.sha256}/{uploads.NAME}": "", uploads.NAME: ""}
+        assert versions == {**wanted, relative: ""}
+        assert artifacts(storage, "verify", at.folder)[0] == 0
+        _, told = artifacts(storage, "prune", at.folder, "--keep=1", "--no-specs", "--min-age=0s")
+        assert [one["uri"] for one in told if one["result"] == "removed"] == [f"hdfs://{NAMESERVICE}{old}"]
+        assert stored.status(storage, old) is None
+        # somebody else's hand
+        storage.run("fs", "-put", "-f", str(at.source), f"{at.folder}/{uploads.NAME}")
+        code, told = artifacts(storage, "verify", at.folder)
+        wrong = [one["uri"] for one in told if one["result"] == "WRONG"]
+        assert (code, wrong) == (25, [f"hdfs://{NAMESERVICE}{at.folder}/{uploads.NAME}"])
