@@ -12,8 +12,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
 
-from kmsched.clients.http import Request, Response, StreamResponse, Transport
+import msgspec
+
+from kmsched.clients.http import Request, Response, StreamResponse, Transport, within
 from kmsched.clock import Clock
 from kmsched.errors import ConfigRefused, Forbidden, Gone, Invalid, KmError, NotFound, ProtocolError, Unavailable
 from kmsched.wire import etcd as wire
@@ -28,8 +32,8 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 # gRPC's codes
 _INVALID, _NOT_FOUND, _DENIED, _FAILED, _COMPACTED, _UNAUTHENTICATED = 3, 5, 7, 9, 11, 16
 _MAY_PASS = frozenset({1, 2, 4, 8, 10, 13, 14})
-#: a request that etcd's HTTP server refused before it reached etcd
-_HTTP_BAD_REQUEST = 400
+#: the second one after any change of users or roles, where tokens are JWTs
+_TOKEN_REFUSED = ("invalid auth token", "revision of auth store is old")
 
 _range = wire.decoder(wire.RangeAnswer)
 _txn = wire.decoder(wire.TxnAnswer)
@@ -38,6 +42,9 @@ _keepalive = wire.decoder(wire.KeepaliveAnswer)
 _token = wire.decoder(wire.TokenAnswer)
 _status = wire.decoder(wire.StatusAnswer)
 _line = wire.decoder(wire.WatchLine)
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,10 @@ class EtcdClient:
     async def range(self, key: str, *, is_prefix: bool = False) -> wire.RangeAnswer:
         """What is stored, linearizable."""
         answer = await self._call(wire.RANGE, wire.range_body(key, is_prefix=is_prefix), can_repeat=True)
-        return typed.decode(_range, answer.body, "etcd's range")
+        found = _decoded(_range, answer, "etcd's range")
+        if not found.header.revision:
+            raise Unavailable(f"{self.endpoint}: an answer without a revision comes from no etcd")
+        return found
 
     async def txn(
         self,
@@ -92,17 +102,17 @@ class EtcdClient:
     ) -> wire.TxnAnswer:
         """One try. After Unavailable it may have happened, or still happen until the deadline of etcd itself."""
         answer = await self._call(wire.TXN, wire.txn_body(compares, then, otherwise), can_repeat=False)
-        return typed.decode(_txn, answer.body, "etcd's transaction")
+        return _decoded(_txn, answer, "etcd's transaction")
 
     async def grant(self, lease_id: int, ttl_s: int) -> int:
         """The TTL that etcd gives, in seconds, which may be longer than asked for; Invalid: the id is in use."""
         answer = await self._call(wire.GRANT, wire.grant_body(lease_id, ttl_s), can_repeat=False)
-        return typed.decode(_lease, answer.body, "etcd's lease").TTL
+        return _decoded(_lease, answer, "etcd's lease").TTL
 
     async def keepalive(self, lease_id: int) -> int:
         """Seconds that the lease lives from now on; 0: it is gone."""
         answer = await self._call(wire.KEEPALIVE, wire.lease_body(lease_id), can_repeat=True)
-        return typed.decode(_keepalive, answer.body, "etcd's renewal").result.TTL
+        return _decoded(_keepalive, answer, "etcd's renewal").result.TTL
 
     async def revoke(self, lease_id: int) -> bool:
         """End the lease and delete its keys; False: it was gone."""
@@ -115,7 +125,7 @@ class EtcdClient:
     async def status(self) -> wire.StatusAnswer:
         """Of the member that answers first."""
         answer = await self._call(wire.STATUS, {}, can_repeat=True)
-        return typed.decode(_status, answer.body, "etcd's status")
+        return _decoded(_status, answer, "etcd's status")
 
     async def watch(self, prefix: str, start_revision: int) -> AsyncGenerator[wire.News, None]:
         """Messages of one watch at one endpoint, until it breaks: Unavailable.
@@ -134,6 +144,9 @@ class EtcdClient:
         except Unavailable:
             self._leave(place)
             raise
+        except ProtocolError as error:
+            self._leave(place)
+            raise Unavailable(str(error)) from error
         raise Unavailable(f"{request.host} ended the watch")
 
     async def _call(self, path: str, body: wire.Json, *, can_repeat: bool) -> Response:
@@ -151,6 +164,19 @@ class EtcdClient:
                     raise Unavailable(f"etcd: {error}") from error
 
     async def _try(self, place: int, path: str, body: wire.Json, deadline_s: float) -> Response:
+        if self._credentials is None:
+            request = await self._request(place, path, body)
+            answer = await self._transport.call(request, deadline_s=deadline_s)
+        else:
+            # others may be waiting for the same token: all of it takes no longer than the call alone
+            late = f"{urlsplit(self._endpoints[place]).netloc} did not answer within {deadline_s:g} s"
+            authorized = self._authorized(place, path, body, deadline_s)
+            request, answer = await within(self._clock, deadline_s, authorized, late)
+        if answer.status != 200:
+            self._refuse(answer, request.host)
+        return answer
+
+    async def _authorized(self, place: int, path: str, body: wire.Json, deadline_s: float) -> tuple[Request, Response]:
         request = await self._request(place, path, body)
         answer = await self._transport.call(request, deadline_s=deadline_s)
         if self._is_token_refused(answer):
@@ -158,19 +184,18 @@ class EtcdClient:
             self._token = None
             request = await self._request(place, path, body)
             answer = await self._transport.call(request, deadline_s=deadline_s)
-        if answer.status != 200:
-            self._refuse(answer, request.host)
-        return answer
+        return request, answer
 
     async def _request(self, place: int, path: str, body: wire.Json) -> Request:
         headers: Mapping[str, str] = {"content-type": "application/json"}
         if self._credentials is not None:
-            headers = {**headers, "authorization": await self._fresh_token(place)}
+            headers = {**headers, "authorization": await self._fresh_token()}
         return Request("POST", self._endpoints[place] + path, headers, json.dumps(body).encode())
 
-    async def _fresh_token(self, place: int) -> str:
+    async def _fresh_token(self) -> str:
         assert self._credentials is not None
         async with self._authenticating:
+            place = self._current  # whoever had the lock before may have found an endpoint to be away
             now = self._clock.monotonic()
             if self._token is None or now - self._token_at > TOKEN_AGE_S:
                 body = {"name": self._credentials.user, "password": self._credentials.password}
@@ -183,7 +208,7 @@ class EtcdClient:
                 answer = await self._transport.call(request, deadline_s=self._try_s)
                 if answer.status != 200:
                     self._refuse(answer, request.host)
-                self._token = typed.decode(_token, answer.body, "etcd's token").token
+                self._token = _decoded(_token, answer, "etcd's token").token
                 self._token_at = now
             return self._token
 
@@ -191,7 +216,9 @@ class EtcdClient:
         if self._credentials is None or answer.status == 200:
             return False
         refusal = wire.decode_refusal(answer.body)
-        return refusal is not None and (refusal.code == _UNAUTHENTICATED or "invalid auth token" in refusal.message)
+        return refusal is not None and (
+            refusal.code == _UNAUTHENTICATED or any(each in refusal.message for each in _TOKEN_REFUSED)
+        )
 
     def _leave(self, place: int) -> None:
         """The next call tries another endpoint, unless one has moved on already."""
@@ -239,6 +266,14 @@ class EtcdClient:
                 self._token = None
             raise Unavailable(f"{host} ended the watch: {news.cancel_reason or 'no reason given'}")
         return news
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], answer: Response, what: str) -> T:
+    """Unavailable: a proxy before etcd, or a gateway in trouble, answers 200 with something else."""
+    try:
+        return typed.decode(decoder, answer.body, what)
+    except ProtocolError as error:
+        raise Unavailable(str(error)) from error
 
 
 async def _lines(stream: StreamResponse) -> AsyncIterator[bytes]:

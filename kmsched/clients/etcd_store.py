@@ -16,7 +16,7 @@ from kmsched.clients.backoff import Backoff
 from kmsched.clients.etcd import EtcdClient
 from kmsched.clients.store import SCHEMA, Record, is_key
 from kmsched.clock import Clock
-from kmsched.errors import ConfigRefused, Conflict, Gone, Unavailable
+from kmsched.errors import ConfigRefused, Conflict, Refused, Retryable
 from kmsched.wire import typed
 from kmsched.wire.etcd import Compare, Created, KeyValue, Modified, Put
 from kmsched.wire.members import Keys
@@ -88,7 +88,7 @@ class EtcdStore:
                             key = change.kv.name.removeprefix(self._keys.prefix)
                             if is_key(key) and not change.is_deletion:
                                 yield key
-            except (Unavailable, Gone):
+            except (Retryable, Refused):
                 await self._clock.sleep(backoff.next_s())
 
     def _name(self, key: str) -> str:

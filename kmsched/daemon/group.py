@@ -20,14 +20,16 @@ from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.backoff import Backoff
 from kmsched.clients.etcd_access import etcd_client, etcd_tls
 from kmsched.clients.etcd_store import EtcdStore
+from kmsched.clients.patient_store import PatientStore
 from kmsched.clients.renewed_transport import RenewedTransport
+from kmsched.clients.store import Store
 from kmsched.core.leadership import Role
 from kmsched.daemon.deadman import DeadMan
 from kmsched.daemon.election import Election, Timing
 from kmsched.daemon.identity import TERM, term_of
 from kmsched.daemon.lead import GroupLead
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.errors import ConfigRefused, Conflict, Forbidden, Unavailable
+from kmsched.errors import ConfigRefused, Conflict, Refused, Retryable
 from kmsched.ha import HaConfig
 from kmsched.wire.members import Hello, Keys, Leader, Member
 
@@ -62,13 +64,15 @@ class Group:
         self._peers = RenewedTransport(lambda: surroundings.make_transport(peers_tls))
         self.etcd = etcd_client(config, self._transport, clock)
         self.lead = GroupLead(self.keys, config.call_deadline_s, clock)
-        self.store = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
+        records = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
+        self.store: Store = PatientStore(records, clock, surroundings.rng)
         self.boot_id = secrets.token_hex(BOOT_ID_BYTES)
         self.ending = asyncio.Event()
         #: cleared in a replacement, until the process that it replaces has stepped aside
         self.may_stand = asyncio.Event()
         self.may_stand.set()
         self._allowed: frozenset[str] | None = None
+        self._unreadable = "not asked"
         self._fingerprint = ""
         self.deadman = DeadMan(self._leader_besides_us, self.etcd.revoke, self._peers, clock)
 
@@ -88,12 +92,14 @@ class Group:
     async def await_etcd(self, told: Callable[[str], None]) -> None:
         """Until etcd answers; `told` is why it does not yet."""
         backoff = Backoff(WAIT_BASE_S, WAIT_CAP_S, self._rng)
+        reason = ""
         while True:
             try:
                 await self.etcd.range(self.keys.leader)
                 return
-            except (Unavailable, Forbidden) as error:
-                told(str(error))
+            except (Retryable, Refused) as error:
+                if str(error) != reason:
+                    told(reason := str(error))
             await self._clock.sleep(backoff.next_s())
 
     def join(
@@ -188,7 +194,7 @@ class Group:
     def reasons_of_fingerprint(self) -> list[str]:
         """Why this process must not lead for what it would run; the flags that differ are told elsewhere."""
         if self._allowed is None:
-            return ["which fingerprint may lead is not read from etcd yet"]
+            return [f"which fingerprint may lead is not read from etcd yet: {self._unreadable}"]
         if self._allowed and self._fingerprint not in self._allowed:
             named = [each[:16] for each in sorted(self._allowed)]
             return [
@@ -241,15 +247,19 @@ class Group:
                 await self._read_allowed()
 
     async def _read_allowed(self) -> None:
-        while True:
+        """A record that cannot be read allows nothing more, and takes back nothing that was read before."""
+        allowed: set[str] = set()
+        for key in (FINGERPRINT, ROLLOUT):
             try:
-                records = [await self.store.get(key) for key in (FINGERPRINT, ROLLOUT)]
-            except (Unavailable, Forbidden) as error:
-                log.debug("which fingerprint may lead cannot be read now: %s", error)
-                await self._clock.sleep(self._config.lease_ttl_s / 3)
+                record = await self.store.get(key)
+            except ConfigRefused as error:
+                log.error("who may lead besides is not known: %s", error)
+                self._unreadable = str(error)
+                if key == FINGERPRINT:
+                    return
             else:
-                self._allowed = frozenset(each for record in records if record for each in record.value.split())
-                return
+                allowed.update(record.value.split() if record else ())
+        self._allowed = frozenset(allowed)
 
     async def _write(self, key: str, value: Callable[[str], str]) -> None:
         """Under the guard of the leader key; not at all when it says that already."""
@@ -260,8 +270,9 @@ class Group:
                 if record is None or record.value != wanted:
                     await self.store.put(key, wanted, record.revision if record else 0)
                 return
-            except Unavailable as error:
-                log.debug("%s is not written to etcd yet: %s", key, error)
+            except ConfigRefused as error:
+                log.error("%s is not written over: %s", key, error)
+                return
             except Conflict:
                 # of a write of ours whose answer was lost, or the lead is lost: `term` says which
                 log.debug("%s was written by somebody else", key)

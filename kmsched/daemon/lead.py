@@ -14,7 +14,7 @@ from typing import Protocol
 from kmsched.clock import Clock
 from kmsched.core.leadership import Fact, Leadership, Role
 from kmsched.daemon.election import Election
-from kmsched.errors import Deposed, Unavailable
+from kmsched.errors import Deposed, Refused, Retryable
 from kmsched.wire.etcd import Created
 from kmsched.wire.members import Keys
 
@@ -167,7 +167,7 @@ class GroupLead:
         while True:
             try:
                 await self.election.confirm()
-            except Unavailable:
+            except (Retryable, Refused):
                 # the deadline decides, not this try
                 await self._clock.sleep(self._call_s / 4)
             else:

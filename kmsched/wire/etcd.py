@@ -165,7 +165,9 @@ class LeaseAnswer(msgspec.Struct, frozen=True):
 
 
 class KeepaliveAnswer(msgspec.Struct, frozen=True):
-    result: LeaseAnswer = LeaseAnswer()
+    """`result` is always there, also for a lease that is gone; without one, nothing is known of the lease."""
+
+    result: LeaseAnswer
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):

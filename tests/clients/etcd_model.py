@@ -193,6 +193,8 @@ class Way:
     is_cut: bool = False
     #: so many of the next calls happen, and their answers never come
     lost_answers: int = 0
+    #: path -> what the next call there gets with status 200, as from a proxy, instead of being made
+    spoiled: dict[str, bytes] = field(default_factory=dict)
     #: told the path of each call that has happened, before its answer goes back
     happened: Callable[[str], Awaitable[None]] | None = None
 
@@ -216,6 +218,8 @@ class EtcdWays:
             async with asyncio.timeout(deadline_s):
                 await self._pass(way, request)
                 await asyncio.sleep(way.delay_s / 2)
+                if path in way.spoiled:
+                    return Response(OK, body=way.spoiled.pop(path))
                 answer = self.model.answer(path, json.loads(request.body or b"{}"))
                 if way.happened is not None:
                     await way.happened(path)

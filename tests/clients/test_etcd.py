@@ -7,8 +7,8 @@ import pytest
 
 from kmsched.clients import etcd
 from kmsched.clients.etcd import Credentials, EtcdClient
-from kmsched.clients.http import Request
-from kmsched.errors import ConfigRefused, Forbidden, Gone, Invalid, KmError, NotFound, ProtocolError, Unavailable
+from kmsched.clients.http import Request, Response
+from kmsched.errors import ConfigRefused, Forbidden, Gone, Invalid, KmError, NotFound, Unavailable
 from kmsched.wire.etcd import Created, Delete, Get, Put, prefix_end
 from tests import virtual_time
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
@@ -37,8 +37,8 @@ def client(transport: HandlerTransport, credentials: Credentials | None = None) 
         (refusing(400, 11, "etcdserver: mvcc: required revision has been compacted"), Gone, "compacted"),
         (refusing(503, 14, "etcdserver: no leader"), Unavailable, "no leader"),
         (Reply(502, (b"<html>proxy",)), Unavailable, "502"),
-        (Reply(200, (b"<html>",)), ProtocolError, "etcd's transaction is not what the protocol allows"),
-        (Reply(200, (b'{"succeeded":"perhaps"}',)), ProtocolError, "succeeded"),
+        (Reply(200, (b"<html>",)), Unavailable, "etcd's transaction is not what the protocol allows"),
+        (Reply(200, (b'{"succeeded":"perhaps"}',)), Unavailable, "succeeded"),
     ],
 )
 def test_what_etcd_refuses(reply: Reply, kind: type[KmError], words: str) -> None:
@@ -155,6 +155,49 @@ def test_a_token_is_renewed_before_etcd_forgets_it() -> None:
     assert count == 2
 
 
+def test_a_token_of_before_a_change_of_users_is_taken_anew() -> None:
+    """etcd says so of JWTs, as of a request that is wrong in itself."""
+    tokens = iter(("old", "new"))
+
+    def handler(request: Request) -> Reply:
+        if request.url.endswith("/v3/auth/authenticate"):
+            return Reply(200, (json.dumps({"token": next(tokens)}).encode(),))
+        if request.headers["authorization"] == "old":
+            return refusing(400, 3, "etcdserver: revision of auth store is old")
+        return Reply(200, (b'{"header":{"revision":"3"}}',))
+
+    answer = asyncio.run(client(HandlerTransport(handler), Credentials("km", "pw")).range("k"))
+    assert answer.header.revision == 3
+
+
+def test_many_who_wait_for_one_token_wait_no_longer_than_their_deadline() -> None:
+    class Transport(HandlerTransport):
+        async def call(self, request: Request, *, deadline_s: float) -> Response:
+            if request.url.startswith(A):  # frozen
+                await asyncio.sleep(deadline_s)
+                raise Unavailable("did not answer")
+            return await super().call(request, deadline_s=deadline_s)
+
+    def handler(request: Request) -> Reply:
+        if request.url.endswith("/v3/auth/authenticate"):
+            return Reply(200, (b'{"token":"t"}',))
+        return Reply(200, (b'{"header":{"revision":"3"}}',))
+
+    async def main() -> None:
+        clock = VirtualClock()
+        one = EtcdClient([A, B], Transport(handler), clock, call_deadline_s=1.6, credentials=Credentials("km", "pw"))
+        answers = await asyncio.gather(*(one.range("k") for _ in range(6)))
+        assert [each.header.revision for each in answers] == [3] * 6
+        assert clock.monotonic() <= 1.6
+
+    virtual_time.run(main())
+
+
+def test_what_answers_200_without_a_revision_is_no_etcd() -> None:
+    with pytest.raises(Unavailable, match="without a revision"):
+        asyncio.run(client(HandlerTransport(lambda _: Reply(200, (b"{}",)))).range("k"))
+
+
 def test_a_wrong_password_is_told_with_the_user() -> None:
     transport = HandlerTransport(
         lambda _: refusing(400, 3, "etcdserver: authentication failed, invalid user ID or password")
@@ -197,8 +240,8 @@ def test_a_watch_however_its_bytes_are_cut(pieces: int) -> None:
         (b'{"result":{"canceled":true,"compact_revision":"9"}}\n', Gone, "up to 9 are compacted"),
         (b'{"result":{"canceled":true,"cancel_reason":"permission denied"}}\n', Unavailable, "permission denied"),
         (b'{"error":{"code":14,"message":"server stopped"}}\n', Unavailable, "server stopped"),
-        (b"{}\n", ProtocolError, "neither result nor error"),
-        (b"garbage\n", ProtocolError, "a line of etcd's watch"),
+        (b"{}\n", Unavailable, "neither result nor error"),
+        (b"garbage\n", Unavailable, "a line of etcd's watch"),
         (b"", Unavailable, "ended the watch"),
     ],
 )

@@ -163,6 +163,28 @@ def test_who_has_stopped_takes_no_other_lease(stops: str) -> None:
     play("ab", story)
 
 
+@pytest.mark.parametrize("path", ["/v3/lease/keepalive", "/v3/kv/range", "/v3/kv/txn"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}',
+        b"<html>maintenance</html>",
+    ],
+)
+def test_an_answer_that_is_none_neither_deposes_nor_ends_anybody(path: str, body: bytes) -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = cluster.leader
+        for way in leader.ways.ways.values():
+            way.spoiled[path] = body
+        leader.election.describe(is_synced=False)
+        await asyncio.sleep(2 * TIMING.ttl_s)
+        assert leader.role is Role.ELECTED
+        assert leader.task is not None and not leader.task.done()
+
+    play("a", story)
+
+
 def kv(revision: int) -> KeyValue:
     return KeyValue(KEYS.leader.encode(), b"{}", revision, revision, 1)
 

@@ -19,6 +19,7 @@ from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import Conflict, NobodyListens
 from kmsched.ha import HaConfig
 from kmsched.wire import members as records
+from kmsched.wire.etcd import Put
 from tests import virtual_time
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
 from tests.virtual_time import VirtualClock
@@ -260,6 +261,26 @@ def test_another_fingerprint_stays_up_and_does_not_lead_until_it_is_allowed() ->
         await first.die()
 
     play("a", story)
+
+
+def test_a_record_of_who_may_lead_that_cannot_be_read_ends_nobody() -> None:
+    async def story(world: World) -> None:
+        first, (second,) = world.leader, world.standbys()
+        for key in (ROLLOUT, FINGERPRINT):
+            await first.group.etcd.txn([], [Put(first.group.keys.prefix + key, b"written by hand")])
+            await asyncio.sleep(2)
+        assert first.leads
+        assert second.group.reasons_of_fingerprint() == [], "what was read before still holds"
+        world.processes.remove(first)
+        await first.die()
+        await asyncio.sleep(10)
+        assert second.leads
+        late = world.add("c")
+        await asyncio.sleep(2)
+        (reason,) = late.group.reasons_of_fingerprint()
+        assert "kmsched/Kubernetes/fingerprint in etcd cannot be read" in reason
+
+    play("ab", story)
 
 
 def test_who_could_lead_at_once_is_known() -> None:

@@ -107,6 +107,16 @@ def test_a_confirmation_asks_etcd_now() -> None:
     play("a", story)
 
 
+def test_a_confirmation_is_asked_for_again_whatever_etcd_answers() -> None:
+    async def story(cluster: Cluster) -> None:
+        for way in cluster.leader.ways.ways.values():
+            way.spoiled["/v3/kv/range"] = b"<html>maintenance</html>"
+        await lead_of(cluster.leader).confirm()
+        assert cluster.leader.election.may_act()
+
+    play("a", story)
+
+
 def test_a_framework_that_was_taken_is_taken_back_while_the_lease_is_ours_but_not_for_ever() -> None:
     async def story(cluster: Cluster) -> None:
         lead = lead_of(cluster.leader)
