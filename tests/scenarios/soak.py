@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from testbed import lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.settings import Settings, from_environment
-from tests.scenarios import failures, ha_soak, results, takeovers, trials, upload_faults
+from tests.scenarios import failures, ha_soak, handovers, results, takeovers, trials, upload_faults
 from tests.scenarios.cluster import Cluster, bring_up
 
 DEFAULT_TRIALS = 20
@@ -55,6 +55,8 @@ SOAKS: dict[str, Soak[Any]] = {
         f"ha-{fault}": Soak(ha_soak.bring_up, partial(ha_soak.trial, fault), ha_soak.heal, ha_soak.collect)
         for fault in takeovers.FAULTS
     },
+    "handover-single": Soak(bring_up, handovers.single, Cluster.heal, failures.collect),
+    "handover-broken": Soak(bring_up, handovers.broken, Cluster.heal, failures.collect),
     "upload-faults": Soak(lifecycle.up_hdfs, upload_faults.soak_trial, Hdfs.up, failures.collect_hdfs),
 }
 
