@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from kmsched import flags, values
 from kmsched.artifact_uri import without_digest
@@ -22,6 +21,7 @@ from kmsched.errors import ConfigRefused, UsageError
 from kmsched.flags import Flag, Parsed
 from kmsched.ha import HaConfig, ha_config, read_password
 from kmsched.http_settings import HttpSettings, http_settings, read_tokens
+from kmsched.small_file import small_text
 from kmsched.values import Kind
 
 WEEK_S = 7 * 24 * 3600.0
@@ -29,7 +29,6 @@ WEEK_S = 7 * 24 * 3600.0
 KM_FLAGS = ("km-path", "executor-path")
 #: lists of servers that become URLs of https
 API_LISTS = ("api-servers", "kubelet-api-servers")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,30 +194,20 @@ def read_secret(config: SchedulerConfig) -> str | None:
         return None
     path = Path(config.mesos_secret_file)
     name = "mesos-authentication-secret-file"
-    _refuse_unreadable(name, path, "put the secret there")
-    secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    try:
+        secret = small_text(path).rstrip("\r\n")
+    except ValueError as error:
+        raise ConfigRefused(f"--{name}: cannot read {str(path)!r}: {error}; put the secret there") from None
     if not secret:
         raise ConfigRefused(f"--{name}: {str(path)!r} is empty; put the secret there")
     return secret
 
 
 def _server(name: str, text: str, scheme: str) -> str:
-    """scheme://host:port of "host:port" or a URL; the path of a URL must be empty."""
-    if text.startswith("zk://"):
-        raise UsageError(f"--{name}: {text!r}: ZooKeeper is not read; list the masters as host:port,host:port")
-    parts = urlsplit(text if "://" in text else f"{scheme}://{text}")
     try:
-        port = parts.port
-    except ValueError:
-        raise UsageError(f"--{name}: {text!r} has no valid port; write host:port") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-        raise UsageError(f"--{name}: {text!r} is no server; write host:port or http(s)://host:port")
-    if port is None and "://" not in text:
-        raise UsageError(f"--{name}: {text!r} has no port; write {text}:PORT")
-    netloc = parts.netloc.lower()
-    if port == _DEFAULT_PORTS[parts.scheme]:
-        netloc = netloc.removesuffix(f":{port}")
-    return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
+        return values.read_server(text, scheme)
+    except ValueError as refusal:
+        raise UsageError(f"--{name}: {text!r} {refusal}") from None
 
 
 def _refuse_empty(config: SchedulerConfig) -> None:

@@ -20,6 +20,7 @@ from kmsched.errors import UsageError
 from kmsched.flag import BOTH, EXECUTOR, SCHEDULER, Flag, is_in_spec
 from kmsched.flag_history import ALIAS_BY_NAME, REFUSED, Alias
 from kmsched.flag_table import BY_NAME, FLAGS, flags_of
+from kmsched.small_file import small_text
 from kmsched.values import LISTS, Kind
 
 __all__ = [
@@ -47,6 +48,7 @@ FLAGS_FILE = "flags-file"
 #: flags of one host alone: none that changes executors may stand there
 HOST_FLAGS_FILE = "host-flags-file"
 FILES = (FLAGS_FILE, HOST_FLAGS_FILE)
+_PASSED_NAME = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class _Reading:
     extra: dict[str, dict[str, str]] = field(default_factory=lambda: {prefix: {} for prefix in PASS_THROUGH})
     cold_aliases: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
+    #: of the one place that is being read: flag -> the name that it was given by
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def parse(tokens: Sequence[str], command: str, *, complete: bool = True, also: Sequence[Flag] = ()) -> Parsed:
@@ -90,6 +94,7 @@ def parse(tokens: Sequence[str], command: str, *, complete: bool = True, also: S
         for name, value in pairs:
             if name == file:
                 _read_file(file, Path(value), reading)
+    reading.names.clear()
     for name, value in pairs:
         if name not in FILES:
             _take(name, value, reading)
@@ -135,9 +140,10 @@ def value_of(flag: Flag, text: str) -> Any:
 def _read_file(option: str, path: Path, reading: _Reading) -> None:
     """One flag a line, as `--name=value`, `name=value` or `name: value`; `#` starts a comment line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = small_text(path, "utf-8-sig").splitlines()
+    except ValueError as error:
         raise UsageError(f"--{option}: cannot read {str(path)!r}: {error}") from None
+    reading.names.clear()
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#") or text == "---":
@@ -200,13 +206,23 @@ def _take(name: str, text: str, reading: _Reading) -> None:
     flag, alias = reading.known.get(name), _alias_of(name, reading.known)
     prefix = next((each for each in PASS_THROUGH if name.startswith(each) and name != each), None)
     if flag is not None:
-        reading.values[name] = value_of(flag, text)
+        _set(name, name, value_of(flag, text), reading)
     elif alias is not None:
         _take_alias(alias, text, reading)
     elif prefix is not None and name not in REFUSED:
-        reading.extra[prefix][name] = text
+        reading.extra[prefix][name] = _passed_on(prefix, name, text)
     else:
         raise _unknown(name, reading.known)
+
+
+def _passed_on(prefix: str, name: str, text: str) -> str:
+    """What kubelet or kube-proxy make of it is theirs to say, but it must be able to reach them."""
+    if not _PASSED_NAME.fullmatch(name):
+        raise UsageError(f"--{name!r} is no name of a flag; write --{prefix}NAME=VALUE, without blanks")
+    try:
+        return str(values.read(Kind.TEXT, text))
+    except ValueError as refusal:
+        raise UsageError(f"--{name}: {text!r} {refusal}") from None
 
 
 def _alias_of(name: str, known: Mapping[str, Flag]) -> Alias | None:
@@ -221,12 +237,20 @@ def _take_alias(alias: Alias, text: str, reading: _Reading) -> None:
     except (UsageError, ValueError) as refusal:
         why = f"{text!r} {refusal}" if not isinstance(refusal, UsageError) else str(refusal)
         raise UsageError(f"--{alias.name}: {why}") from None
-    reading.values[alias.target] = value
+    _set(alias.target, alias.name, value, reading)
     words = f"--{alias.name} is an old name; write --{alias.target}={flag.normal(value)}"
     if alias.in_spec and not flag.in_spec:
         reading.cold_aliases[alias.name] = flag.normal(value)
         words += f", which changes no fingerprint; what stands under --{alias.name} does"
     reading.warnings[alias.name] = words
+
+
+def _set(target: str, name: str, value: Any, reading: _Reading) -> None:
+    """The later place wins over the earlier; in one place, two names with two values are a mistake."""
+    before = reading.names.setdefault(target, name)
+    if before != name and reading.values[target] != value:
+        raise UsageError(f"--{before} and --{name} set the same, and to different values; give --{target} only")
+    reading.values[target] = value
 
 
 def _unknown(name: str, known: Mapping[str, Flag]) -> UsageError:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from kmsched import values
 from kmsched.errors import ConfigRefused, UsageError
 from kmsched.http_settings import http_settings
+from kmsched.small_file import small_text
 from kmsched.values import Kind
 
 #: of the TTL
@@ -102,8 +103,8 @@ def read_password(config: HaConfig) -> str | None:
     if config.etcd_password_file is None:
         return None
     try:
-        password = Path(config.etcd_password_file).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+        password = small_text(Path(config.etcd_password_file)).rstrip("\r\n")
+    except ValueError as error:
         raise ConfigRefused(
             f"--etcd-password-file: cannot read {config.etcd_password_file!r}: {error}; put the password there"
         ) from None
@@ -146,14 +147,12 @@ def _refuse_unreachable(url: str) -> None:
 
 
 def _server(text: str) -> str:
-    parts = urlsplit(text if "://" in text else f"http://{text}")
     try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port or parts.path.strip("/"):
-        raise UsageError(f"--etcd-servers: {text!r} is no server; write host:port or http(s)://host:port")
-    return f"{parts.scheme}://{parts.netloc}"
+        if "://" in text and not urlsplit(text).port:
+            raise ValueError("is no server; write host:port or http(s)://host:port")
+        return values.read_server(text, "http")
+    except ValueError as refusal:
+        raise UsageError(f"--etcd-servers: {text!r} {refusal}") from None
 
 
 def _host(address: str) -> str:

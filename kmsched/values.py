@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from kmsched import artifact_uri
 
@@ -43,9 +43,10 @@ SIZES_MIB: Mapping[str, int] = MappingProxyType({"": 1, "Mi": 1, "MiB": 1, "Gi":
 MAX_DURATION_MS = 100 * 365 * UNITS_MS["d"]
 SCHEMES = ("file", "http", "https")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_SERVER = "write host:port or http(s)://host:port"
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|[smhdw])")
 
 
 def read(kind: Kind, text: str) -> Any:
@@ -65,7 +66,7 @@ def write(kind: Kind, value: Any) -> str:
         milliseconds = round(value * 1000)
         return f"{milliseconds}ms" if milliseconds % 1000 else f"{milliseconds // 1000}s"
     if kind is Kind.CPUS:
-        return f"{round(value * 1000) / 1000:g}"
+        return f"{value:.3f}".rstrip("0").rstrip(".")
     if kind in LISTS:
         return ",".join(value)
     return str(value)
@@ -80,7 +81,7 @@ def as_json(kind: Kind, value: Any) -> Any:
 
 def read_duration(text: str) -> float:
     """Seconds of "30s", "1h30m", "500ms"; a bare number is seconds."""
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         parts = [(text, "s")]
     elif re.fullmatch(f"(?:{_PART.pattern})+", text):
         parts = _PART.findall(text)
@@ -98,11 +99,13 @@ def read_duration(text: str) -> float:
 def _read_text(text: str) -> str:
     if any(ord(character) < 32 for character in text):
         raise ValueError("holds control characters; write one line of text")
+    if any(0xD800 <= ord(character) < 0xE000 for character in text):
+        raise ValueError("holds bytes that are no UTF-8; write text")
     return text
 
 
 def _read_int(text: str) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", text):
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError("is not a whole number; write it like 10251")
     return int(text)
 
@@ -116,6 +119,8 @@ def _read_bool(text: str) -> bool:
 
 def _read_cpus(text: str) -> float:
     try:
+        if "_" in text or not text.isascii():
+            raise InvalidOperation
         number = Decimal(text.removesuffix("m")) / (1000 if text.endswith("m") else 1)
     except InvalidOperation:
         raise ValueError("is not a number of CPUs; write it like 0.25 or 250m") from None
@@ -125,7 +130,7 @@ def _read_cpus(text: str) -> float:
 
 
 def _read_mib(text: str) -> int:
-    match = re.fullmatch(r"(\d{1,9})([A-Za-z]*)", text)
+    match = re.fullmatch(r"([0-9]{1,9})([A-Za-z]*)", text)
     if match is None or match[2] not in SIZES_MIB:
         raise ValueError("is not a size; write MiB as a whole number, like 256, 256Mi or 1Gi")
     return int(match[1]) * SIZES_MIB[match[2]]
@@ -183,11 +188,41 @@ def _read_uri_of(schemes: tuple[str, ...], text: str) -> str:
         raise ValueError(f"has no usable scheme; write one of {', '.join(schemes)}, like file:///path")
     if not parts.hostname and parts.scheme != "hdfs":
         raise ValueError("names no host; write it like http://host:port/path")
+    if parts.scheme in _DEFAULT_PORTS and not re.fullmatch("[!-~]+", text):
+        raise ValueError(f"has characters that no {parts.scheme} URI has; write them as %XX, like {quote('ä')} for ä")
     netloc = parts.netloc.lower() if parts.username is None else parts.netloc
     if port is not None and port == _DEFAULT_PORTS.get(parts.scheme):
         netloc = netloc.removesuffix(f":{port}")
     bare = f"{parts.scheme}://{netloc}{parts.path}"
     return bare + text[len(text.partition("?")[0].partition("#")[0]) :]
+
+
+def read_server(text: str, scheme: str) -> str:
+    """scheme://host:port of "host:port", or a URL in the same form; one of the scheme's own port goes without it."""
+    if text.startswith("zk://"):
+        raise ValueError("is ZooKeeper, which is not read; list the masters as host:port,host:port")
+    try:
+        parts = urlsplit(_read_text(text) if "://" in text else f"{scheme}://{_read_text(text)}")
+    except ValueError as error:
+        raise ValueError(f"is no server: {error}; {_SERVER}") from None
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("has no valid port; write host:port")
+    if "@" in parts.netloc:
+        raise ValueError(f"holds a user, which everybody could read; {_SERVER}")
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or re.search(r"\s", parts.netloc):
+        raise ValueError(f"is no server; {_SERVER}")
+    if parts.path.strip("/") or {"?", "#"} & set(text):
+        raise ValueError(f"has something behind the server; {_SERVER}")
+    if port is None and "://" not in text:
+        raise ValueError(f"has no port; write {text}:PORT")
+    netloc = parts.netloc.lower()
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        netloc = netloc.removesuffix(f":{port}")
+    return f"{parts.scheme}://{netloc}"
 
 
 _READERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(

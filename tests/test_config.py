@@ -62,7 +62,16 @@ def test_contradictions_are_refused(tokens: list[str], words: str) -> None:
         (["--mesos-master=ftp://m1:1"], "is no server"),
         (["--mesos-master="], "--mesos-master is empty"),
         (["--mesos-role="], "--mesos-role is empty"),
-        (["--api-servers=https://u@h:1"], "is no server"),
+        (["--api-servers=https://u@h:1"], "holds a user"),
+        (["--api-servers=https://:pw@h:1"], "holds a user"),
+        (["--mesos-master=http://m:5050/master"], "has something behind the server"),
+        (["--mesos-master=http://m:5050#x"], "has something behind the server"),
+        (["--mesos-master=m:5050?x"], "has something behind the server"),
+        (["--mesos-master=m:0"], "no valid port"),
+        (["--mesos-master=a b:1"], "is no server"),
+        (["--mesos-master=[::1"], "--mesos-master: '[::1' is no server: Invalid IPv6 URL; write host:port"),
+        (["--api-servers=[::1"], "--api-servers: '[::1' is no server"),
+        (["--kubelet-api-servers=[::1"], "--kubelet-api-servers: '[::1' is no server"),
     ],
 )
 def test_unusable_values_are_usage_errors(tokens: list[str], words: str) -> None:
@@ -148,6 +157,17 @@ def test_empty_secret_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("\n")
     built = build("--mesos-authentication-principal=p", f"--mesos-authentication-secret-file={tmp_path}/secret")
     with pytest.raises(ConfigRefused, match="is empty; put the secret there"):
+        config.check_host(built)
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"\xff\xfe", "it is not UTF-8"), (None, "it has more than 1 MiB")])
+def test_a_secret_that_is_no_text_is_refused(tmp_path: Path, content: bytes | None, words: str) -> None:
+    secret = Path("/dev/zero")
+    if content is not None:
+        secret = tmp_path / "secret"
+        secret.write_bytes(content)
+    built = build("--mesos-authentication-principal=p", f"--mesos-authentication-secret-file={secret}")
+    with pytest.raises(ConfigRefused, match=f"cannot read '{secret}': {words}; put the secret there"):
         config.check_host(built)
 
 

@@ -64,6 +64,14 @@ def test_unknown_flags_of_kubelet_and_kube_proxy_pass_through_sorted_and_the_las
         (["--kubelet-v"], "write --kubelet-v=VALUE"),
         (["--proxy-v"], "--proxy-v goes to kube-proxy and needs its value with '='"),
         (["--kubelet-=1"], "--kubelet-"),
+        (["--kubelet-v =4"], "--'kubelet-v ' is no name of a flag; write --kubelet-NAME=VALUE, without blanks"),
+        (["--proxy-ä=4"], "is no name of a flag; write --proxy-NAME=VALUE"),
+        (["--kubelet-x=a\0b"], "--kubelet-x: 'a\\x00b' holds control characters"),
+        (["--kubelet-x=a\nproxy-y=1"], "--kubelet-x: 'a\\nproxy-y=1' holds control characters"),
+        (["--kubelet-x=\udcff"], "--kubelet-x: '\\udcff' holds bytes that are no UTF-8"),
+        (["--v=2", "--log-level=info"], "--v and --log-level set the same, and to different values; give --log-level"),
+        (["--executor-idle-timeout=1h", "--executor-suicide-timeout=2h"], "give --agent-idle-timeout only"),
+        (["--flags-file=/dev/zero"], "--flags-file: cannot read '/dev/zero': it has more than 1 MiB"),
         (["--port"], "--port needs a value; write --port=VALUE"),
         (["--port", "--checkpoint"], "--port needs a value"),
         (["start"], "'start' is not a flag"),
@@ -110,6 +118,15 @@ def test_flags_file_is_read_first_and_the_command_line_wins(tmp_path: Path) -> N
     assert "state-dir" not in parsed.given
 
 
+def test_an_old_name_may_say_the_same_as_the_new_one_and_a_later_place_wins(tmp_path: Path) -> None:
+    (tmp_path / "flags").write_text("\ufeff--v=2\n--log-level=debug\n", encoding="utf-8")
+    (tmp_path / "host").write_text("--v=0\n")
+    read = [f"--flags-file={tmp_path}/flags"]
+    assert scheduler(*read)["log-level"] == "debug"
+    assert scheduler(*read, f"--host-flags-file={tmp_path}/host")["log-level"] == "info"
+    assert scheduler(*read, "--log-level=warning")["log-level"] == "warning"
+
+
 def test_the_hosts_own_file_comes_second(tmp_path: Path) -> None:
     (tmp_path / "all").write_text("address=10.0.0.1\nport=1\nkubelet-v=3\n")
     (tmp_path / "own").write_text("address=10.0.0.2\nport=2\nhostname-override=s2\n")
@@ -135,6 +152,7 @@ def test_what_changes_executors_is_refused_in_a_hosts_own_file(tmp_path: Path, n
         ("--port=x", ":2: --port: 'x'"),
         ("port 5", ":2: unknown flag --port 5"),
         ("--port", ":2: --port needs a value"),
+        ("kubelet-v = 4", ":2: --'kubelet-v ' is no name of a flag"),
         ("--flags-file=/x", ":2: --flags-file cannot stand in a flags file"),
         ("--host-flags-file=/x", ":2: --host-flags-file cannot stand in a flags file"),
     ],

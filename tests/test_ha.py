@@ -61,8 +61,12 @@ def test_what_is_not_given_is_a_share_of_the_ttl() -> None:
     ("changes", "words"),
     [
         ({"etcd_servers": ()}, "--ha needs --etcd-servers"),
-        ({"etcd_servers": ("e1",)}, "'e1' is no server"),
-        ({"etcd_servers": ("e1:no",)}, "'e1:no' is no server"),
+        ({"etcd_servers": ("e1",)}, "'e1' has no port"),
+        ({"etcd_servers": ("e1:no",)}, "'e1:no' has no valid port"),
+        ({"etcd_servers": ("http://e1",)}, "'http://e1' is no server"),
+        ({"etcd_servers": ("[::1",)}, "'[::1' is no server"),
+        ({"etcd_servers": ("http://[::1",)}, "'http://[::1'"),
+        ({"etcd_servers": ("http://u:pw@e1:1",)}, "holds a user"),
         ({"etcd_servers": ("ftp://e1:1",)}, "'ftp://e1:1' is no server"),
         ({"ha_lease_ttl": 1.0}, "--ha-lease-ttl=1s: etcd counts whole seconds; give 2s or more"),
         ({"ha_lease_ttl": 2.5}, "--ha-lease-ttl=2500ms"),
@@ -94,6 +98,9 @@ def test_the_password_is_read_without_its_line_break(tmp_path: Path) -> None:
     assert read_password(made()) is None
     file.write_text("\n")
     with pytest.raises(ConfigRefused, match="is empty"):
+        read_password(made(etcd_user="km", etcd_password_file=str(file)))
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigRefused, match="it is not UTF-8"):
         read_password(made(etcd_user="km", etcd_password_file=str(file)))
     file.unlink()
     with pytest.raises(ConfigRefused, match="cannot read"):

@@ -23,6 +23,8 @@ GOOD = [
     (Kind.MIB, "64MiB", 64),
     (Kind.CPUS, "250m", 0.25),
     (Kind.CPUS, "2", 2.0),
+    (Kind.CPUS, "1234.567", 1234.567),
+    (Kind.CPUS, "9999999m", 9999.999),
     (Kind.BOOL, "Yes", True),
     (Kind.BOOL, "0", False),
     (Kind.INT, "-3", -3),
@@ -52,6 +54,12 @@ BAD = [
     (Kind.CPUS, "nan", "out of range"),
     (Kind.CPUS, "-1", "out of range"),
     (Kind.CPUS, "many", "not a number of CPUs"),
+    (Kind.CPUS, "1_0", "not a number of CPUs"),
+    (Kind.CPUS, "\u0661", "not a number of CPUs"),
+    (Kind.DURATION, "\u0661s", "write it like 30s"),
+    (Kind.DURATION, "\u0661", "write it like 30s"),
+    (Kind.MIB, "\u0661", "whole number"),
+    (Kind.INT, "\u0661", "not a whole number"),
     (Kind.BOOL, "maybe", "neither true nor false"),
     (Kind.INT, "1.0", "not a whole number"),
     (Kind.PATH, "etc/km", "absolute path"),
@@ -67,7 +75,10 @@ BAD = [
     (Kind.ARTIFACT, "http://u:secret@h/km", "holds a user"),
     (Kind.ARTIFACT, "hdfs:///km#km", "is no digest"),
     (Kind.ARTIFACT, f"hdfs:///{SHA}/km#sha256={'f' * 64}", "names two digests"),
+    (Kind.ARTIFACT, "http://h/ä/km", "write them as %XX, like %C3%A4 for ä"),
+    (Kind.URI, "https://h/a b", "write them as %XX"),
     (Kind.TEXT, "a\nb", "control characters"),
+    (Kind.TEXT, "a\udcff", "no UTF-8"),
 ]
 
 
