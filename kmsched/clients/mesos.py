@@ -102,6 +102,20 @@ def master_urls(masters: str) -> tuple[str, ...]:
     return tuple(urls)
 
 
+def redirected(url: str, location: str, credentials: Credentials | None) -> str:
+    """Where to go on.  Unavailable: there the secret, which was asked for under TLS, would go in the clear."""
+    try:
+        target = urljoin(url, location)
+        is_downgrade = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
+    except ValueError as error:
+        raise Unavailable(f"{url} redirects to {location!r}, which is no URL: {error}") from error
+    if is_downgrade and credentials is not None:
+        raise Unavailable(
+            f"{url} redirects to {target}, and the secret is not sent there without TLS: let all masters speak https"
+        )
+    return target
+
+
 class MesosScheduler:
     """A scheduler's connection to whichever of `masters` (base URLs) leads."""
 
@@ -209,7 +223,7 @@ class MesosScheduler:
                     raise self._refusal(request.host, reply.status, await reply.read(ERROR_TEXT_BYTES))
             if not location:
                 raise Unavailable(f"{request.host} answered {reply.status} without saying where to go")
-            url = urljoin(url, location)
+            url = redirected(url, location, self._credentials)
         raise Unavailable(f"{self._masters[0]}: more than {MAX_REDIRECTS} redirects, the last to {url}")
 
     async def _records(self, request: Request, reply: StreamResponse) -> AsyncGenerator[wire.SchedulerEvent, None]:

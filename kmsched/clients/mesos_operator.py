@@ -7,10 +7,10 @@ address that the master tells.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from kmsched.clients.http import Request, Response, Transport
-from kmsched.clients.mesos import MAX_REDIRECTS, SCHEDULER_API, Credentials
+from kmsched.clients.mesos import MAX_REDIRECTS, SCHEDULER_API, Credentials, redirected
 from kmsched.errors import Forbidden, Invalid, KmError, Unavailable
 from kmsched.wire import mesos_operator as wire
 from kmsched.wire.mesos_operator import Answer
@@ -93,8 +93,11 @@ class MesosOperator:
         raise Unavailable("; ".join(failures))
 
     async def get(self, url: str) -> Response:
-        """A 200 answer of a master or agent.  Errors as for `ask`."""
-        request = Request("GET", url, self._headers())
+        """A 200 answer of a master or agent.  Errors as for `ask`.
+
+        Without credentials: the address may be one that the master tells, and the secret is for masters alone.
+        """
+        request = Request("GET", url, {"accept": _JSON})
         return _checked(request, await self._transport.call(request, deadline_s=self._deadline_s))
 
     async def _led(self, url: str, body: bytes) -> Response:
@@ -104,7 +107,7 @@ class MesosOperator:
             location = reply.headers.get("location", "")
             if not 300 <= reply.status < 400 or not location:
                 return _checked(request, reply)
-            url = urljoin(url, location)
+            url = redirected(url, location, self._credentials)
         raise Unavailable(f"more than {MAX_REDIRECTS} redirects, the last to {url}")
 
     def _headers(self) -> dict[str, str]:

@@ -181,6 +181,15 @@ def test_a_redirect_to_a_name_that_does_not_resolve_leads_to_the_next_master() -
     assert isinstance(second, Subscribed)
 
 
+def test_the_secret_does_not_follow_a_redirect_out_of_tls() -> None:
+    away = Reply(307, (), {"location": "http://evil:1/api/v1/scheduler"})
+    rig = Rig(lambda _: away, masters=("https://m1:5050",), credentials=Credentials("me", "s3cret"))
+    (item,) = asyncio.run(rig.take(1))
+    assert isinstance(item, Disconnected)
+    assert "the secret is not sent there without TLS: let all masters speak https" in item.reason
+    assert rig.hosts() == ["m1:5050"]
+
+
 @pytest.mark.parametrize(
     ("reply", "words"),
     [

@@ -42,6 +42,22 @@ def test_a_redirect_to_the_leader_is_followed() -> None:
     assert transport.requests[1].headers["authorization"].startswith("Basic ")
 
 
+@pytest.mark.parametrize("location", ["http://evil:1/api/v1", "//[::1/api/v1"])
+def test_the_secret_does_not_follow_a_redirect_out_of_tls(location: str) -> None:
+    made, transport = operator(
+        lambda _: Reply(307, headers={"location": location}), "https://m1:5050", credentials=Credentials("km", "s")
+    )
+    with pytest.raises(Unavailable, match="https://m1:5050/api/v1 redirects to"):
+        asyncio.run(made.ask(wire.GetFlags))
+    assert [each.host for each in transport.requests] == ["m1:5050"]
+
+
+def test_the_secret_is_not_for_agents() -> None:
+    made, transport = operator(lambda _: Reply(200, [b'{"version":"1.11.0"}']), credentials=Credentials("km", "s"))
+    assert asyncio.run(made.version("http://agent:5051")) == "1.11.0"
+    assert "authorization" not in transport.requests[0].headers
+
+
 def test_a_master_that_is_away_is_passed_over() -> None:
     def handler(request: Request) -> Reply:
         if "m1" in request.url:
