@@ -26,7 +26,7 @@ WHOLE_S = 90.0
 LOOK_S = 0.01
 #: lines of the master's log that a subscription and an accepted call leave, after a time of the day
 LOGGED = re.compile(r"^I\d{4} (\d\d):(\d\d):([\d.]+) +\d+ \S+\] (.*)$")
-SUBSCRIBED = re.compile(r"(Subscribing|Updating|Failing over) framework|Received subscription request")
+SUBSCRIBED = re.compile(r"Subscribing framework ")
 CALLED = re.compile(r"Performing (im|ex)plicit task state reconciliation|Processing (ACCEPT|REVIVE|DECLINE|SUPPRESS)")
 ACCEPTED = re.compile(r"Processing ACCEPT")
 DAY_S = 86400
