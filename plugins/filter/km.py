@@ -37,17 +37,25 @@ def prefixed(flags: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def flag_lines(groups: Sequence[Mapping[str, Any]]) -> str:
-    """Lines `--name=value`, sorted by name; a later mapping wins over an earlier. `_` in names becomes `-`."""
+    """Lines `--name=value`, sorted by name; a later mapping wins over an earlier. `_` in names becomes `-`.
+
+    ValueError: a value that is no line of text.
+    """
     merged = {str(name).replace("_", "-"): value for group in groups for name, value in group.items()}
-    return "\n".join(f"--{name}={_text(value)}" for name, value in sorted(merged.items()))
+    return "\n".join(f"--{name}={_text(name, value)}" for name, value in sorted(merged.items()))
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Mapping):
+        raise ValueError(f"{name}: {dict(value)!r} is a mapping, and a flag has one line of text, like A=true,B=false")
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(_text(item) for item in value)
-    return "" if value is None else str(value)
+        return ",".join(_text(name, item) for item in value)
+    text = "" if value is None else str(value)
+    if len(text.splitlines()) > 1 or text.endswith(("\n", "\r")):
+        raise ValueError(f"{name}: {text!r} has a line break, and a flag has one line; take it out")
+    return text
 
 
 def flag_drift(found: str, wanted: str) -> list[str]:
@@ -77,9 +85,21 @@ def unequal_flags(texts: Mapping[str, str]) -> list[str]:
 
 
 def _flags(text: str) -> dict[str, str]:
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (line.partition("=") for line in lines if line.startswith("--"))
-    return {name.removeprefix("--").replace("_", "-"): value for name, _, value in pairs}
+    lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
+    pairs = (_pair(line) for line in lines if line and not line.startswith("#") and line != "---")
+    return {name.replace("_", "-"): value for name, value in pairs}
+
+
+def _pair(line: str) -> tuple[str, str]:
+    """Name and value of a line in each form that km reads: `--name=value`, `name=value`, `name: value`, `--name`."""
+    line = line.removeprefix("--")
+    name, separator, value = line.partition(":")
+    if separator and "=" not in name and (value == "" or value[0].isspace()):
+        value = value.strip()
+        is_quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+        return name.strip(), value[1:-1] if is_quoted else value
+    name, separator, value = line.partition("=")
+    return name, value if separator else "true"
 
 
 def _given(flags: Mapping[str, str], name: str) -> str:
@@ -92,7 +112,11 @@ def drift(stats: Sequence[Json], contents: Sequence[Json] = (), unit: str = "") 
     `stats`: of `stat`, looped over {"path", and "sha256", "text" or "target"}; `contents`: of `slurp`, looped over
     `stats`; `unit`: `ActiveState=` and `ExecMainStartTimestamp=@seconds` of the process, "" when none shall run.
     """
-    texts = {each["source"]: base64.b64decode(each["content"]).decode() for each in contents if "content" in each}
+    texts = {
+        each["source"]: base64.b64decode(each["content"]).decode(errors="replace")
+        for each in contents
+        if "content" in each
+    }
     found = [
         f"{each['item']['path']}: {words}"
         for each in stats
@@ -116,8 +140,15 @@ def findings(text: str) -> list[str]:
 
 def all_drift(hosts: Mapping[str, Json], names: Iterable[str]) -> list[str]:
     """Words for all hosts, each with the host's name before it. `hosts`: name -> its variables."""
-    facts = ("km_hadoop_drift", "km_scheduler_drift", "km_agent_drift")
-    return [f"{name}: {words}" for name in names for fact in facts for words in hosts[name].get(fact, [])]
+    return [f"{name}: {words}" for name in dict.fromkeys(names) for words in _all_of(hosts.get(name, {}))]
+
+
+def _all_of(host: Json) -> Iterable[str]:
+    if not {"km_scheduler_drift", "km_agent_drift"} & host.keys():
+        return ["not looked at: it was not reached, or left out by --limit"]
+    return [
+        words for fact in ("km_hadoop_drift", "km_scheduler_drift", "km_agent_drift") for words in host.get(fact, [])
+    ]
 
 
 def _file_drift(stat: Json, wanted: Json, text: str) -> Iterable[str]:
@@ -152,7 +183,7 @@ def plan(hosts: Mapping[str, Json], policy: str) -> dict[str, Any]:
     `hosts`: name -> {"fingerprint": with the new km and flags, "" if it could not be computed; "runs": that of the
     process or of the files that are there, "" for none; "differences": {"name", "ours", "theirs"} of each flag between
     the two, as far as it is known; "agents": as the process tells of them, None if it does not;
-    "drift": words; "is_started": bool}.
+    "drift": words; "is_started": bool; "refused": why km takes the flags that are there no longer, "" if it does}.
     """
     new = _any(host["fingerprint"] for host in hosts.values())
     old = {host["runs"] for host in hosts.values() if host["runs"]}
@@ -166,9 +197,19 @@ def plan(hosts: Mapping[str, Json], policy: str) -> dict[str, Any]:
             "which it does when it is idle or is ended by hand; its pods run on. New pods only go to agents without "
             "an old executor"
         )
+    lost = {} if old else {name: host["refused"] for name, host in hosts.items() if host.get("refused")}
+    for name, why in lost.items():
+        lines.append(f"{name}: the flags that are there are refused now ({why}), so what executors run is not known")
     for name, host in hosts.items():
         lines += _host(name, host)
     refusal = ""
+    if lost and policy == REFUSE:
+        refusal = (
+            f"nobody tells which fingerprint executors have: no scheduler answers, and {', '.join(lost)} has flags"
+            f" that km refuses. Executors may run on with another one than {new}, and km_scheduler_rollout_policy is"
+            f" {REFUSE!r}: start a scheduler with the km that was there, or allow it with"
+            f" -e km_scheduler_rollout_policy={MANUAL}. Nothing was restarted"
+        )
     if others and policy == REFUSE:
         refusal = (
             f"the executors' fingerprint would change from {', '.join(others)} to {new}, and "

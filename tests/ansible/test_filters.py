@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from typing import Any
+
+import pytest
 
 from plugins.filter import km
 
@@ -58,6 +61,27 @@ def test_flags_are_lines_sorted_by_name_and_the_later_wins() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"A": True}, "x: {'A': True} is a mapping"),
+        ([{"A": True}], "is a mapping"),
+        ("a\nproxy-y=1", "has a line break"),
+        ("a\n", "has a line break"),
+    ],
+)
+def test_what_is_no_line_is_refused(value: object, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)):
+        km.flag_lines([{"x": value}])
+
+
+def test_every_form_of_a_flags_file_is_read() -> None:
+    forms = "\ufeff---\nport: 5\nframework-name=x\n--agent_x: 'a b'\n--checkpoint\n# no: flag\nkm-path=hdfs://h:1/km\n"
+    same = "--port=5\n--framework-name=x\n--agent-x=a b\n--checkpoint=true\n--km-path=hdfs://h:1/km\n"
+    assert km.flag_drift(forms, same) == ["its order or comments are others"]
+    assert km.flag_drift("--a=1\nport: 5\n", "--a=1\n") == ["--port: '5' there, nothing wanted"]
+
+
 def test_flags_that_differ_are_named_with_both_values() -> None:
     assert km.flag_drift("--a=1\n--b=2\n", "# new\n--a=1\n--b=3\n--c=4\n") == [
         "--b: '2' there, '3' wanted",
@@ -92,6 +116,14 @@ def test_drift_names_path_and_what_differs() -> None:
     ]
 
 
+def test_a_flags_file_that_is_no_text_differs() -> None:
+    flags = "/etc/f.flags"
+    [words] = km.drift(
+        [stat(flags, "x", text="--a=2\n")], [{"source": flags, "content": base64.b64encode(b"--a=\xff").decode()}]
+    )
+    assert words == "/etc/f.flags: --a: '\ufffd' there, '2' wanted"
+
+
 def test_a_process_that_is_down_or_older_than_its_files_is_drift() -> None:
     stats = [stat("/etc/x", "x", mtime=100.7, sha256=sha("x"))]
     running = "ActiveState=active\nExecMainStartTimestamp=@{}\n"
@@ -110,7 +142,13 @@ def test_errors_of_the_doctor_are_drift_and_warnings_are_not() -> None:
 
 def test_drift_of_all_hosts_begins_with_the_host() -> None:
     facts = {"s1": {"km_scheduler_drift": ["/x: missing"]}, "h1": {"km_hadoop_drift": [], "km_agent_drift": ["/y: z"]}}
-    assert km.all_drift(facts, ["s1", "h1"]) == ["s1: /x: missing", "h1: /y: z"]
+    assert km.all_drift(facts, ["s1", "h1", "s1"]) == ["s1: /x: missing", "h1: /y: z"]
+
+
+def test_a_host_that_was_not_reached_is_drift() -> None:
+    facts: dict[str, Any] = {"s1": {"km_scheduler_drift": []}, "s2": {"km_hadoop_drift": []}}
+    words = "not looked at: it was not reached, or left out by --limit"
+    assert km.all_drift(facts, ["s1", "s2", "s3"]) == [f"s2: {words}", f"s3: {words}"]
 
 
 def test_the_plan_of_a_first_deploy() -> None:
@@ -159,6 +197,18 @@ def test_another_fingerprint_is_refused_unless_the_policy_allows_it() -> None:
 def test_a_host_that_runs_another_fingerprint_than_the_others_is_a_change() -> None:
     plan = km.plan({"s1": host(runs=NEW), "s2": host(runs=OLD)}, "refuse")
     assert OLD in plan["refusal"]
+
+
+def test_flags_that_are_refused_now_hide_what_executors_run() -> None:
+    hosts = {"s1": host(refused="km: unknown flag --x"), "s2": host()}
+    plan = km.plan(hosts, km.REFUSE)
+    assert (
+        "s1: the flags that are there are refused now (km: unknown flag --x), so what executors run is not known"
+        in (plan["lines"])
+    )
+    assert "nobody tells which fingerprint executors have" in plan["refusal"]
+    assert km.plan(hosts, km.MANUAL)["refusal"] == ""
+    assert km.plan(hosts | {"s2": host(runs=NEW)}, km.REFUSE)["refusal"] == ""
 
 
 def test_check_mode_on_bare_hosts_has_no_fingerprint() -> None:
