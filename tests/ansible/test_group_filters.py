@@ -28,7 +28,7 @@ def test_a_host_can_call_itself(address: str, url: str) -> None:
 
 
 def test_members_of_etcd_are_where_the_inventory_says() -> None:
-    hosts = [
+    hosts: list[dict[str, Any]] = [
         {"inventory_hostname": "e1"},
         {"inventory_hostname": "e2", "ansible_host": "10.0.0.2"},
         {"inventory_hostname": "e3", "ansible_host": "10.0.0.3", "etcd_address": "fd00::3", "etcd_client_port": 99},
