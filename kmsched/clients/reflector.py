@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from random import Random
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -55,6 +55,11 @@ class Changed(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Watching:
+    """A watch stands: what changes from now on will be told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupted:
     """The copy grows old until the next item; the reflector goes on by itself."""
 
@@ -94,6 +99,8 @@ class _Status(Struct):
     message: str = ""
 
 
+Item: TypeAlias = Listed[T] | Changed[T] | Watching | Interrupted | Undecodable
+
 _list_decoder = msgspec.json.Decoder(_List)
 _event_decoder = msgspec.json.Decoder(_Event)
 _object_decoder = msgspec.json.Decoder(_Object)
@@ -128,14 +135,14 @@ class Reflector(Generic[T]):
         #: where to go on watching; None: list first
         self._version: str | None = None
 
-    async def changes(self) -> AsyncGenerator[Listed[T] | Changed[T] | Interrupted | Undecodable, None]:
+    async def changes(self) -> AsyncGenerator[Item[T], None]:
         """The collection and its changes, for ever.  Only Fatal errors but ProtocolError come through."""
         while True:
             async with aclosing(self.one_round()) as items:
                 async for item in items:
                     yield item
 
-    async def one_round(self) -> AsyncGenerator[Listed[T] | Changed[T] | Interrupted | Undecodable, None]:
+    async def one_round(self) -> AsyncGenerator[Item[T], None]:
         """One list, if one is due, and one watch to its end; waits afterwards if that went badly."""
         started = self._clock.monotonic()
         fruitful = False
@@ -148,7 +155,7 @@ class Reflector(Generic[T]):
                 yield Listed(items, self._version)
             async with aclosing(self._watch()) as changes:
                 async for change in changes:
-                    fruitful = True
+                    fruitful = fruitful or not isinstance(change, Watching)
                     if change is not None:
                         yield change
             failed = not fruitful and self._clock.monotonic() - started < SHORT_WATCH_S
@@ -188,7 +195,7 @@ class Reflector(Generic[T]):
             query["continue"] = page.metadata.continue_
         raise ProtocolError(f"the list of {self._path} did not end after {MAX_PAGES} pages")
 
-    async def _watch(self) -> AsyncGenerator[Changed[T] | Undecodable | None, None]:
+    async def _watch(self) -> AsyncGenerator[Changed[T] | Undecodable | Watching | None, None]:
         """Changes from the last version on; None for a bookmark.  Gone: list again."""
         query = {
             "watch": "1",
@@ -198,6 +205,7 @@ class Reflector(Generic[T]):
             **self._selectors,
         }
         async with self._kube.stream(self._path, query=query, idle_s=WATCH_IDLE_S) as reply:
+            yield Watching()
             lines = LineSplitter()
             async for chunk in reply.chunks():
                 for line in lines.feed(chunk):

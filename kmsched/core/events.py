@@ -86,6 +86,11 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """This process may act again. The subscription stood meanwhile, but what was sent or heard may have been missed."""
+
+
+@dataclass(frozen=True, slots=True)
 class OffersArrived:
     offers: tuple[Offer, ...]
 
@@ -219,6 +224,7 @@ Event = (
     | NodeDeleted
     | Subscribed
     | Disconnected
+    | Resumed
     | OffersArrived
     | OfferRescinded
     | TaskUpdated

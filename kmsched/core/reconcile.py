@@ -18,13 +18,13 @@ LONGEST_PAUSE_S = 15.0
 SETTLE_TIMEOUT_S = 60.0
 
 
-def begin(state: State, now: float) -> None:
-    """Subscribed: ask for everything, hold offers until the snapshot has ended."""
+def begin(state: State, now: float, why: str) -> None:
+    """Ask for everything, hold offers until the snapshot has ended."""
     state.link = Link.RECONCILING
     state.reconciliation.began_at = now
     state.reconciliation.pause_s = FIRST_PAUSE_S
     _ask_for_known(state, now)
-    _ask_all(state, now, "subscribed")
+    _ask_all(state, now, why)
 
 
 def tick(state: State, now: float) -> None:

@@ -33,6 +33,7 @@ from kmsched.core.events import (
     PodChanged,
     PodDeleted,
     PodsListed,
+    Resumed,
     SettingsConfirmed,
     SpecsLearned,
     Subscribed,
@@ -107,12 +108,17 @@ def _subscribed(state: State, event: Subscribed, now: float) -> None:
     # offers and the snapshot name all that run; what ended meanwhile is not told
     state.executors.on_agent.clear()
     state.is_suppressed = False
-    reconcile.begin(state, now)
+    reconcile.begin(state, now, "subscribed")
 
 
 def _disconnected(state: State, event: Disconnected, now: float) -> None:
     state.link = Link.DISCONNECTED
     state.offers.void()
+
+
+def _resumed(state: State, event: Resumed, now: float) -> None:
+    if state.link is not Link.DISCONNECTED:
+        reconcile.begin(state, now, "resumed")
 
 
 def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
@@ -284,6 +290,7 @@ _HANDLERS: dict[type[Any], Callable[[State, Any, float], None]] = {
     NodeDeleted: _node_deleted,
     Subscribed: _subscribed,
     Disconnected: _disconnected,
+    Resumed: _resumed,
     OffersArrived: _offers_arrived,
     OfferRescinded: _offer_rescinded,
     TaskUpdated: task_updated,

@@ -7,6 +7,7 @@ TTL decides.  A proof that is wrong costs one handover and no pod: the fences ho
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,8 @@ CONNECT_S = 1.0
 #: nothing is said on the connection: the kernel's keepalive ends it
 IDLE_S = 30 * 24 * 3600.0
 PAUSE_S = 0.2
+#: whether the process that is held on to still leads is looked at so often
+LOOK_S = 1.0
 MAX_LINE_BYTES = 10_000
 #: more takeovers than this within a minute are a fault that taking over does not mend
 MAX_TAKEOVERS = 3
@@ -58,9 +61,25 @@ class DeadMan:
     async def run(self) -> None:
         while True:
             leader = self._leader()
-            if leader is not None and not await self._hold_on(leader):
+            if leader is not None and not await self._hold_on_while_it_leads(leader):
                 await self._judge(leader)
             await self._clock.sleep(PAUSE_S)
+
+    async def _hold_on_while_it_leads(self, leader: Leader) -> bool:
+        """As `_hold_on`; True, too, when somebody else leads by now: a frozen process keeps its connections."""
+        holding = asyncio.ensure_future(self._hold_on(leader))
+        try:
+            while not holding.done():
+                timer = asyncio.ensure_future(self._clock.sleep(LOOK_S))
+                await asyncio.wait({holding, timer}, return_when=asyncio.FIRST_COMPLETED)
+                timer.cancel()
+                current = self._leader()
+                if current is None or current.boot_id != leader.boot_id:
+                    return True
+            return holding.result()
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
 
     async def _hold_on(self, leader: Leader) -> bool:
         """Stay connected; True when it ended with a goodbye, or another process answers for a leader that is known."""
@@ -99,6 +118,7 @@ class DeadMan:
         try:
             if await self._revoke(int(leader.lease_id)):
                 self.revoked += 1
+                self._takeovers.append(self._clock.monotonic())
         except (KmError, ValueError) as error:
             log.warning("the lease of the dead leader %s is left to its TTL: %s", leader.instance, error)
 
@@ -122,7 +142,6 @@ class DeadMan:
             log.error("%s: look into their logs", self.alarm)
         if not is_often:
             self.alarm = ""
-            self._takeovers.append(now)
         return not is_often
 
 

@@ -8,7 +8,8 @@ who leads.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -31,7 +32,8 @@ class Fence(Protocol):
 class FencedTransport:
     """`Transport` that asks `fence` before each call that has an effect.
 
-    Streams pass: a watch only reads, and a SUBSCRIBE asks by itself, after it has confirmed the lease.
+    Watches pass: they only read.  A SUBSCRIBE has confirmed the lease before; where it is sent on to another master it
+    is asked for again.
     """
 
     def __init__(self, transport: Transport, fence: Fence) -> None:
@@ -58,10 +60,14 @@ class FencedTransport:
         """Until no call with an effect is under way."""
         await self._is_settled.wait()
 
-    def stream(
+    @asynccontextmanager
+    async def stream(
         self, request: Request, *, connect_s: float, idle_s: float
-    ) -> AbstractAsyncContextManager[StreamResponse]:
-        return self._transport.stream(request, connect_s=connect_s, idle_s=idle_s)
+    ) -> AsyncGenerator[StreamResponse, None]:
+        if has_effect(request):
+            await self._fence.admit()
+        async with self._transport.stream(request, connect_s=connect_s, idle_s=idle_s) as stream:
+            yield stream
 
     async def close(self) -> None:
         await self._transport.close()

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
-from kmsched.clients.reflector import Changed, Interrupted, Listed, Undecodable
+from kmsched.clients.reflector import Changed, Interrupted, Item, Listed, Undecodable, Watching
 from kmsched.core.events import Event, NodeChanged, NodeDeleted, NodesListed, PodChanged, PodDeleted, PodsListed
 from kmsched.core.model import Node, Pod
 from kmsched.daemon.inbox import Inbox
@@ -22,7 +22,7 @@ from kmsched.daemon.repeats import Repeats
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Items = AsyncGenerator[Listed[T] | Changed[T] | Interrupted | Undecodable, None]
+Items = AsyncGenerator[Item[T], None]
 
 
 class FromKube:
@@ -48,6 +48,8 @@ class FromKube:
                         self._readiness.interrupted(kind, item.reason)
                         if self._repeats.is_news(item.reason):
                             log.warning("%s: %s", kind, item.reason)
+                    case Watching():
+                        self._readiness.watching(kind)
                     case Undecodable():
                         self._metrics.bad_objects.labels(kind).inc()
                         if self._repeats.is_first(item.reason):

@@ -23,7 +23,7 @@ from kmsched.clients.etcd_store import EtcdStore
 from kmsched.clients.patient_store import PatientStore
 from kmsched.clients.renewed_transport import RenewedTransport
 from kmsched.clients.store import Store
-from kmsched.core.leadership import Role
+from kmsched.core.leadership import Leadership, Role
 from kmsched.daemon.deadman import DeadMan
 from kmsched.daemon.election import Election, Timing
 from kmsched.daemon.identity import TERM, term_of
@@ -108,13 +108,22 @@ class Group:
         *,
         reasons_not_to_lead: Callable[[], Sequence[str]],
         highest_term: Callable[[], int],
+        resumed: Callable[[], None],
     ) -> None:
-        """Make the election, with what this process is. `highest_term`: of the tasks that pods name."""
+        """Make the election, with what this process is. `highest_term`: of the tasks that pods name.
+
+        `resumed` is called when this process may act again after it was suspended, and is still subscribed with Mesos.
+        """
         config = self._config
 
         async def highest() -> int:
             record = await self.store.get(TERM)
             return max(term_of(record) if record else 0, highest_term())
+
+        def changed(before: Leadership, now: Leadership) -> None:
+            self.lead.changed(before, now)
+            if (before.role, now.role) == (Role.SUSPENDED, Role.RECONCILING):
+                resumed()
 
         def may_campaign() -> str:
             reasons = [*self.reasons_of_fingerprint(), *reasons_not_to_lead()]
@@ -138,7 +147,7 @@ class Group:
             Timing(config.lease_ttl_s, config.renew_interval_s, config.request_deadline_s, config.renew_deadline_s),
             may_campaign=may_campaign,
             highest_term=highest,
-            changed=self.lead.changed,
+            changed=changed,
             clock=self._clock,
             rng=self._rng,
         )

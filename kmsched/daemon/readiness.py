@@ -11,19 +11,17 @@ from dataclasses import dataclass, field
 from kmsched.clock import Clock
 
 KINDS = ("pods", "nodes")
-#: a copy that cannot be kept up for so long is too old to act on
+#: a copy that cannot be kept up for so long is too old to act on; a watch that stood for so long has kept it up
 STALE_S = 10.0
-#: attempts to watch again come closer together than this; a longer silence means that the last one succeeded
-CALM_S = 30.0
 
 
 @dataclass(slots=True)
 class Interruption:
-    """Failed attempts to keep a copy up to date, in monotonic seconds."""
+    """Failed attempts to keep a copy up to date, in monotonic seconds. `watching`: since when a watch stands again."""
 
     since: float
-    last: float
     reason: str
+    watching: float | None = None
 
 
 @dataclass(slots=True)
@@ -49,8 +47,15 @@ class Readiness:
             return
         now = self.clock.monotonic()
         known = self.interruptions.get(kind)
-        since = known.since if known and now - known.last < CALM_S else now
-        self.interruptions[kind] = Interruption(since, now, reason)
+        if known is not None and (known.watching is None or now - known.watching < STALE_S):
+            known.reason, known.watching = reason, None
+        else:
+            self.interruptions[kind] = Interruption(now, reason)
+
+    def watching(self, kind: str) -> None:
+        """A watch stands. Whether it lasts is not known yet."""
+        if kind in self.interruptions:
+            self.interruptions[kind].watching = self.clock.monotonic()
 
     def reasons(self) -> list[str]:
         """Nothing: ready."""
@@ -68,6 +73,6 @@ class Readiness:
         found += [
             f"{kind} of the Kubernetes API are {now - each.since:.0f} s old: {each.reason}"
             for kind, each in self.interruptions.items()
-            if each.last - each.since >= STALE_S and now - each.last < CALM_S
+            if each.watching is None and now - each.since >= STALE_S
         ]
         return found

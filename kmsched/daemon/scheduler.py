@@ -22,6 +22,7 @@ from kmsched.clients.reflector import Reflector
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
+from kmsched.core.events import Resumed
 from kmsched.core.leadership import Fact
 from kmsched.core.model import Pod
 from kmsched.core.state import Link
@@ -119,6 +120,7 @@ class Scheduler:
                 self._specs.ours,
                 reasons_not_to_lead=self.readiness.reasons_of_copies,
                 highest_term=self.core.highest_term,
+                resumed=lambda: self.inbox.put_now(Resumed()),
             )
         self.inbox = Inbox()
         self.metrics = Metrics()
@@ -368,9 +370,16 @@ class Scheduler:
             self._measure_link(link)
             self._is_subscribed.clear() if link is Link.DISCONNECTED else self._is_subscribed.set()
         now = self._clock.monotonic()
-        if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s:
+        if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s and self._is_in_time():
             self._fed_at = now
             self._notifier.alive()
+
+    def _is_in_time(self) -> bool:
+        """False: it acts as a leader beyond its deadline, so what minds the deadline does not run any more."""
+        if self._group is None:
+            return True
+        election = self._group.election
+        return not election.leadership.is_leading or election.may_act()
 
     async def _tell_status(self) -> None:
         told = ""

@@ -15,7 +15,7 @@ from kmsched.clients import reflector
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request
 from kmsched.clients.kube import KubeAccess, KubeClient
-from kmsched.clients.reflector import Changed, Interrupted, LineSplitter, Listed, Reflector, Undecodable
+from kmsched.clients.reflector import Changed, Interrupted, LineSplitter, Listed, Reflector, Undecodable, Watching
 from kmsched.errors import ConfigRefused, ProtocolError
 from tests.clients.fakes import FakeClock, HandlerTransport, Piece, Reply, Silence, refused
 
@@ -70,6 +70,7 @@ class Rig:
     ) -> None:
         self._lists = list(lists)
         self._watches = [*watches, watching(Silence())]
+        self.watches_that_stood = 0
         self.clock = FakeClock()
         self.transport = HandlerTransport(handler or self._answer)
         access = KubeAccess(("https://a:1", "https://b:1"), TlsSettings(), "km")
@@ -92,6 +93,9 @@ class Rig:
             items: list[Item] = []
             async with aclosing(self.reflector.changes()) as changes:
                 async for item in changes:
+                    if isinstance(item, Watching):
+                        self.watches_that_stood += 1
+                        continue
                     items.append(item)
                     if len(items) == count:
                         break
@@ -134,6 +138,13 @@ def test_changes_come_however_the_bytes_are_cut(cut: int) -> None:
     stream = event("ADDED", pod("c", 11)) + event("ADDED", pod("d", 12))
     items = Rig([listing()], [watching(stream[:cut], stream[cut:])]).take(3)
     assert items[1:] == [Changed("ADDED", ("c", "11")), Changed("ADDED", ("d", "12"))]
+
+
+def test_that_a_watch_stands_is_told_though_nothing_changes() -> None:
+    bookmark = event("BOOKMARK", {"metadata": {"resourceVersion": "20"}})
+    rig = Rig([listing()], [watching(bookmark), watching(event("ADDED", pod("a", 21)))])
+    rig.take(2)
+    assert rig.watches_that_stood == 2
 
 
 def test_pages_make_one_list() -> None:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from kmsched.core.effects import AcceptOffers, ReconcileTasks
-from kmsched.core.events import Disconnected, NodesListed, OffersArrived, PodsListed, Subscribed, TaskState, Ticked
+from kmsched.core.events import (
+    Disconnected,
+    NodesListed,
+    OffersArrived,
+    PodsListed,
+    Resumed,
+    Subscribed,
+    TaskState,
+    Ticked,
+)
 from kmsched.core.reconcile import SETTLE_TIMEOUT_S
 from kmsched.core.state import Link, State
 from kmsched.core.step import step
@@ -16,6 +25,20 @@ def test_after_a_subscription_all_is_asked_and_an_end_mark_is_set() -> None:
     assert isinstance(everything, ReconcileTasks) and isinstance(end_mark, ReconcileTasks)
     assert (everything.tasks, everything.reason) == ((), "subscribed: every task")
     assert (end_mark.tasks, end_mark.reason) == ((("sentinel.2.1", "sentinel"),), "end mark")
+
+
+def test_after_a_time_without_the_right_to_act_all_is_asked_again() -> None:
+    state = State(SETTINGS, term=2)
+    step(state, Subscribed("F"), 0.0)
+    step(state, Ticked(), SETTLE_TIMEOUT_S)
+    assert state.link is Link.ACTIVE
+    everything, _ = step(state, Resumed(), SETTLE_TIMEOUT_S + 1)
+    assert isinstance(everything, ReconcileTasks)
+    assert everything.reason == "resumed: every task"
+    assert state.link is Link.RECONCILING
+    step(state, Disconnected("the master went"), SETTLE_TIMEOUT_S + 2)
+    assert step(state, Resumed(), SETTLE_TIMEOUT_S + 3) == []
+    assert state.link is Link.DISCONNECTED
 
 
 def test_nothing_is_launched_before_the_end_mark_is_answered() -> None:

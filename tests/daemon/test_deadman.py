@@ -88,6 +88,9 @@ class LeaderProcess:
 class Watch:
     process: LeaderProcess
     known: Leader | None
+    #: whether what etcd shows follows what was revoked
+    is_late: bool = False
+    ended: set[int] = field(default_factory=set)
     revoked: list[int] = field(default_factory=list)
     deadman: DeadMan = field(init=False)
 
@@ -95,8 +98,12 @@ class Watch:
         self.deadman = DeadMan(lambda: self.known, self._revoke, self.process, VirtualClock())
 
     async def _revoke(self, lease_id: int) -> bool:
+        if lease_id in self.ended:
+            return False
+        self.ended.add(lease_id)
         self.revoked.append(lease_id)
-        self.known = None
+        if not self.is_late:
+            self.known = None
         return True
 
 
@@ -176,6 +183,37 @@ def test_nobody_is_judged_while_nobody_or_this_process_leads() -> None:
         watch.process.ending.set()
 
     assert play(nobody).revoked == []
+
+
+def test_a_frozen_process_that_led_before_hides_no_death_of_the_leader() -> None:
+    async def main() -> None:
+        frozen = LeaderProcess()
+        watch = Watch(frozen, leader())
+        task = asyncio.create_task(watch.deadman.run())
+        await asyncio.sleep(1)
+        assert frozen.connections == 1
+        # its connection stays, and another process of the group leads, and dies
+        frozen.lives = False
+        watch.known = leader("boot-2", "78")
+        await asyncio.sleep(3)
+        assert watch.revoked == [78]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    virtual_time.run(main())
+
+
+def test_one_death_counts_once_however_late_it_is_seen() -> None:
+    async def main() -> None:
+        watch = Watch(LeaderProcess(lives=False), leader(), is_late=True)
+        task = asyncio.create_task(watch.deadman.run())
+        await asyncio.sleep(20)
+        assert watch.revoked == [77]
+        assert watch.deadman.alarm == ""
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    virtual_time.run(main())
 
 
 def test_deaths_that_come_too_often_are_left_to_the_ttl() -> None:

@@ -11,6 +11,7 @@ import pytest
 from kmsched.artifacts.digests import Read
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request, Response, StreamResponse
+from kmsched.core.leadership import Fact
 from kmsched.core.step import step
 from kmsched.daemon.deadman import GOODBYE, WHO_PATH
 from kmsched.daemon.group import FINGERPRINT, ROLLOUT, Group
@@ -94,6 +95,7 @@ class Process:
     network: Network
     fingerprint: str
     reasons: list[str] = field(default_factory=list)
+    resumed: int = 0
     dead: asyncio.Event = field(default_factory=asyncio.Event)
     group: Group = field(init=False)
     task: asyncio.Task[None] | None = None
@@ -116,9 +118,14 @@ class Process:
 
     def start(self) -> None:
         self.network.processes[self.name] = self
-        self.group.join(self.fingerprint, reasons_not_to_lead=lambda: self.reasons, highest_term=lambda: 0)
+        self.group.join(
+            self.fingerprint, reasons_not_to_lead=lambda: self.reasons, highest_term=lambda: 0, resumed=self._resumed
+        )
         self.group.election.describe(is_synced=True)
         self.task = asyncio.create_task(self.group.run())
+
+    def _resumed(self) -> None:
+        self.resumed += 1
 
     async def die(self) -> None:
         """As by SIGKILL: the host lives, so the connections break and the port is refused."""
@@ -259,6 +266,21 @@ def test_another_fingerprint_stays_up_and_does_not_lead_until_it_is_allowed() ->
         assert other.leads
         assert other.group.reasons_of_fingerprint() == []
         await first.die()
+
+    play("a", story)
+
+
+def test_who_may_act_again_after_a_suspension_is_told_to_reconcile() -> None:
+    async def story(world: World) -> None:
+        leader = world.leader
+        for fact in (Fact.SUBSCRIBED, Fact.SETTLED):
+            leader.group.lead.tell(fact)
+        world.network.model.lose_quorum()
+        await asyncio.sleep(4)
+        assert (leader.group.lead.role, leader.resumed) == ("suspended", 0)
+        world.network.model.regain_quorum()
+        await asyncio.sleep(2)
+        assert (leader.group.lead.role, leader.resumed) == ("reconciling", 1)
 
     play("a", story)
 

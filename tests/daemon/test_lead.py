@@ -41,6 +41,28 @@ def test_calls_wait_while_the_leader_is_suspended_and_then_go_out() -> None:
     play("a", story)
 
 
+def test_a_subscribe_that_is_sent_on_waits_while_the_leader_is_suspended() -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = cluster.leader
+        transport = HandlerTransport(lambda _: Reply(200))
+        fenced = FencedTransport(transport, lead_of(leader))
+
+        async def send(method: str) -> None:
+            async with fenced.stream(Request(method, "http://m/api"), connect_s=1.0, idle_s=1.0) as stream:
+                assert stream.status == 200
+
+        cluster.model.lose_quorum()
+        await until(lambda: leader.role is Role.SUSPENDED)
+        await send("GET")
+        sent = asyncio.create_task(send("POST"))
+        await asyncio.sleep(0.2)
+        assert [each.method for each in transport.requests] == ["GET"]
+        cluster.model.regain_quorum()
+        await sent
+
+    play("a", story)
+
+
 def test_calls_of_the_deposed_never_go_out() -> None:
     async def story(cluster: Cluster) -> None:
         leader = cluster.leader

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kmsched.daemon.readiness import CALM_S, STALE_S, Readiness
+from kmsched.daemon.readiness import STALE_S, Readiness
 from tests.clients.fakes import FakeClock
 
 
@@ -46,18 +46,35 @@ def test_a_copy_that_cannot_be_kept_up_is_told_after_a_while_and_until_something
     assert readiness.reasons() == []
 
 
-def test_a_single_failure_and_then_silence_means_that_the_next_watch_stands() -> None:
+def test_a_watch_that_stands_again_ends_it_though_nothing_changes() -> None:
     clock = FakeClock()
     readiness = synced(clock)
     readiness.interrupted("nodes", "the watch broke")
     clock.now_s += STALE_S
+    assert readiness.reasons() != []
+    readiness.watching("nodes")
     assert readiness.reasons() == []
 
 
-def test_failures_that_lie_apart_are_not_one_long_outage() -> None:
+def test_attempts_that_hang_for_long_are_one_outage() -> None:
     clock = FakeClock()
     readiness = synced(clock)
     for _ in range(3):
-        readiness.interrupted("nodes", "the watch broke")
-        clock.now_s += CALM_S
+        readiness.interrupted("nodes", "no answer")
+        clock.now_s += 40
+    assert readiness.reasons() == ["nodes of the Kubernetes API are 120 s old: no answer"]
+
+
+def test_watches_that_end_at_once_are_one_outage_and_those_that_lasted_are_not() -> None:
+    clock = FakeClock()
+    readiness = synced(clock)
+    for _ in range(3):
+        readiness.interrupted("nodes", "the watch ended at once")
+        clock.now_s += STALE_S / 2
+        readiness.watching("nodes")
+    readiness.interrupted("nodes", "the watch ended at once")
+    assert readiness.reasons() != []
+    readiness.watching("nodes")
+    clock.now_s += STALE_S
+    readiness.interrupted("nodes", "the watch broke")
     assert readiness.reasons() == []
