@@ -53,7 +53,7 @@ async def leader(host: Host, number: int) -> tuple[str, int, str]:
 
 
 def test_the_replacement_wins_a_term_of_its_own_and_is_the_only_member(tmp_path: Path) -> None:
-    async def story(host: Host, _: EtcdModel) -> None:
+    async def story(host: Host, model: EtcdModel) -> None:
         _, before, first = await leader(host, 0)
         assert await host.daemons[0].hand_over("SIGUSR1") == "process 100"
         await asyncio.wait({host.tasks[0]}, timeout=10)
@@ -70,7 +70,7 @@ def test_the_replacement_wins_a_term_of_its_own_and_is_the_only_member(tmp_path:
 
 @pytest.mark.parametrize("has_stepped_aside", [False, True])
 def test_after_a_replacement_that_fails_the_same_process_leads_on(tmp_path: Path, has_stepped_aside: bool) -> None:
-    async def story(host: Host, _: EtcdModel) -> None:
+    async def story(host: Host, model: EtcdModel) -> None:
         async def impostor(connection: Channel) -> None:
             if has_stepped_aside:
                 assert host.daemons[0].scheduler is not None
