@@ -129,6 +129,17 @@ class Election:
         self._become(leading.after(self.leadership, Fact.RESIGNED, reason))
         await self.release()
 
+    async def name_successor(self, instance: str) -> None:
+        """Have all others wait for it, for a moment, once the leader key is gone. Best effort."""
+        if self.group.leader is None or not self.leadership.is_leading:
+            return
+        named = records.encode(msgspec.structs.replace(self.group.leader, successor=instance))
+        key = self._keys.leader
+        try:
+            await self._etcd.txn([Created(key, self._create_revision)], [Put(key, named, self._lease_id)])
+        except KmError as error:
+            log.warning("%s could not be named as the next leader: %s", instance, error)
+
     async def step_aside(self, reason: str) -> None:
         """Stop acting at once, then end the lease, and hold none until `stand_again`."""
         self._become(leading.after(self.leadership, Fact.YIELDED, reason))
@@ -305,7 +316,7 @@ class Election:
         is_fresh = lease_id != 0 and self._clock.monotonic() < self._renewed_at + margin_s
         if self.leadership.role is not Role.STANDBY or self._is_aside or not is_fresh or self._may_campaign():
             return
-        if kv is not None and kv.lease != lease_id:
+        if (kv is not None and kv.lease != lease_id) or self._is_anothers_turn():
             return
         floor = await self._highest_term() + 1
         if self._lease_id != lease_id:
@@ -332,6 +343,10 @@ class Election:
                 self._win(found.create_revision, records.decode_leader(found).term_at_least)
             else:
                 self.group.found(found)
+
+    def _is_anothers_turn(self) -> bool:
+        is_named = self.group.successor not in ("", self.member.instance)
+        return is_named and self.vacancy.lasts_s < self._timing.request_deadline_s
 
     def _win(self, create_revision: int, floor: int) -> None:
         self._create_revision = create_revision

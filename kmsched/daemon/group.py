@@ -172,6 +172,9 @@ class Group:
         await self._write(TERM, lambda old: str(max(self.election.leadership.term, int(old or 0))))
         await self._write(FINGERPRINT, lambda _: self._fingerprint)
 
+    async def name_successor(self, instance: str) -> None:
+        await self.election.name_successor(instance)
+
     async def leave(self, reason: str) -> None:
         """Say goodbye to peers and give the lease back. What had been sent is settled before."""
         self.ending.set()

@@ -248,9 +248,11 @@ async def until_signalled(daemon: Daemon) -> None:
 
     async def stop(number: signal.Signals) -> None:
         stopped_by.append(number)
-        if len(stopped_by) == 1:
-            await daemon.end(f"ended by {number.name}")
-        running.cancel()
+        try:
+            if len(stopped_by) == 1:
+                await daemon.end(f"ended by {number.name}")
+        finally:
+            running.cancel()
 
     async def hand_over() -> None:
         # the log has the reason

@@ -26,6 +26,8 @@ class Roster:
         self.leader: Leader | None = None
         self.leader_kv: KeyValue | None = None
         self.members: dict[str, Member] = {}
+        #: whom the leader, or the last one that there was, has named to follow it; "": anybody
+        self.successor = ""
 
     @property
     def term(self) -> int:
@@ -68,6 +70,7 @@ class Roster:
                 self.leader_kv = kv
                 self.leader = None
                 self.leader = records.decode_leader(kv)
+                self.successor = self.leader.successor
             elif kv.name.startswith(self._keys.members):
                 self.members[kv.name] = records.decode_member(kv)
         except Fatal as error:

@@ -59,5 +59,10 @@ class Vacancy:
             self._leader = leader
 
     @property
+    def lasts_s(self) -> float:
+        """How long nobody has been leading now; 0: somebody leads."""
+        return self.clock.monotonic() - self._since if self._since is not None else 0.0
+
+    @property
     def total_s(self) -> float:
-        return self._total_s + (self.clock.monotonic() - self._since if self._since is not None else 0.0)
+        return self._total_s + self.lasts_s

@@ -48,6 +48,8 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True):
     lease_id: str
     fingerprint: str
     version: str
+    #: who shall lead next, written before a lead is given back; "": anybody
+    successor: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):

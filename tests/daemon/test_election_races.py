@@ -185,6 +185,27 @@ def test_an_answer_that_is_none_neither_deposes_nor_ends_anybody(path: str, body
     play("a", story)
 
 
+def test_who_is_named_leads_next_and_the_others_only_if_it_does_not() -> None:
+    async def story(cluster: Cluster) -> None:
+        for named, does_it in (("c", True), ("b", True), ("a", False)):
+            first = cluster.leader
+            successor = next(each for each in cluster.processes if each.name == named)
+            successor.reason_not_to = "" if does_it else "cannot"
+            await first.election.name_successor(named)
+            await asyncio.sleep(0.5)
+            await first.election.resign("asked to")
+            await asyncio.sleep(0.2)
+            assert [each.name for each in cluster.leaders()] == ([named] if does_it else [])
+            await first.crash()
+            cluster.processes.remove(first)
+            cluster.add(first.name)
+            await asyncio.sleep(TIMING.ttl_s)
+            assert len(cluster.leaders()) == 1
+
+    for _ in range(3):
+        play("abc", story)
+
+
 def kv(revision: int) -> KeyValue:
     return KeyValue(KEYS.leader.encode(), b"{}", revision, revision, 1)
 
