@@ -347,5 +347,6 @@ def test_the_leader_record_tells_peers_what_they_need() -> None:
         "lease_id": "3",
         "fingerprint": "f",
         "version": "1",
+        "successor": "",
     }
     assert KEYS.leader == "/kmsched/Kubernetes/leader"
