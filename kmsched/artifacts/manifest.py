@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from kmsched.artifacts.storage import Content, Entry, Storage, temporary, verify
+from kmsched.artifacts.storage import Content, Entry, Storage, leftovers, sweep, temporary, verify
 from kmsched.errors import ArtifactError, KmError
 
 NAME = "manifest.json"
@@ -101,6 +101,7 @@ def change(storage: Storage, folder: str, edit: Edit, surroundings: Surroundings
         records = _read(storage, folder, before)
         raw = encode(edit(records))
         if raw == encode(records):
+            _sweep(storage, folder)
             return changed
         if _claim(storage, folder, raw, surroundings.token()):
             # looked at again in the next round
@@ -115,20 +116,30 @@ def change(storage: Storage, folder: str, edit: Edit, surroundings: Surroundings
 
 
 def _claim(storage: Storage, folder: str, raw: bytes, token: str) -> bool:
-    """Make `raw` the next manifest. False: somebody else is at it."""
+    """Make `raw` the next manifest. False: somebody else is at it, or has swept our draft away."""
     content = Content(hashlib.sha256(raw).hexdigest(), len(raw))
     draft = temporary(folder, NAME, content.sha256, token, replaces=True)
+    is_written = False
     try:
         storage.write(draft, (raw,))
+        is_written = True
         verify(storage, draft, content, lambda stage, done, total: None)
         if storage.rename(draft, f"{folder}/{NEXT}"):
             return True
-    except BaseException:
+    except BaseException as error:
+        if is_written and isinstance(error, ArtifactError) and storage.look(draft) is None:
+            return False
         with contextlib.suppress(KmError):
             storage.remove(draft)
         raise
     storage.remove(draft)
     return False
+
+
+def _sweep(storage: Storage, folder: str) -> None:
+    """Remove every draft: those who are at work make another, and the dead make none."""
+    with contextlib.suppress(KmError):
+        list(sweep(storage, (one for one in leftovers(storage, folder) if one.name == NAME)))
 
 
 def _publish(storage: Storage, folder: str, before: Entry | None) -> bool:

@@ -61,6 +61,8 @@ class MemoryStorage:
     def read(self, path: str) -> Iterator[bytes]:
         self.before("read", path)
         with self._lock:
+            if path not in self.files:
+                raise ArtifactError(f"{path} is not there")
             yield self.files[path].content
 
     def checksum(self, path: str) -> Checksum:

@@ -10,6 +10,7 @@ import pytest
 
 from kmsched.artifacts import manifest
 from kmsched.artifacts.manifest import MAX_ATTEMPTS, NEXT, STALE_LOOKS, Record, Surroundings
+from kmsched.artifacts.storage import temporary
 from kmsched.errors import ArtifactError, SafeMode
 from tests.artifacts.memory import MemoryStorage
 
@@ -94,6 +95,33 @@ def test_many_at_once_lose_nothing() -> None:
         list(pool.map(lambda each, around: manifest.change(storage, "/art", each, around), changes, tokens))
     assert manifest.read(storage, "/art") == tuple(record(number) for number in range(24))
     assert list(storage.files) == [PATH]
+
+
+def test_the_draft_of_a_dead_uploader_goes_with_the_next_change() -> None:
+    storage = MemoryStorage()
+    draft = temporary("/art", manifest.NAME, "a" * 64, "0" * 16, replaces=True)
+    storage.keep(draft, b"half")
+    assert manifest.change(storage, "/art", manifest.add(record(1)), surroundings())
+    assert draft not in storage.files
+    storage.keep(draft, b"half")
+    assert not manifest.change(storage, "/art", manifest.add(record(1)), surroundings())
+    assert draft not in storage.files
+
+
+@pytest.mark.parametrize("moment", ["look", "read", "rename"])
+def test_a_draft_that_another_took_for_a_dead_ones_is_made_again(moment: str) -> None:
+    storage = MemoryStorage()
+    swept: list[str] = []
+
+    def sweep(call: str, path: str) -> None:
+        drafts = [each for each in storage.files if each.endswith(".new")]
+        if call == moment and drafts and not swept:
+            swept.extend(drafts)
+            del storage.files[drafts[0]]
+
+    storage.before = sweep
+    assert manifest.change(storage, "/art", manifest.add(record(1)), surroundings())
+    assert swept and [one.path for one in manifest.read(storage, "/art")] == [record(1).path]
 
 
 def test_the_next_of_a_dead_uploader_is_removed_after_a_while() -> None:
