@@ -119,13 +119,12 @@ class Group:
     def heal(self) -> None:
         """Cables, hosts and units; returns when the group is whole."""
         settings = self.cluster.settings
+        # before they boot: a member of etcd is up only when it has found the others
         for host in self.hosts:
-            if hosts.is_on(settings, host):
-                network.set_cable(settings, host, plugged=True)
+            network.set_cable(settings, host, plugged=True)
         if lifecycle.missing(settings, self.cluster.plan):
             lifecycle.up(settings, None, None, None)
         for host in self.hosts:
-            network.set_cable(settings, host, plugged=True)
             pid = self.cluster.hosts.main_pid(host, SCHEDULER_UNIT)
             if pid:
                 os.kill(hosts.pid_outside(settings, self.cluster.machine, host, pid), signal.SIGCONT)
