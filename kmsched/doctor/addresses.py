@@ -26,9 +26,11 @@ async def loopback(subject: Subject) -> list[Found]:
 
 
 def _told_to_agents(subject: Subject) -> Iterator[str]:
-    for server in subject.config.api_servers:
+    spec = subject.config.spec_flags
+    name = "kubelet-api-servers" if spec.get("kubelet-api-servers") else "api-servers"
+    for server in filter(None, spec.get(name, "").split(",")):
         if is_loopback(host_of(server)):
-            yield f"--api-servers={server}: executors are told this address, which means the host that they are on"
+            yield f"--{name}={server}: executors are told this address, which means the host that they are on"
     for flag, uri in subject.artifacts():
         if is_loopback(host_of(uri)):
             yield f"--{flag}={uri}: agents fetch it from this address, which means the host that they are on"

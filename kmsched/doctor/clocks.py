@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
@@ -55,13 +56,13 @@ Source = tuple[str, Transport, str]
 def _servers(subject: Subject) -> Iterator[Source]:
     for master in subject.config.mesos_masters:
         yield f"Mesos master {master}", subject.plain(), f"{master}/version"
-    try:
+    # whose credentials are of no use is left out: `credentials` and `etcd` tell
+    with contextlib.suppress(NotChecked):
         for server in subject.kube():
             yield f"API server {server}", subject.kube_transport(), f"{server}/version"
+    with contextlib.suppress(NotChecked):
         for endpoint in subject.config.ha.etcd_servers if subject.config.ha else ():
             yield f"etcd member {endpoint}", subject.etcd_transport(), f"{endpoint}/version"
-    except NotChecked:
-        return  # `credentials` tells
 
 
 async def _agents(subject: Subject) -> list[Source]:

@@ -14,7 +14,7 @@ import msgspec
 from kmsched.clients.store import LOCK_NAME, REMEDIES, Record
 from kmsched.doctor.findings import Found, NotChecked, Severity
 from kmsched.doctor.records import FRAMEWORK_ID, TERM
-from kmsched.doctor.subject import Subject
+from kmsched.doctor.subject import Subject, is_there
 
 MIN_FREE_MIB = 16
 LOW_FREE_MIB = 256
@@ -23,7 +23,7 @@ LOW_FREE_MIB = 256
 async def folder(subject: Subject) -> list[Found]:
     """Whether this user can write to the folder, and whether there is room."""
     path = subject.config.state_dir
-    there = next(each for each in (path, *path.parents) if each.exists())
+    there = next(each for each in (path, *path.parents) if is_there(each))
     if not os.access(there, os.W_OK | os.X_OK):
         what = f"{path} cannot be written" if there == path else f"{path} is not there, and {there} cannot be written"
         return [Found(f"--state-dir: {what} by this user (uid {os.geteuid()})")]

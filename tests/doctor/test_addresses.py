@@ -22,6 +22,13 @@ def test_an_api_server_that_agents_would_look_for_on_themselves(tmp_path: Path) 
     ]
 
 
+def test_kubelets_own_api_servers_are_those_that_agents_use(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    [words] = said(loopback, world.subject("--kubelet-api-servers=10.0.0.5:6443,127.0.0.1:6443"))
+    assert words.startswith("--kubelet-api-servers=https://127.0.0.1:6443: executors are told this address")
+    assert said(loopback, world.subject(LOCAL_API, "--kubelet-api-servers=10.0.0.5:6443")) == []
+
+
 def test_an_artifact_that_agents_would_look_for_on_themselves(tmp_path: Path) -> None:
     uri = f"http://localhost:8000/{SHA256}/km"
     [words] = said(loopback, World(tmp_path).subject(f"--km-path={uri}"))

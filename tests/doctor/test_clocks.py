@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
+from kmsched.clients.kube import KubeAccess
 from kmsched.doctor.clocks import ERROR_S, WARN_S, Reading, clocks, seconds_of
 from kmsched.doctor.findings import NotChecked, Severity
+from kmsched.errors import ConfigRefused
 from tests.clients.fakes import Reply
-from tests.doctor.patients import World, found, said
+from tests.doctor.patients import PEER, World, found, said
 from tests.virtual_time import WALL_S
 
 
@@ -47,6 +50,15 @@ def test_everybody_whose_clock_is_off_is_named(tmp_path: Path, ahead_s: float, s
 def test_one_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
     world = World(tmp_path, {"GET https://api": Reply(200, [b"{}"])})
     assert said(clocks, world.subject()) == ["not checked: API server https://api:6443 tells no time"]
+
+
+def test_etcd_is_asked_though_kubernetes_cannot_be(tmp_path: Path) -> None:
+    def refused() -> KubeAccess:
+        raise ConfigRefused("no kubeconfig")
+
+    subject = World(tmp_path, date_s=WALL_S + 1000).subject(*PEER)
+    subject.reached = replace(subject.reached, kube_access=refused)
+    assert len([words for words in said(clocks, subject) if "of etcd member" in words]) == 3
 
 
 def test_when_nobody_tells_the_time_nothing_is_known(tmp_path: Path) -> None:
