@@ -153,7 +153,7 @@ class WebHdfs:
                 connection.request("GET", _target(location))
                 answer = connection.getresponse()
                 raise_refusal(answer)
-            while piece := answer.read(CHUNK_BYTES):
+            while piece := answer.read1(CHUNK_BYTES):  # what is there: who reads looks at a clock
                 yield piece
 
     @contextlib.contextmanager

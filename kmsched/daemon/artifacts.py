@@ -6,15 +6,16 @@ What is read and kept is decided in `artifacts.digests`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from kmsched.artifacts import digests
 from kmsched.artifacts.digests import Read
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.errors import Conflict
+from kmsched.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ async def artifact_digests(config: SchedulerConfig, store: Store, read: Read) ->
     for tries_left in reversed(range(MAX_TRIES)):
         record = await store.get(digests.KEY)
         kept = digests.from_record(record.value) if record else {}
-        found = await asyncio.to_thread(digests.resolve, config.artifacts, kept, read)
+        found = await in_thread(partial(digests.resolve, config.artifacts, kept, read))
         try:
             if found.kept != kept:
                 await store.put(digests.KEY, digests.to_record(found.kept), record.revision if record else 0)

@@ -17,7 +17,7 @@ from kmsched.daemon.patient import subject
 from kmsched.daemon.readiness import KINDS, Readiness
 from kmsched.daemon.repeats import Repeats
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.doctor.checks import CHECKS, START_CHECK_S, examine
+from kmsched.doctor.checks import START_CHECK_S, START_CHECKS, examine
 from kmsched.doctor.findings import Severity
 from kmsched.errors import ConfigRefused, Forbidden, NotFound, Unavailable
 
@@ -69,7 +69,6 @@ async def await_access(
 
 async def tell_findings(config: SchedulerConfig, surroundings: Surroundings) -> None:
     """A log line for each finding of the doctor's cheap checks, with what to do. Ends by itself, and never raises."""
-    cheap = [check for check in CHECKS if check.at_start]
     async with subject(
         config,
         clock=surroundings.clock,
@@ -77,6 +76,6 @@ async def tell_findings(config: SchedulerConfig, surroundings: Surroundings) -> 
         environment=surroundings.environment,
         read=surroundings.read_artifact,
     ) as examined:
-        for result in await examine(examined, cheap, limit_s=START_CHECK_S):
+        for result in await examine(examined, START_CHECKS, limit_s=START_CHECK_S):
             for each in result.findings:
                 log.log(LEVELS[each.severity], "%s: %s; %s", each.check, each.message, each.remedy)

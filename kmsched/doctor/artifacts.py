@@ -6,13 +6,13 @@ Knows URIs and digests.  What only an agent can see of them it calls unseen.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from kmsched.artifact_uri import sha256_of, without_digest
 from kmsched.doctor.findings import NOT_CHECKED, Found, NotChecked, Severity
 from kmsched.doctor.records import kept_digests
-from kmsched.doctor.subject import Subject, local_path, named
+from kmsched.doctor.subject import Subject, is_there, local_path, named
 from kmsched.errors import ArtifactError, ConfigRefused, KmError, LocalFileUnreadable, UsageError
 
 
@@ -32,7 +32,7 @@ async def only_here(subject: Subject) -> list[Found]:
     where = f"{len(others)} agents on other hosts ({named(others)})"
     return [
         Found(f"--{flag}={uri} is a file of this host, and {where} need it at the same path")
-        if path.exists()
+        if is_there(path)
         else Found(
             f"{NOT_CHECKED}--{flag}={uri} is not on this host, which is in order; whether {where} have it can only be"
             " seen there",
@@ -58,15 +58,28 @@ async def mutable(subject: Subject) -> list[Found]:
 
 async def readable(subject: Subject) -> list[Found]:
     """Whether each URI can be read from here. A file: path of the agents must have a known digest."""
+    return await _each(subject, lambda uri: subject.digests[uri].answer())
+
+
+async def beginning(subject: Subject) -> list[Found]:
+    """The same by the first bytes of each, which is quick."""
+    return await _each(subject, subject.begin)
+
+
+Reading = Callable[[str], Awaitable[object]]
+
+
+async def _each(subject: Subject, reading: Reading) -> list[Found]:
     flags = subject.artifacts()
-    return [each for found in await asyncio.gather(*(_read(subject, *pair) for pair in flags)) for each in found]
+    answers = await asyncio.gather(*(_read(subject, *pair, reading) for pair in flags))
+    return [each for found in answers for each in found]
 
 
-async def _read(subject: Subject, flag: str, uri: str) -> list[Found]:
+async def _read(subject: Subject, flag: str, uri: str, reading: Reading) -> list[Found]:
     try:
         if _is_elsewhere(uri):
             return await _unknown_digest(subject, flag, uri)
-        await subject.digests[uri].answer()
+        await reading(uri)
     except LocalFileUnreadable as error:
         return [
             Found(
@@ -106,9 +119,9 @@ async def _compare(subject: Subject, flag: str, uri: str) -> Sequence[Found]:
         return ()  # `mutable` tells
     bare = without_digest(uri)
     expected = in_uri or (await kept_digests(subject)).get(bare)
-    if expected is None or _is_elsewhere(uri):
-        return ()
     try:
+        if expected is None or _is_elsewhere(uri):
+            return ()
         actual = await subject.digests[uri].answer()
     except KmError:
         return ()
@@ -127,7 +140,7 @@ async def _compare(subject: Subject, flag: str, uri: str) -> Sequence[Found]:
 
 def _is_elsewhere(uri: str) -> bool:
     path = local_path(uri)
-    return path is not None and not path.exists()
+    return path is not None and not is_there(path)
 
 
 def host_of(uri: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kmsched.clients.http import within
 from kmsched.doctor import addresses, agents, artifacts, clocks, etcd, kubernetes, mesos, records, statefolder, versions
@@ -48,10 +49,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "artifact-readable",
-        "every artifact that can be read from here, whole",
+        "every artifact that can be read from here, whole; at the start its first bytes",
         ERROR,
         "publish the file (km-upload FILE hdfs://...) or correct the URI; agents cannot fetch it either",
         artifacts.readable,
+        at_start=True,
+        run_at_start=artifacts.beginning,
     ),
     Check(
         "artifact-digest",
@@ -111,6 +114,7 @@ CHECKS: tuple[Check, ...] = (
         ERROR,
         "raise the limit (UPDATE_QUOTA), or give --executor-cpus and --executor-mem less",
         mesos.quota,
+        at_start=True,
     ),
     Check(
         "mesos-framework",
@@ -161,6 +165,7 @@ CHECKS: tuple[Check, ...] = (
         ERROR,
         "bring the members back, or correct --etcd-servers, user, password and certificates",
         etcd.etcd,
+        at_start=True,
     ),
     Check(
         "clocks",
@@ -176,8 +181,12 @@ CHECKS: tuple[Check, ...] = (
         WARNING,
         "see docs/compatibility.md; what is not expected may work, and nobody has tried",
         versions.versions,
+        at_start=True,
     ),
 )
+
+
+START_CHECKS = tuple(replace(check, run=check.run_at_start or check.run) for check in CHECKS if check.at_start)
 
 
 async def examine(subject: Subject, checks: Sequence[Check] = CHECKS, *, limit_s: float = CHECK_S) -> list[Result]:
@@ -190,6 +199,9 @@ async def _made(subject: Subject, check: Check, limit_s: float) -> Result:
         found = await within(subject.clock, limit_s, check.run(subject), f"not done within {limit_s:g} s")
     except KmError as error:
         return Result(check, (unchecked(check, str(error)),))
+    except PermissionError as error:
+        why = f"{error.filename} cannot be seen by this user; run the doctor as the scheduler's user"
+        return Result(check, (unchecked(check, why),))
     except Exception as error:  # a defect of one check must not hide what the others found
         return Result(check, (unchecked(check, f"a defect of km: {type(error).__name__}: {error}"),))
     return Result(check, tuple(finding(check, each) for each in found))

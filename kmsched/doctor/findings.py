@@ -62,7 +62,7 @@ class NotChecked(KmError):
 class Check:
     """One row: `remedy` and `severity` hold for all that it finds, unless a finding says otherwise.
 
-    `at_start`: also made when the scheduler starts, so it must be cheap.
+    `at_start`: also made when the scheduler starts, so it must be cheap; `run_at_start`: what is cheap of it.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Check:
     remedy: str
     run: Callable[[Subject], Awaitable[Sequence[Found]]]
     at_start: bool = False
+    run_at_start: Callable[[Subject], Awaitable[Sequence[Found]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ Knows how each is reached, and asks what several checks want only once.  It judg
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
 import socket
@@ -31,6 +30,7 @@ from kmsched.config import SchedulerConfig
 from kmsched.doctor.asked import Asked
 from kmsched.doctor.findings import NotChecked
 from kmsched.errors import ConfigRefused
+from kmsched.threads import in_thread
 from kmsched.wire import mesos_operator as wire
 
 MAX_NAMED = 3
@@ -134,8 +134,12 @@ class Subject:
         self.kube()
         return self._transports["kubernetes"]
 
+    async def begin(self, uri: str) -> None:
+        """Read the first bytes of an artifact. ArtifactError, UsageError, ConfigRefused: they cannot be read."""
+        await in_thread(partial(next, iter(self.here.read(without_digest(uri))), b""))
+
     async def _digest(self, uri: str) -> str:
-        return await asyncio.to_thread(_sha256, self.here.read, without_digest(uri), self.clock)
+        return await in_thread(partial(_sha256, self.here.read, without_digest(uri), self.clock))
 
     def etcd_transport(self) -> Transport:
         self.etcd()
@@ -183,6 +187,15 @@ def local_path(uri: str) -> Path | None:
     """The path of a file: URI."""
     parts = urlsplit(without_digest(uri))
     return Path(parts.path) if parts.scheme == "file" else None
+
+
+def is_there(path: Path) -> bool:
+    """NotChecked: this user cannot see whether it is."""
+    try:
+        return path.exists()
+    except OSError as error:
+        why = f"{error.strerror}; run the doctor as the scheduler's user"
+        raise NotChecked(f"{path} cannot be seen by this user: {why}") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -53,7 +54,7 @@ async def _asked(subject: Subject, part: str, ask: Callable[[Subject], AsyncIter
 
 async def _mesos(subject: Subject) -> AsyncIterator[Seen]:
     operator = subject.mesos()
-    versions = await asyncio.gather(*(_or_none(operator.version(url)) for url in operator.masters))
+    versions = await asyncio.gather(*(_or_none(partial(operator.version, url)) for url in operator.masters))
     for url, version in zip(operator.masters, versions, strict=True):
         if version:
             yield compatibility.MESOS, version, f"master {url}"
@@ -62,9 +63,9 @@ async def _mesos(subject: Subject) -> AsyncIterator[Seen]:
             yield compatibility.MESOS, agent.version, f"agent {agent.agent_info.hostname}"
 
 
-async def _or_none(asking: Awaitable[str]) -> str | None:
+async def _or_none(ask: Callable[[], Awaitable[str]]) -> str | None:
     try:
-        return await asking
+        return await ask()
     except KmError:
         return None
 
@@ -109,7 +110,7 @@ def _software_version(body: bytes, host: str) -> str:
 async def _etcd(subject: Subject) -> AsyncIterator[Seen]:
     ha = subject.config.ha
     servers = ha.etcd_servers if ha else ()
-    versions = await asyncio.gather(*(_or_none(_etcd_version(subject, each)) for each in servers))
+    versions = await asyncio.gather(*(_or_none(partial(_etcd_version, subject, each)) for each in servers))
     for endpoint, version in zip(servers, versions, strict=True):
         if version:  # the check of etcd names those that are away
             yield compatibility.ETCD, version, f"member {endpoint}"

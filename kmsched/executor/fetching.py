@@ -10,13 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TypeVar
 
 from kmsched.artifact_uri import sha256_of
 from kmsched.clients.backoff import Backoff
@@ -24,6 +21,7 @@ from kmsched.clients.fetch import without_secrets
 from kmsched.clock import Clock
 from kmsched.errors import ArtifactError, ConfigRefused, KmError, NoSpace, SafeMode, StorageUnreachable
 from kmsched.executor.programs import Programs, Progress
+from kmsched.threads import in_thread
 
 #: a NameNode that fails over takes half a minute; with the pauses below this is a whole one
 ATTEMPTS = 6
@@ -34,7 +32,6 @@ TELL_S = 5.0
 MIB = 1 << 20
 _PASSING = (StorageUnreachable, SafeMode, NoSpace)
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -115,18 +112,3 @@ def find_program(name: str, uri: str, sandbox: Path) -> Path:
     if not path.is_file() or not os.access(path, os.X_OK):
         raise ConfigRefused(f"--{name}-path: there is no program at {path}: put {name} there, executable")
     return path
-
-
-async def in_thread(job: Callable[[], T]) -> T:
-    """Run what blocks. Unlike asyncio's own threads nobody waits for this one at the end of the process."""
-    outcome: Future[T] = Future()
-    outcome.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            outcome.set_result(job())
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True, name="fetching").start()
-    return await asyncio.wrap_future(outcome)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kmsched.doctor import artifacts
-from kmsched.doctor.findings import Found, Severity
+from kmsched.doctor.findings import Found, NotChecked, Severity
 from kmsched.doctor.subject import Subject
 from tests.clients.fakes import Reply
 from tests.doctor.patients import KM, KM_URI, PEER, SHA256, World, found, said
@@ -53,6 +58,58 @@ def test_a_uri_that_cannot_be_read(tmp_path: Path) -> None:
         f"--km-path={uri} cannot be read: {uri}: there is no such file in HDFS at nn:8020"
     ]
     assert said(artifacts.digest, World(tmp_path).subject(f"--km-path={uri}")) == []
+
+
+def test_the_beginning_is_enough_at_the_start(tmp_path: Path) -> None:
+    gone = f"hdfs://nn:8020/gone/{SHA256}/km"
+    assert said(artifacts.beginning, World(tmp_path).subject(f"--km-path={gone}")) == [
+        f"--km-path={gone} cannot be read: {gone}: there is no such file in HDFS at nn:8020"
+    ]
+    pieces: list[bytes] = []
+
+    def endless(uri: str) -> Iterator[bytes]:
+        while True:
+            pieces.append(b"k")
+            yield b"k"
+
+    subject = World(tmp_path).subject()
+    subject.here = replace(subject.here, read=endless)
+    assert said(artifacts.beginning, subject) == []
+    assert len(pieces) == len(subject.artifacts())
+
+
+def test_a_path_that_this_user_cannot_see_is_no_defect(tmp_path: Path) -> None:
+    path = f"/{'x' * 300}/km"
+    subject = World(tmp_path).subject(f"--km-path={path}#sha256={SHA256}")
+    words = f"{path} cannot be seen by this user: File name too long; run the doctor as the scheduler's user"
+    assert said(artifacts.readable, subject) == [f"not checked: {words}"]
+    assert said(artifacts.digest, subject) == []
+    with pytest.raises(NotChecked, match="cannot be seen by this user"):
+        said(artifacts.only_here, subject)
+
+
+def test_a_read_that_never_ends_holds_nobody(tmp_path: Path) -> None:
+    """asyncio waits at its end for the threads of its own."""
+    is_asked, goes_on, has_ended = threading.Event(), threading.Event(), threading.Event()
+
+    def silent(uri: str) -> Iterator[bytes]:
+        is_asked.set()
+        goes_on.wait(10)
+        has_ended.set()
+        yield b""
+
+    async def given_up() -> None:
+        reading = asyncio.create_task(subject.digests[KM_URI].answer())
+        await asyncio.to_thread(is_asked.wait)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+
+    subject = World(tmp_path).subject()
+    subject.here = replace(subject.here, read=silent)
+    asyncio.run(given_up())
+    assert not has_ended.is_set()
+    goes_on.set()
 
 
 def test_another_content_than_the_uri_says(tmp_path: Path) -> None:

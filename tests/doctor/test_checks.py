@@ -57,15 +57,22 @@ def test_a_check_that_breaks_or_hangs_does_not_hide_the_others(tmp_path: Path) -
     async def refuses(_: Subject) -> Sequence[Found]:
         raise NotChecked("no way there")
 
+    async def may_not_look(_: Subject) -> Sequence[Found]:
+        raise PermissionError(13, "Permission denied", "/root/x")
+
     async def is_away(_: Subject) -> Sequence[Found]:
         raise Unavailable("m:5050 is away")
 
-    table = [Check(run.__name__, "", Severity.ERROR, "cure it", run) for run in (breaks, hangs, refuses, is_away)]
+    table = [
+        Check(run.__name__, "", Severity.ERROR, "cure it", run)
+        for run in (breaks, hangs, refuses, may_not_look, is_away)
+    ]
     results = virtual_time.run(examine(World(tmp_path).subject(), table, limit_s=3))
     assert [each.message for result in results for each in result.findings] == [
         "not checked: a defect of km: ZeroDivisionError: by zero",
         "not checked: not done within 3 s",
         "not checked: no way there",
+        "not checked: /root/x cannot be seen by this user; run the doctor as the scheduler's user",
         "not checked: m:5050 is away",
     ]
     assert {each.severity for result in results for each in result.findings} == {Severity.WARNING}

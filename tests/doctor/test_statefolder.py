@@ -26,6 +26,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_that_this_user_cannot_see(tmp_path: Path) -> None:
+    with pytest.raises(NotChecked, match="cannot be seen by this user: File name too long"):
+        said(statefolder.folder, World(tmp_path).subject(f"--state-dir=/{'x' * 300}/state"))
+
+
 def test_a_record_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "framework-id").write_bytes(b"\0\0\0")
     [words] = said(statefolder.folder, World(tmp_path).subject())
