@@ -26,6 +26,11 @@ def sha256_of(uri: str) -> str | None:
     return in_path or behind
 
 
+def is_sha256(digest: object) -> bool:
+    """Whether it is one as we write them: 64 digits of 0-9a-f."""
+    return isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
+
+
 def without_digest(uri: str) -> str:
     """What is asked for when it is fetched: the URI without its fragment."""
     return uri.partition("#")[0]

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from kmsched.artifact_uri import sha256_of, without_digest
+from kmsched.artifact_uri import is_sha256, sha256_of, without_digest
 from kmsched.errors import ArtifactError, ConfigRefused, LocalFileUnreadable
 
 #: the store's key of what was read once
@@ -83,11 +83,11 @@ def from_record(text: str) -> dict[str, str]:
     try:
         record = json.loads(text)
         schema, digests = record["schema"], record["digests"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigRefused(f"the digests that were kept cannot be read: {error!r}; {remedy}") from None
     if schema != SCHEMA:
         raise ConfigRefused(f"the digests that were kept have schema {schema!r}, not {SCHEMA}; {remedy}")
-    if not isinstance(digests, dict) or not all(isinstance(each, str) for each in digests.values()):
+    if not isinstance(digests, dict) or not all(map(is_sha256, digests.values())):
         raise ConfigRefused(f"the digests that were kept are not digests by URI; {remedy}")
     return digests
 

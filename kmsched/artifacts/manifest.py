@@ -81,7 +81,7 @@ def decode(raw: bytes, path: str) -> tuple[Record, ...]:
         if schema != SCHEMA:
             raise ArtifactError(f"{path}: schema {schema}, and this version reads schema {SCHEMA}; take a newer km")
         return msgspec.json.decode(raw, type=_Manifest).artifacts
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(
             f"{path} is no manifest ({error}); remove it, then run km artifacts verify --repair"
         ) from error

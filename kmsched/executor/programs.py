@@ -92,9 +92,9 @@ class Programs:
         if is_right(path, digest):
             return path
         found = _sha256(self.read(f"file://{path}"))
+        why = _odd(path) if found == digest else f"sha256 {found} is there, {digest} expected"
         raise VerificationFailed(
-            f"{path}: sha256 {found} is there, {digest} expected; put the right file there, which belongs to root and"
-            " which nobody else may write to"
+            f"{path}: {why}; put the right file there, which belongs to root and which nobody else may write to"
         )
 
     def _fetch(self, uri: str, digest: str, path: Path, progress: Progress) -> None:
@@ -165,6 +165,16 @@ def is_right(path: Path, digest: str) -> bool:
         if stat.S_IMODE(status.st_mode) != MODE:
             os.fchmod(descriptor, MODE)
     return True
+
+
+def _odd(path: Path) -> str:
+    """What keeps a file of the right content from being used."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        return "it is a link"
+    if status.st_uid not in (0, os.geteuid()):
+        return f"it belongs to uid {status.st_uid}"
+    return f"others than its owner may write to it (mode {stat.S_IMODE(status.st_mode):04o})"
 
 
 def _sha256(pieces: Iterator[bytes]) -> str:

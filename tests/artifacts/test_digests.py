@@ -95,7 +95,19 @@ def test_record() -> None:
     assert digests.from_record(digests.to_record(kept)) == kept
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema":9,"digests":{}}', '{"schema":1,"digests":{"a":1}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema":9,"digests":{}}',
+        '{"schema":1,"digests":{"a":1}}',
+        '{"schema":1,"digests":{"a":"rubbish"}}',
+        f'{{"schema":1,"digests":{{"a":"{SHA.upper()}"}}}}',
+        "[" * 200_000,
+    ],
+)
 def test_a_record_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigRefused, match="restore the record 'artifacts'"):
         digests.from_record(text)

@@ -38,7 +38,13 @@ def test_it_does_not_depend_on_the_order() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "message"),
-    [(b"{", "is no manifest"), (b"\xff", "is no manifest"), (b'{"schema": 2}', "schema 2"), (b"[]", "is no manifest")],
+    [
+        (b'{"x":' + b"[" * 200_000, "is no manifest"),
+        (b"{", "is no manifest"),
+        (b"\xff", "is no manifest"),
+        (b'{"schema": 2}', "schema 2"),
+        (b"[]", "is no manifest"),
+    ],
 )
 def test_what_is_none(raw: bytes, message: str) -> None:
     with pytest.raises(ArtifactError, match=message):

@@ -191,6 +191,26 @@ def test_a_lock_that_stays_taken_is_told_when_nobody_waits_any_more(agent: Agent
     os.close(descriptor)
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("link", "it is a link"),
+        ("mode", r"others than its owner may write to it \(mode 0775\)"),
+    ],
+)
+def test_the_right_file_that_others_could_change_is_refused_for_that(agent: Agent, kind: str, words: str) -> None:
+    path = agent.folder / "artifacts" / DIGEST / "kubelet"
+    path.parent.mkdir(parents=True)
+    there = agent.folder / "real" if kind == "link" else path
+    there.write_bytes(CONTENT)
+    there.chmod(0o775 if kind == "mode" else 0o755)
+    if kind == "link":
+        path.symlink_to(there)
+    agent.content = CONTENT
+    with pytest.raises(VerificationFailed, match=f"kubelet: {words}; put the right file there"):
+        agent.keep(f"file://{path}")
+
+
 def test_what_the_administrator_put_there_is_used_in_place_and_stays_theirs(agent: Agent) -> None:
     folder = agent.put(CONTENT, 0, is_ours=False)
     uri = f"file://{folder}/kubelet"
