@@ -38,6 +38,7 @@ __all__ = [
     "is_in_spec",
     "parse",
     "parse_file",
+    "parse_text",
     "value_of",
 ]
 
@@ -98,6 +99,22 @@ def parse(tokens: Sequence[str], command: str, *, complete: bool = True, also: S
     for name, value in pairs:
         if name not in FILES:
             _take(name, value, reading)
+    return _parsed(reading, command, complete=complete)
+
+
+def parse_file(path: Path, command: str) -> Parsed:
+    """What `--flags-file PATH` alone gives. Raises UsageError that names file and line."""
+    return parse([f"--{FLAGS_FILE}={path}"], command)
+
+
+def parse_text(text: str, name: str, command: str) -> Parsed:
+    """The same of what was read from the file `name`."""
+    reading = _Reading({flag.name: flag for flag in flags_of(command)})
+    _read_lines(FLAGS_FILE, name, text, reading)
+    return _parsed(reading, command, complete=True)
+
+
+def _parsed(reading: _Reading, command: str, *, complete: bool) -> Parsed:
     if complete:
         _require(reading)
     defaults = {flag.name: _default(flag) for flag in reading.known.values()}
@@ -110,11 +127,6 @@ def parse(tokens: Sequence[str], command: str, *, complete: bool = True, also: S
         reading.cold_aliases,
         tuple(reading.warnings.values()),
     )
-
-
-def parse_file(path: Path, command: str) -> Parsed:
-    """What `--flags-file PATH` alone gives. Raises UsageError that names file and line."""
-    return parse([f"--{FLAGS_FILE}={path}"], command)
 
 
 def value_of(flag: Flag, text: str) -> Any:
@@ -138,13 +150,17 @@ def value_of(flag: Flag, text: str) -> Any:
 
 
 def _read_file(option: str, path: Path, reading: _Reading) -> None:
-    """One flag a line, as `--name=value`, `name=value` or `name: value`; `#` starts a comment line."""
     try:
-        lines = small_text(path, "utf-8-sig").splitlines()
+        text = small_text(path, "utf-8-sig")
     except ValueError as error:
         raise UsageError(f"--{option}: cannot read {str(path)!r}: {error}") from None
+    _read_lines(option, str(path), text, reading)
+
+
+def _read_lines(option: str, name_of_file: str, content: str, reading: _Reading) -> None:
+    """One flag a line, as `--name=value`, `name=value` or `name: value`; `#` starts a comment line."""
     reading.names.clear()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(content.splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#") or text == "---":
             continue
@@ -158,7 +174,7 @@ def _read_file(option: str, path: Path, reading: _Reading) -> None:
                 )
             _take(name, value, reading)
         except UsageError as error:
-            raise UsageError(f"{path}:{number}: {error}") from None
+            raise UsageError(f"{name_of_file}:{number}: {error}") from None
 
 
 def _changes_executors(name: str) -> bool:

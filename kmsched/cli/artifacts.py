@@ -22,6 +22,7 @@ from kmsched.cli.ask import fetch
 from kmsched.cli.hdfs_options import SETTINGS, WithExitCodes, connect, hdfs_options, utc
 from kmsched.cli.km_upload import SURROUNDINGS, km_upload
 from kmsched.cli.progress import progress_of
+from kmsched.cli.stored_records import FolderRecords, StoredRecords, records_of_flags
 from kmsched.clients.hdfs import HdfsStorage
 from kmsched.clients.hdfs_target import Target, target_of
 from kmsched.errors import EXIT_OK, EXIT_VERIFICATION_FAILED, ArtifactError, ConfigRefused, UsageError
@@ -55,7 +56,8 @@ def list_(target: str, as_json: bool, **connection: Any) -> int:
     else:
         for fact in facts:
             version = fact["version"] or "-"
-            click.echo(f"{fact['name']} {version} {fact['size_bytes']} {fact['time']} {fact['uploader']} {fact['uri']}")
+            words = (fact["name"], version, fact["size_bytes"], fact["time"], fact["uploader"], fact["uri"])
+            click.echo(_plain(" ".join(map(str, words))))
     _mention(catalog.differences(found, records.values()))
     _mention(f"{one.path} is of an upload that runs, or died" for one in found.leftovers)
     return EXIT_OK
@@ -90,8 +92,12 @@ def verify(target: str, repair: bool, as_json: bool, **connection: Any) -> int:
     "state_dirs",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A scheduler's state folder: what its executor specs have stays.",
+    help="State folder of a scheduler without --ha: what its executor specs have stays.",
 )
+@click.option(
+    "--flags-file", type=click.Path(path_type=Path), help="Flags of schedulers: their folder or etcd has the specs."
+)
+@click.option("--host-flags-file", type=click.Path(path_type=Path), help="The flags of one host beside them.")
 @click.option("--scheduler", "schedulers", multiple=True, metavar="URL", help="A scheduler to ask for its specs.")
 @click.option("--no-specs", is_flag=True, help="There is no scheduler; nothing stays for being used.")
 @click.option("--min-age", default="1d", show_default=True, metavar="DURATION", help="What is younger stays.")
@@ -101,6 +107,8 @@ def prune(
     target: str,
     keep: int,
     state_dirs: tuple[Path, ...],
+    flags_file: Path | None,
+    host_flags_file: Path | None,
     schedulers: tuple[str, ...],
     no_specs: bool,
     min_age: str,
@@ -110,7 +118,8 @@ def prune(
 ) -> int:
     """Remove old artifacts that no recorded executor spec has."""
     min_age_s = _duration("--min-age", min_age)
-    used = _used(state_dirs, schedulers, no_specs)
+    stored = None if flags_file is None else records_of_flags(flags_file, host_flags_file)
+    used = _used(state_dirs, stored, schedulers, no_specs)
     where, storage = _open(target, connection)
     records = _records(storage, where.folder)
     found, now_ms = catalog.scan(storage, where.folder, records.values()), time.time_ns() // 1_000_000
@@ -178,14 +187,20 @@ def _facts(one: Artifact, records: Mapping[str, Record], where: Target) -> dict[
     }
 
 
-def _used(state_dirs: Iterable[Path], schedulers: Iterable[str], no_specs: bool) -> frozenset[str]:
+def _used(
+    state_dirs: Iterable[Path], stored: StoredRecords | None, schedulers: Iterable[str], no_specs: bool
+) -> frozenset[str]:
     """Digests that executor specs have. UsageError: nobody says where they are."""
     used = [_digests_in_folder(folder) for folder in state_dirs]
+    if isinstance(stored, FolderRecords):
+        used.append(_digests_in_folder(stored.folder))
+    elif stored is not None:
+        used.append(_digests_in_etcd(stored))
     used += [_digests_of_scheduler(url) for url in schedulers]
     if not used and not no_specs:
         raise UsageError(
             "what do executors use? say --state-dir=DIR or --scheduler=URL of each scheduler,"
-            " or --no-specs where there is none"
+            " --flags-file=FILE where several share etcd, or --no-specs where there is none"
         )
     return frozenset().union(*used)
 
@@ -221,6 +236,14 @@ def _digests_in_folder(folder: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def _digests_in_etcd(stored: StoredRecords) -> frozenset[str]:
+    """Of all records of executor specs. ConfigRefused: there are none. Unavailable: nobody answers."""
+    keys = stored.keys("executors/")
+    if not keys:
+        raise ConfigRefused(f"{stored.where} has no executor specs; are these the flags of the schedulers that run?")
+    return frozenset().union(*(catalog.digests_in(stored.get(key) or "") for key in keys))
+
+
 def _duration(option: str, text: str) -> float:
     try:
         return read_duration(text)
@@ -239,9 +262,14 @@ def _say_verdicts(verdicts: Iterable[Verdict], where: Target, as_json: bool, wor
         click.echo(json.dumps(facts, indent=2))
         return
     for uri, word, one in told:
-        click.echo(f"{word}: {uri}{f' ({one.why})' if one.why else ''}")
+        click.echo(_plain(f"{word}: {uri}{f' ({one.why})' if one.why else ''}"))
 
 
 def _mention(lines: Iterable[str]) -> None:
     for line in lines:
-        click.echo(f"km: {line}", err=True)
+        click.echo(_plain(f"km: {line}"), err=True)
+
+
+def _plain(text: str) -> str:
+    """Whoever may write to the folder decides what names there are, and a terminal obeys some characters."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

@@ -16,7 +16,7 @@ from kmsched import fingerprint as specs
 from kmsched.cli import spec_sources
 from kmsched.cli.command import FlagCommand
 from kmsched.cli.framework import DEFAULT_STATE_DIR
-from kmsched.cli.stored_records import FolderRecords, stored_records
+from kmsched.cli.stored_records import FolderRecords, records_of_flags, stored_records
 from kmsched.errors import EXIT_MISMATCH, EXIT_OK, Unavailable
 from kmsched.fingerprint import Difference
 from kmsched.flag import SCHEDULER, Flag
@@ -86,14 +86,27 @@ def _print(answer: dict[str, Any], found: tuple[Difference, ...] | None, parsed:
 @click.option(
     "--state-dir", type=click.Path(path_type=Path), default=DEFAULT_STATE_DIR, show_default=True, help="For hashes."
 )
-@click.option("--url", help="A scheduler that knows hashes which --state-dir has not.")
+@click.option(
+    "--flags-file", type=click.Path(path_type=Path), help="For hashes: flags of schedulers, which may share etcd."
+)
+@click.option("--host-flags-file", type=click.Path(path_type=Path), help="The flags of one host beside them.")
+@click.option("--url", help="A scheduler that knows hashes which the store has not.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def diff(a: str, b: str, state_dir: Path, url: str | None, as_json: bool) -> int:
+def diff(
+    a: str,
+    b: str,
+    state_dir: Path,
+    flags_file: Path | None,
+    host_flags_file: Path | None,
+    url: str | None,
+    as_json: bool,
+) -> int:
     """Name what differs between two executor specs; exit code 14 if anything does.
 
     A and B: a file with a spec or with flags, the hash of one in the store, or a scheduler's URL.
     """
-    ours, theirs = (spec_sources.of(source, FolderRecords(state_dir), url) for source in (a, b))
+    stored = FolderRecords(state_dir) if flags_file is None else records_of_flags(flags_file, host_flags_file)
+    ours, theirs = (spec_sources.of(source, stored, url) for source in (a, b))
     found = specs.compare(ours, theirs)
     if as_json:
         sides = [{"source": text, "fingerprint": specs.fingerprint(spec)} for text, spec in ((a, ours), (b, theirs))]

@@ -21,13 +21,13 @@ from kmsched.cli.stored_records import StoredRecords, stored_records
 from kmsched.config import SchedulerConfig
 from kmsched.errors import ConfigRefused, UsageError
 from kmsched.flags import SCHEDULER, Parsed
+from kmsched.small_file import small_text
 
 Spec = Mapping[str, Any]
 
 #: a fingerprint or the beginning of one, or an executor id
 HASH = re.compile(r"(?:km-)?([0-9a-f]{8,64})")
 STORE_FOLDER = "executors"
-MAX_FILE_BYTES = 1 << 20
 
 
 def of_flags(parsed: Parsed) -> Spec:
@@ -53,7 +53,7 @@ def of(source: str, stored: StoredRecords, url: str | None = None) -> Spec:
         if found is None:
             raise ConfigRefused(
                 f"no executor spec {source} in {stored.where}/{STORE_FOLDER};"
-                " name a scheduler's --state-dir or its --url"
+                " name a scheduler's --state-dir, its --flags-file (with --ha, specs are in etcd) or its --url"
             )
         return found
     return _of_file(Path(source))
@@ -89,21 +89,20 @@ def of_url(url: str) -> Spec:
 def _of_file(path: Path) -> Spec:
     """A spec, the answer of `km fingerprint --json --explain`, or flags."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_FILE_BYTES).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = small_text(path, "utf-8-sig")
+    except ValueError as error:
         raise UsageError(
             f"{str(path)!r} is no hash, no URL, and no file that can be read ({error}); give one of these"
         ) from None
     if text.lstrip().startswith("{"):
         return _spec(text, str(path))
-    return of_flags(flags.parse_file(path, SCHEDULER))
+    return of_flags(flags.parse_text(text, str(path), SCHEDULER))  # a pipe can be read once
 
 
 def _spec(text: str, where: str) -> Spec:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigRefused(f"{where}: no executor spec: {error}; km fingerprint --explain writes one") from None
     if isinstance(found, dict) and isinstance(found.get("spec"), dict):
         found = found["spec"]

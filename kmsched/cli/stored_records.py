@@ -13,8 +13,10 @@ from pathlib import Path
 from random import Random
 from typing import Protocol, TypeVar
 
+from kmsched import config, flags
 from kmsched.config import SchedulerConfig
 from kmsched.errors import ConfigRefused
+from kmsched.flag import SCHEDULER
 from kmsched.ha import HaConfig
 
 T = TypeVar("T")
@@ -36,8 +38,16 @@ class StoredRecords(Protocol):
     def keys(self, prefix: str) -> tuple[str, ...]: ...
 
 
-def stored_records(config: SchedulerConfig) -> StoredRecords:
-    return FolderRecords(config.state_dir) if config.ha is None else EtcdRecords(config.ha, config.framework_name)
+def stored_records(built: SchedulerConfig) -> StoredRecords:
+    return FolderRecords(built.state_dir) if built.ha is None else EtcdRecords(built.ha, built.framework_name)
+
+
+def records_of_flags(flags_file: Path, host_flags_file: Path | None) -> StoredRecords:
+    """Of the schedulers with these flags. UsageError, ConfigRefused: they cannot be theirs."""
+    tokens = [f"--{flags.FLAGS_FILE}={flags_file}"]
+    if host_flags_file is not None:
+        tokens.append(f"--{flags.HOST_FLAGS_FILE}={host_flags_file}")
+    return stored_records(config.build(flags.parse(tokens, SCHEDULER)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ class FolderRecords:
             record = json.loads(path.read_bytes())
         except OSError:
             return None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigRefused(f"{path}: no record of a store: {error}; restore it from a backup") from None
         value = record.get("value") if isinstance(record, dict) else None
         if not isinstance(value, str):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kmsched.artifacts import manifest
+from kmsched.artifacts.manifest import Record
 from kmsched.cli.artifacts import artifacts
 from kmsched.cli.km import run
 from tests.clients.webhdfs import Cluster, running
@@ -77,6 +79,17 @@ def test_list_tells_what_is_there_and_what_the_manifest_does_not(
         "uploader": "alice",
         "uri": uri(NEW),
     }
+
+
+def test_a_terminal_gets_no_commands_from_who_may_write_a_manifest(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record("km", "\x1b]0;x\x07", sha256(OLD), 3, "2026-01-02T03:04:05Z", "\x1b[2J")
+    cluster.keep(f"/art/{manifest.NAME}", manifest.encode([record]))
+    assert call(cluster, "list") == 0
+    told = capsys.readouterr()
+    assert "\x1b" not in told.out + told.err
+    assert "\\x1b]0;x\\x07" in told.out
 
 
 def test_a_folder_that_is_not_there(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,6 +152,21 @@ def test_diff_of_everything_with_everything(
         "b": {"source": url, "fingerprint": specs.fingerprint(other)},
         "differences": [{"name": "--cluster-dns", "ours": None, "theirs": ["10.0.0.10", "10.0.0.11"]}],
     }
+
+
+def test_a_pipe_is_read_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "flags").write_text("\n".join(NEEDED))
+    reading, writing = os.pipe()
+    os.write(writing, "\n".join(NEEDED).encode())
+    os.close(writing)
+    assert Said(capsys, "diff", f"/dev/fd/{reading}", f"{tmp_path}/flags").code == 0
+    os.close(reading)
+
+
+def test_a_spec_that_is_nested_without_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "spec").write_text('{"x":' + "[" * 100_000)
+    said = Said(capsys, "diff", f"{tmp_path}/spec", f"{tmp_path}/spec")
+    assert (said.code, "no executor spec" in said.err) == (10, True)
 
 
 def test_a_kept_digest_is_believed_and_a_readable_file_is_read(

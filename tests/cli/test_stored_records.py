@@ -18,6 +18,7 @@ from kmsched import fingerprint as specs
 from kmsched.cli import km
 from kmsched.cli.stored_records import stored_records
 from kmsched.flag import SCHEDULER
+from tests.clients.webhdfs import running
 
 SHA = "0123456789abcdef" * 4
 PREFIX = "/kmsched/Kubernetes/"
@@ -106,6 +107,46 @@ def test_what_schedulers_keep_in_etcd_is_believed(
     capsys.readouterr()
     assert km.run([*line, expected, "--cluster-domain=other.local"]) == 14
     assert [each["name"] for each in json.loads(capsys.readouterr().out)["differences"]] == ["--cluster-domain"]
+
+
+def flags_file(folder: Path, *lines: str) -> str:
+    (folder / "flags").write_text("\n".join(lines))
+    return f"--flags-file={folder}/flags"
+
+
+def test_hashes_are_looked_for_where_the_flags_say(
+    etcd: tuple[str, dict[str, str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    url, kept = etcd
+    assert km.run(["fingerprint", "--json", "--explain", *NEEDED]) == 0
+    spec = json.loads(capsys.readouterr().out)["spec"]
+    text = specs.canonical(spec).decode()
+    found = hashlib.sha256(text.encode()).hexdigest()
+    kept[f"{PREFIX}executors/{found}"] = record(text)
+    file = flags_file(tmp_path, *NEEDED[:-1], *shared(url))
+    host = tmp_path / "host"
+    host.write_text(NEEDED[-1])
+    assert km.run(["fingerprint", "diff", file, f"--host-flags-file={host}", found, found[:12]]) == 0
+    assert km.run(["fingerprint", "diff", f"--state-dir={tmp_path}", found, found]) == 10
+    assert "its --flags-file (with --ha, specs are in etcd)" in capsys.readouterr().err
+
+
+def test_what_specs_in_etcd_have_is_not_pruned(
+    etcd: tuple[str, dict[str, str]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    url, kept = etcd
+    file = flags_file(tmp_path, *NEEDED, *shared(url))
+    with running() as cluster:
+        for digest in (SHA, "f" * 64):
+            cluster.keep(f"/art/{digest}/km", b"km")
+        cluster.modified_ms = dict.fromkeys(cluster.modified_ms, 1)
+        line = ["artifacts", "prune", "hdfs://nn/art", f"--namenode={cluster.url}", "--user=alice", "--keep=0"]
+        assert km.run([*line, file]) == 10
+        assert "etcd under /kmsched/Kubernetes/ has no executor specs" in capsys.readouterr().err
+        kept[f"{PREFIX}executors/{SHA}"] = record(json.dumps({"artifacts": {"km-path": SHA}}))
+        assert km.run([*line, file]) == 0
+        assert [path for path in cluster.files if path.endswith("/km")] == [f"/art/{SHA}/km"]
+    capsys.readouterr()
 
 
 def test_an_etcd_that_is_away_matters_only_where_it_is_needed(
