@@ -172,7 +172,11 @@ def _process_drift(unit: str, stats: Sequence[Json]) -> Iterator[str]:
     if state.get("ActiveState") not in ("active", "reloading"):
         yield f"km-scheduler: the process is {state.get('ActiveState') or 'unknown'}"
         return
-    started = int(state["ExecMainStartTimestamp"].removeprefix("@"))
+    told = state.get("ExecMainStartTimestamp", "").removeprefix("@")
+    if not told.isdigit():
+        yield "km-scheduler: nobody tells when the process has started"
+        return
+    started = int(told)
     if any(int(stat.get("mtime", 0)) > started for stat in stats):
         yield "km-scheduler: the process is older than its files"
 

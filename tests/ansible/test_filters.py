@@ -129,6 +129,8 @@ def test_a_process_that_is_down_or_older_than_its_files_is_drift() -> None:
     running = "ActiveState=active\nExecMainStartTimestamp=@{}\n"
     assert km.drift(stats, [], running.format(100)) == []
     assert km.drift(stats, [], running.format(99)) == ["km-scheduler: the process is older than its files"]
+    untold = "ActiveState=active\nExecMainStartTimestamp=\n"
+    assert km.drift(stats, [], untold) == ["km-scheduler: nobody tells when the process has started"]
     assert km.drift(stats, [], "ActiveState=failed\n") == ["km-scheduler: the process is failed"]
     assert km.drift(stats, [], "") == []
 
