@@ -280,3 +280,10 @@ def test_calls_do_not_wait_again_once_nobody_was_active_for_long(cluster: Cluste
     with pytest.raises(StorageUnreachable, match="StandbyException"):
         storage.length("/a")
     assert waiting.now_s == 2 * FAILOVER_WAIT_S
+
+
+def test_an_answer_that_is_nested_without_end() -> None:
+    body = b"[" * 200_000
+    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with closing(1, answer) as (address, _), pytest.raises(StorageUnreachable, match="does not answer as WebHDFS"):
+        HdfsStorage([address], user="alice").length("/a")
