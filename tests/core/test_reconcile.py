@@ -35,10 +35,16 @@ def test_after_a_time_without_the_right_to_act_all_is_asked_again() -> None:
     everything, _ = step(state, Resumed(), SETTLE_TIMEOUT_S + 1)
     assert isinstance(everything, ReconcileTasks)
     assert everything.reason == "resumed: every task"
-    assert state.link is Link.RECONCILING
     step(state, Disconnected("the master went"), SETTLE_TIMEOUT_S + 2)
     assert step(state, Resumed(), SETTLE_TIMEOUT_S + 3) == []
-    assert state.link is Link.DISCONNECTED
+
+
+def test_after_a_time_without_the_right_to_act_nothing_is_launched_before_the_answers() -> None:
+    state = State(SETTINGS, term=2)
+    step(state, Subscribed("F"), 0.0)
+    step(state, Ticked(), SETTLE_TIMEOUT_S)
+    step(state, Resumed(), SETTLE_TIMEOUT_S + 1)
+    assert state.link is Link.RECONCILING
 
 
 def test_nothing_is_launched_before_the_end_mark_is_answered() -> None:
