@@ -9,7 +9,7 @@ from tests.scenarios import takeovers
 from tests.scenarios.group import Group
 from tests.scenarios.load import Load
 
-FAULTS = ("kill", "kill", "kill", "handover", "handover", "stop", "power")
+FAULTS = ("kill", "handover", "stop", "power")
 
 
 @pytest.mark.parametrize(("seed", "fault"), list(enumerate(FAULTS)))

@@ -67,4 +67,5 @@ def test_the_budgets() -> None:
         "scenarios of HDFS": 480,
         "scenarios of Ansible": 600,
         "scenarios": 1200,
+        "several schedulers": 720,
     }
