@@ -32,7 +32,7 @@ def second(cluster: Cluster) -> Iterator[Second]:
         pytest.param(["--offer-tll=3s"], USAGE, "unknown flag --offer-tll; did you mean --offer-ttl?", id="unknown"),
         pytest.param(["--port=99999"], USAGE, "--port: '99999' is too large; give at most 65535", id="too-large"),
         pytest.param(["--offer-ttl=soon"], USAGE, "--offer-ttl: 'soon'", id="no-duration"),
-        pytest.param(["--mesos-master=zk://m1:2181/mesos"], USAGE, "ZooKeeper is not read", id="zookeeper"),
+        pytest.param(["--mesos-master=zk://m1:2181/mesos"], USAGE, "is ZooKeeper, which is not read", id="zookeeper"),
         pytest.param(
             ["--failover-timeout=1d"], CONFIG, "--failover-timeout=86400s is below one week", id="short-failover"
         ),
