@@ -40,8 +40,6 @@ OF_ANSIBLE = ("tests/scenarios/test_ansible.py",)
 OF_GROUPS = ("tests/scenarios/test_ha.py", "tests/scenarios/test_upgrade.py")
 APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_ANSIBLE, *OF_GROUPS)
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
-#: a testbed of several schedulers is another one: the first is down by then
-GROUP: Command = ("env", "KM_TESTBED_NAME=kmgroup", "KM_TESTBED_NET=10.92.0")
 
 STAGES = (
     Stage("tools", ((*TESTBED, "install"), (*MAKE, TOOLS))),
@@ -57,14 +55,9 @@ STAGES = (
     ),
     Stage("testbed build", ((*TESTBED, "build"),)),
     Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 480),
-    Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 600),
+    Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 720),
     Stage("scenarios", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),), 1200),
-    Stage("several schedulers", ((*TESTBED, "down"), (*GROUP, *SCENARIOS, *OF_GROUPS)), 720),
 )
 #: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook
-CLEAN_UP: tuple[Command, ...] = (
-    (*TESTBED, "down"),
-    ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"),
-    (*GROUP, *TESTBED, "down"),
-)
+CLEAN_UP: tuple[Command, ...] = ((*TESTBED, "down"), ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"))
 CLEAN_UP_S = 180.0

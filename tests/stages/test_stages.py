@@ -65,7 +65,6 @@ def test_the_budgets() -> None:
         "check": 90,
         "unit and simulation": 360,
         "scenarios of HDFS": 480,
-        "scenarios of Ansible": 600,
+        "scenarios of Ansible": 720,
         "scenarios": 1200,
-        "several schedulers": 720,
     }
