@@ -149,8 +149,9 @@ def test_drift_of_all_hosts_begins_with_the_host() -> None:
 
 def test_a_host_that_was_not_reached_is_drift() -> None:
     facts: dict[str, Any] = {"s1": {"km_scheduler_drift": []}, "s2": {"km_hadoop_drift": []}}
-    words = "not looked at: it was not reached, or left out by --limit"
+    words = "not looked at: it was not reached"
     assert km.all_drift(facts, ["s1", "s2", "s3"]) == [f"s2: {words}", f"s3: {words}"]
+    assert km.all_drift(facts, ["s1", "s2", "s3"], is_limited=True) == []
 
 
 def test_the_plan_of_a_first_deploy() -> None:
