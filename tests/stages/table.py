@@ -55,7 +55,7 @@ STAGES = (
     ),
     Stage("testbed build", ((*TESTBED, "build"),)),
     Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 480),
-    Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 720),
+    Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 900),
     Stage("scenarios", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),), 1200),
 )
 #: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook

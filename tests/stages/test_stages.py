@@ -65,6 +65,6 @@ def test_the_budgets() -> None:
         "check": 90,
         "unit and simulation": 360,
         "scenarios of HDFS": 480,
-        "scenarios of Ansible": 720,
+        "scenarios of Ansible": 900,
         "scenarios": 1200,
     }
