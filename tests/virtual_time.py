@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ T = TypeVar("T")
 #: a test that never ends would jump for ever
 MAX_VIRTUAL_S = 100_000.0
 REAL_S = 30.0
+ARRIVAL_S = 0.02
 #: what a wall clock shows when virtual time begins, in seconds since 1970
 WALL_S = 1_700_000_000.0
 
@@ -23,12 +25,16 @@ class _Selector(selectors.SelectSelector):
     now_s = 0.0
     #: threads that the loop waits for; time stands still until they are done
     threads = 0
+    #: exchanges over real sockets; their bytes get a moment to arrive before time goes on
+    exchanges = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
             if timeout is None or (self.threads and timeout > 0):
                 return self._waited()
+            if self.exchanges and timeout > 0 and (ready := super().select(ARRIVAL_S)):
+                return ready
             self.now_s += timeout
             if self.now_s > MAX_VIRTUAL_S:
                 raise AssertionError(f"{MAX_VIRTUAL_S:.0f} s of virtual time have passed")
@@ -44,22 +50,33 @@ class _Selector(selectors.SelectSelector):
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        self._virtual = _Selector()
-        super().__init__(self._virtual)
+        self.selector = _Selector()
+        super().__init__(self.selector)
 
     def time(self) -> float:
-        return self._virtual.now_s
+        return self.selector.now_s
 
     def run_in_executor(  # type: ignore[override]  # typeshed ties the arguments to the function
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        self._virtual.threads += 1
+        self.selector.threads += 1
         work = super().run_in_executor(executor, func, *args)
         work.add_done_callback(self._thread_ended)
         return work
 
     def _thread_ended(self, _: object) -> None:
-        self._virtual.threads -= 1
+        self.selector.threads -= 1
+
+
+@asynccontextmanager
+async def exchange() -> AsyncGenerator[None, None]:
+    """Around what goes over real sockets: without it all of virtual time may pass while bytes are on their way."""
+    selector = _LOOP.get().selector
+    selector.exchanges += 1
+    try:
+        yield
+    finally:
+        selector.exchanges -= 1
 
 
 #: threads that the loop started have it, too

@@ -113,7 +113,11 @@ class Host:
     async def page(self, number: int, path: str) -> tuple[int, Any]:
         scheduler = self.daemons[number].scheduler
         assert scheduler is not None
-        async with aiohttp.ClientSession() as session, session.get(scheduler.web.url + path) as answer:
+        async with (
+            virtual_time.exchange(),
+            aiohttp.ClientSession() as session,
+            session.get(scheduler.web.url + path) as answer,
+        ):
             return answer.status, await answer.json()
 
     def term(self, number: int) -> int:

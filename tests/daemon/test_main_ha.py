@@ -114,6 +114,7 @@ class Peer:
     async def page(self, path: str) -> tuple[int, Any]:
         assert self.daemon.scheduler is not None
         async with (
+            virtual_time.exchange(),
             aiohttp.ClientSession() as session,
             session.get(self.daemon.scheduler.web.url + path) as answer,
         ):
@@ -123,6 +124,7 @@ class Peer:
         """By name and labels, as they are written."""
         assert self.daemon.scheduler is not None
         async with (
+            virtual_time.exchange(),
             aiohttp.ClientSession() as session,
             session.get(f"{self.daemon.scheduler.web.url}/metrics") as answer,
         ):
@@ -133,6 +135,7 @@ class Peer:
         assert self.daemon.scheduler is not None
         headers = {"Authorization": "Bearer secret"}
         async with (
+            virtual_time.exchange(),
             aiohttp.ClientSession(headers=headers) as session,
             session.post(f"{self.daemon.scheduler.web.url}/api/v1/resign", json=body) as answer,
         ):
