@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from kmsched import fingerprint as specs
 from kmsched.cli import km
+from tests.cli.servers import serving
 
 SHA = "0123456789abcdef" * 4
 NEEDED = (
@@ -54,23 +53,11 @@ def scheduler() -> Iterator[tuple[str, dict[str, Any]]]:
     """URL of a server that answers with what is put into the mapping, by path; else 404."""
     answers: dict[str, Any] = {}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(answers.get(self.path, {"error": "no"})).encode()
-            self.send_response(200 if self.path in answers else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, _: bytes) -> tuple[int, bytes]:
+        return (200 if path in answers else 404), json.dumps(answers.get(path, {"error": "no"})).encode()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """The tests' output is no place for it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", answers
-        server.shutdown()
-        thread.join()
+    with serving(answer) as url:
+        yield url, answers
 
 
 def test_the_fingerprint_alone_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

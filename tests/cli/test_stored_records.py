@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +15,7 @@ from kmsched import fingerprint as specs
 from kmsched.cli import km
 from kmsched.cli.stored_records import stored_records
 from kmsched.flag import SCHEDULER
+from tests.cli.servers import serving
 from tests.clients.webhdfs import running
 
 SHA = "0123456789abcdef" * 4
@@ -44,30 +42,16 @@ def etcd() -> Iterator[tuple[str, dict[str, str]]]:
     """URL of a gateway that answers ranges from the mapping, key -> value."""
     kept: dict[str, str] = {}
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            start = base64.b64decode(asked["key"])
-            end = base64.b64decode(asked.get("range_end", ""))
-            found = [key for key in sorted(kept) if (start <= key.encode() < end if end else key.encode() == start)]
-            kvs = [
-                {"key": coded(k), "value": coded(kept[k]), "create_revision": "2", "mod_revision": "2"} for k in found
-            ]
-            body = json.dumps({"header": {"revision": "7"}, "kvs": kvs}).encode()
-            self.send_response(200 if self.path == "/v3/kv/range" else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path: str, body: bytes) -> tuple[int, bytes]:
+        asked = json.loads(body)
+        start = base64.b64decode(asked["key"])
+        end = base64.b64decode(asked.get("range_end", ""))
+        found = [key for key in sorted(kept) if (start <= key.encode() < end if end else key.encode() == start)]
+        kvs = [{"key": coded(k), "value": coded(kept[k]), "create_revision": "2", "mod_revision": "2"} for k in found]
+        return (200 if path == "/v3/kv/range" else 404), json.dumps({"header": {"revision": "7"}, "kvs": kvs}).encode()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """The tests' output is no place for it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", kept
-        server.shutdown()
-        thread.join()
+    with serving(answer) as url:
+        yield url, kept
 
 
 def shared(url: str) -> tuple[str, ...]:
