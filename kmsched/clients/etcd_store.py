@@ -76,17 +76,21 @@ class EtcdStore:
     async def watch(self, prefix: str) -> AsyncGenerator[str, None]:
         """As `Store` says; what breaks is taken up again, and then each key is told again."""
         backoff = Backoff(WATCH_PAUSE_S, WATCH_PAUSE_MAX_S, self._rng)
+        told: set[str] = set()
         while True:
             try:
                 keys, revision = await self._list(prefix)
-                for key in keys:
+                # what was deleted between two watches is in no list
+                told.update(keys)
+                for key in sorted(told):
                     yield key
                 async with aclosing(self._etcd.watch(self._keys.prefix + prefix, revision + 1)) as watch:
                     async for news in watch:
                         backoff.reset()
                         for change in news.events:
                             key = change.kv.name.removeprefix(self._keys.prefix)
-                            if is_key(key) and not change.is_deletion:
+                            if is_key(key) and not self._is_not_ours(key):
+                                told.add(key)
                                 yield key
             except (Retryable, Refused):
                 await self._clock.sleep(backoff.next_s())

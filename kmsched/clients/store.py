@@ -66,7 +66,7 @@ class Store(Protocol):
         ...
 
     def watch(self, prefix: str) -> AsyncGenerator[str, None]:
-        """Each key that begins with `prefix` and is there, then each one again that is written; never ends.
+        """Each key that begins with `prefix` and is there, then each one again that is written or deleted; never ends.
 
         A key that is written several times before the reader comes back is told once: its newest record is read with
         `get`, and nothing older matters.

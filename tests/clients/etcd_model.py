@@ -154,6 +154,10 @@ class EtcdModel:
     def restore(self, revision: int) -> None:
         """From a backup that knows no key and no lease; every connection breaks."""
         self.revision, self.keys, self.leases, self.history = revision, {}, {}, []
+        self.break_watches()
+
+    def break_watches(self) -> None:
+        """As when connections break; what is watched from an older revision on is told later."""
         for watcher in self.watchers:
             watcher.lines.put_nowait(None)
 

@@ -20,7 +20,7 @@ from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import Conflict, NobodyListens
 from kmsched.ha import HaConfig
 from kmsched.wire import members as records
-from kmsched.wire.etcd import Put
+from kmsched.wire.etcd import Delete, Put
 from tests import virtual_time
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
 from tests.virtual_time import VirtualClock
@@ -266,6 +266,23 @@ def test_another_fingerprint_stays_up_and_does_not_lead_until_it_is_allowed() ->
         assert other.leads
         assert other.group.reasons_of_fingerprint() == []
         await first.die()
+
+    play("a", story)
+
+
+def test_who_was_allowed_by_a_record_that_is_deleted_is_allowed_no_more() -> None:
+    async def story(world: World) -> None:
+        other = world.add("b", OTHERS)
+        first = world.leader
+        await first.group.store.put(ROLLOUT, OTHERS, 0)
+        await asyncio.sleep(2)
+        assert other.group.reasons_of_fingerprint() == []
+        # as by etcdctl
+        await first.group.etcd.txn([], [Delete(first.group.keys.prefix + ROLLOUT)])
+        await asyncio.sleep(10)
+        (reason,) = other.group.reasons_of_fingerprint()
+        assert f"is not that of the group, {OURS[:16]}: " in reason
+        assert first.group.reasons_of_fingerprint() == []
 
     play("a", story)
 
