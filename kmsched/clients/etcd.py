@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -77,6 +78,8 @@ class EtcdClient:
         self._try_s = call_deadline_s / min(len(self._endpoints), 3)
         self._credentials = credentials
         self._current = 0
+        #: set when the current endpoint is left
+        self._leaving = asyncio.Event()
         self._token: str | None = None
         self._token_at = 0.0
         self._authenticating = asyncio.Lock()
@@ -131,16 +134,18 @@ class EtcdClient:
         """Messages of one watch at one endpoint, until it breaks: Unavailable.
 
         Gone: `start_revision` is compacted; read again and watch from there.  A member that is frozen stays silent and
-        says so to nobody: whoever must know in time polls, too.
+        says so to nobody.  Its watch breaks when a call there has no answer; whoever must know in time polls, too.
         """
-        place = self._current
+        place, leaving = self._current, self._leaving
         request = await self._request(place, wire.WATCH, wire.watch_body(prefix, start_revision))
         try:
             async with self._transport.stream(request, connect_s=self._try_s, idle_s=WATCH_IDLE_S) as stream:
                 if stream.status != 200:
                     self._refuse(Response(stream.status, body=await stream.read(4096)), request.host)
-                async for line in _lines(stream):
-                    yield self._news(line, request.host)
+                late = f"{request.host} leaves calls without an answer"
+                async with aclosing(_until(leaving, _lines(stream), late)) as lines:
+                    async for line in lines:
+                        yield self._news(line, request.host)
         except Unavailable:
             self._leave(place)
             raise
@@ -224,6 +229,8 @@ class EtcdClient:
         """The next call tries another endpoint, unless one has moved on already."""
         if place == self._current:
             self._current = (place + 1) % len(self._endpoints)
+            leaving, self._leaving = self._leaving, asyncio.Event()
+            leaving.set()
 
     def _refuse(self, answer: Response, host: str) -> None:
         refusal = wire.decode_refusal(answer.body)
@@ -274,6 +281,26 @@ def _decoded(decoder: msgspec.json.Decoder[T], answer: Response, what: str) -> T
         return typed.decode(decoder, answer.body, what)
     except ProtocolError as error:
         raise Unavailable(str(error)) from error
+
+
+async def _until(over: asyncio.Event, lines: AsyncIterator[bytes], late: str) -> AsyncGenerator[bytes, None]:
+    """The lines that come before `over` is set; then Unavailable(`late`)."""
+    ending = asyncio.ensure_future(over.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(lines))
+            try:
+                await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    raise Unavailable(late)
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+    finally:
+        ending.cancel()
 
 
 async def _lines(stream: StreamResponse) -> AsyncIterator[bytes]:

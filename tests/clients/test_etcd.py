@@ -234,6 +234,31 @@ def test_a_watch_however_its_bytes_are_cut(pieces: int) -> None:
     assert isinstance(end, Unavailable)
 
 
+def test_a_watch_breaks_when_calls_have_left_its_endpoint() -> None:
+    """A host without power ends no connection: its watch would stay silent for ever."""
+
+    async def main() -> None:
+        clock = VirtualClock()
+        ways = EtcdWays(EtcdModel(clock), {A: Way(), B: Way()})
+        one = EtcdClient([A, B], ways, clock, call_deadline_s=1.0)
+        watch = one.watch("/k/", 2)
+        assert (await anext(watch)).created
+        silent = asyncio.ensure_future(anext(watch))
+        await one.range("k")
+        ways.ways[A].is_frozen = True
+        assert not silent.done()
+        await one.range("k")
+        with pytest.raises(Unavailable, match="a:2379 leaves calls without an answer"):
+            await silent
+        assert clock.monotonic() < 1.0
+        assert ways.model.watchers == []
+        again = one.watch("/k/", 2)
+        assert (await anext(again)).created
+        await again.aclose()
+
+    virtual_time.run(main())
+
+
 @pytest.mark.parametrize(
     ("line", "kind", "words"),
     [
