@@ -89,6 +89,11 @@ class EtcdClient:
         """Where the next call goes first."""
         return self._endpoints[self._current]
 
+    def renew(self, credentials: Credentials | None) -> None:
+        """Ask for the next token with these."""
+        self._credentials = credentials
+        self._token = None
+
     async def range(self, key: str, *, is_prefix: bool = False) -> wire.RangeAnswer:
         """What is stored, linearizable."""
         answer = await self._call(wire.RANGE, wire.range_body(key, is_prefix=is_prefix), can_repeat=True)
@@ -198,8 +203,8 @@ class EtcdClient:
         return Request("POST", self._endpoints[place] + path, headers, json.dumps(body).encode())
 
     async def _fresh_token(self) -> str:
-        assert self._credentials is not None
         async with self._authenticating:
+            assert self._credentials is not None
             place = self._current  # whoever had the lock before may have found an endpoint to be away
             now = self._clock.monotonic()
             if self._token is None or now - self._token_at > TOKEN_AGE_S:

@@ -18,7 +18,7 @@ import msgspec
 from kmsched import __version__
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.backoff import Backoff
-from kmsched.clients.etcd_access import etcd_client, etcd_tls
+from kmsched.clients.etcd_access import EtcdAccess
 from kmsched.clients.etcd_store import EtcdStore
 from kmsched.clients.patient_store import PatientStore
 from kmsched.clients.renewed_transport import RenewedTransport
@@ -59,10 +59,10 @@ class Group:
         self._rng: Random = surroundings.rng
         self._home = home
         self.keys = Keys(framework_name)
-        self._transport = surroundings.make_transport(etcd_tls(config))
-        peers_tls = TlsSettings(ca_file=peers_ca_file)
-        self._peers = RenewedTransport(lambda: surroundings.make_transport(peers_tls))
-        self.etcd = etcd_client(config, self._transport, clock)
+        self._make_transport, self._peers_tls = surroundings.make_transport, TlsSettings(ca_file=peers_ca_file)
+        self._peers = RenewedTransport(self._make_transport(self._peers_tls))
+        self._access = EtcdAccess(config, self.keys.leader, self._make_transport, clock)
+        self.etcd = self._access.client
         self.lead = GroupLead(self.keys, config.call_deadline_s, clock)
         records = EtcdStore(self.etcd, self.keys, self.lead.guard, clock, surroundings.rng)
         self.store: Store = PatientStore(records, clock, surroundings.rng)
@@ -181,13 +181,15 @@ class Group:
         if self.lead.has_election:
             await self.election.resign(reason)
 
-    def reload(self) -> list[str]:
-        """Read the authority of peers anew; why the old one stays."""
+    async def reload(self) -> list[str]:
+        """Read the authority of peers, and what etcd asks for, anew; why the old ones stay."""
+        kept = []
         try:
-            self._peers.renew()
+            self._peers.renew(self._make_transport(self._peers_tls))
         except ConfigRefused as error:
-            return [f"the authority of peers stays as it was: {error}"]
-        return []
+            kept.append(f"the authority of peers stays as it was: {error}")
+        words = await self._access.renew()
+        return [*kept, words] if words else kept
 
     async def step_aside(self, reason: str) -> None:
         """As `leave`, but `lead_on` takes it back, for a term of its own. The lead is held, and calls are settled."""
@@ -200,7 +202,7 @@ class Group:
         self.lead.lead_on()
 
     async def close(self) -> None:
-        await self._transport.close()
+        await self._access.close()
         await self._peers.close()
 
     def reasons_of_fingerprint(self) -> list[str]:

@@ -187,13 +187,14 @@ class Daemon:
             raise NotHandedOver("this process has only begun to start")
         return await self._handover.to(reason, to)
 
-    def reload(self) -> None:
-        """Read tokens and certificates of the HTTP server anew; those that cannot be used stay as they were."""
-        kept = [] if self.scheduler is None else self.scheduler.reload()
+    async def reload(self) -> None:
+        """Read tokens, passwords and certificates anew; those that cannot be used stay as they were."""
+        kept = [] if self.scheduler is None else self.scheduler.web.access.reload()
+        kept += [] if self._group is None else await self._group.reload()
         for words in kept:
             log.error("%s", words)
         if not kept:
-            log.info("tokens and certificates are read anew")
+            log.info("tokens, passwords and certificates are read anew")
 
     async def end(self, reason: str) -> None:
         """Before this process ends anyway: what was sent is answered, and peers need not wait for a lease."""
@@ -239,7 +240,7 @@ async def until_signalled(daemon: Daemon) -> None:
     """Run until one of `STOP_SIGNALS` comes. Nothing is torn down: tasks and pods run on.
 
     HAND_OVER_SIGNAL gives the lead to a standby that can take it (Deposed), or to a replacement.  RELOAD_SIGNAL has
-    tokens and certificates read anew.
+    tokens, passwords and certificates read anew.
     """
     loop = asyncio.get_running_loop()
     running = asyncio.create_task(daemon.run())
@@ -270,7 +271,7 @@ async def until_signalled(daemon: Daemon) -> None:
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, ask_to_stop, number)
     loop.add_signal_handler(HAND_OVER_SIGNAL, lambda: ask(hand_over()))
-    loop.add_signal_handler(RELOAD_SIGNAL, daemon.reload)
+    loop.add_signal_handler(RELOAD_SIGNAL, lambda: ask(daemon.reload()))
     # a replacement is started with them blocked, as they would have ended it before
     signal.pthread_sigmask(signal.SIG_UNBLOCK, respawn.BLOCKED)
     try:

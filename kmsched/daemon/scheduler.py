@@ -223,11 +223,6 @@ class Scheduler:
             self._start_sources(group)
             group.create_task(tell_findings(self._config, self._surroundings))
 
-    def reload(self) -> list[str]:
-        """Read tokens and certificates anew; why what was there before stays."""
-        kept = self.web.access.reload()
-        return kept if self._group is None else [*kept, *self._group.reload()]
-
     async def begin(self) -> None:
         """Answer at our socket, and lead as soon as this process may."""
         await self.web.start()

@@ -20,6 +20,7 @@ from kmsched.errors import Unavailable
 
 Json = dict[str, Any]
 OK = 200
+AUTHENTICATE = "/v3/auth/authenticate"
 
 
 @dataclass
@@ -61,6 +62,15 @@ class EtcdModel:
     watchers: list[Watcher] = field(default_factory=list)
     history: list[tuple[int, Json]] = field(default_factory=list)
     has_quorum: bool = True
+    #: by user; empty: users are switched off
+    passwords: dict[str, str] = field(default_factory=dict)
+    #: token -> user
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def set_password(self, user: str, password: str) -> None:
+        """As etcd does it: tokens of that user end."""
+        self.passwords[user] = password
+        self.tokens = {token: owner for token, owner in self.tokens.items() if owner != user}
 
     def expire(self) -> None:
         """What the lessor does: without a quorum, nothing."""
@@ -80,11 +90,19 @@ class EtcdModel:
         for lease in self.leases.values():
             lease.ends_at = now + lease.ttl_s
 
-    def answer(self, path: str, body: Json) -> Response:
+    def answer(self, path: str, body: Json, token: str = "") -> Response:
         self.expire()
         if not self.has_quorum:
             return _refusal(503, 14, "etcdserver: request timed out")
+        if self.passwords and path != AUTHENTICATE and token not in self.tokens:
+            return _refusal(401, 16, "etcdserver: invalid auth token")
         match path:
+            case "/v3/auth/authenticate" if self.passwords:
+                if self.passwords.get(body["name"]) != body["password"]:
+                    return _refusal(400, 3, "etcdserver: authentication failed, invalid user ID or password")
+                made = f"token-{len(self.tokens)}-{self.passwords[body['name']]}"
+                self.tokens[made] = body["name"]
+                return self._reply({"token": made})
             case "/v3/kv/range":
                 return self._reply(self._range(body))
             case "/v3/kv/txn":
@@ -224,7 +242,8 @@ class EtcdWays:
                 await asyncio.sleep(way.delay_s / 2)
                 if path in way.spoiled:
                     return Response(OK, body=way.spoiled.pop(path))
-                answer = self.model.answer(path, json.loads(request.body or b"{}"))
+                token = request.headers.get("authorization", "")
+                answer = self.model.answer(path, json.loads(request.body or b"{}"), token)
                 if way.happened is not None:
                     await way.happened(path)
                 if way.lost_answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -147,7 +148,7 @@ def play(tmp_path: Path, story: Callable[[Callable[..., Peer]], Awaitable[None]]
         model = EtcdModel(VirtualClock())
         peers: list[Peer] = []
 
-        def add(name: str, *flags: str) -> Peer:
+        def add(name: str, *flags: str, model: EtcdModel = model) -> Peer:
             peer = Peer(name, tmp_path / name, model, flags)
             peers.append(peer)
             peer.start()
@@ -285,6 +286,41 @@ def test_a_rollout_lets_another_fingerprint_follow_and_then_the_old_one_again(tm
         assert (await again.page("/readyz"))[0] == 503
 
     play(tmp_path, story)
+
+
+def test_a_password_of_etcd_that_has_changed_is_read_anew_and_the_same_term_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    file = tmp_path / "password"
+    file.write_text("first\n")
+    flags = ("--etcd-user=kmsched", f"--etcd-password-file={file}")
+
+    async def story(add: Callable[..., Peer]) -> None:
+        model = EtcdModel(VirtualClock())
+        model.set_password("kmsched", "first")
+        leader = add("a", *flags, model=model)
+        await asyncio.sleep(3)
+        term = leader.term
+        # a file that is ahead of etcd, and one that is no good, cost nothing
+        for content in ("second", ""):
+            file.write_text(content)
+            await leader.daemon.reload()
+            await asyncio.sleep(10)
+            assert (leader.term, len(leader.subscribed)) == (term, 1)
+        file.write_text("second")
+        model.set_password("kmsched", "second")
+        await leader.daemon.reload()
+        await asyncio.sleep(10)
+        assert (leader.term, len(leader.subscribed)) == (term, 1)
+        assert "second" in "".join(model.tokens)
+
+    play(tmp_path, story)
+    kept = [line for line in caplog.messages if line.startswith("certificates and password for etcd stay as they were")]
+    assert "the new ones are not taken: etcd at etcd:2379: etcdserver: authentication failed" in kept[0]
+    assert "is empty; put the password there" in kept[1]
+    assert caplog.messages.count("tokens, passwords and certificates are read anew") == 1
+    assert "suspended" not in caplog.text
 
 
 def test_metrics_tell_who_leads_since_when_and_how_long_nobody_did(tmp_path: Path) -> None:
