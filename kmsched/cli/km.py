@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "kmsched.cli.ask:status",
     "explain": "kmsched.cli.ask:explain",
     "agents": "kmsched.cli.agents:agents",
+    "whatif": "kmsched.cli.whatif:whatif",
     "resign": "kmsched.cli.resign:resign",
     "doctor": "kmsched.cli.doctor:doctor",
     "fingerprint": "kmsched.cli.fingerprint:fingerprint",

@@ -79,15 +79,7 @@ def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, 
     plan.launches.append(Launch(task_id, pod.key, pod.uid, mode, pod.requests))
     offered = place.offered.minus(pod.requests)
     if mode == "bind":
-        extended = dict(place.extended)
-        for kind, amount in pod.extended:
-            extended[kind] = extended.get(kind, 0) - amount
-        place = replace(
-            place,
-            room=place.room.minus(pod.requests),
-            extended=extended,
-            used_ports=place.used_ports | pod.host_ports,
-        )
+        place = place.less(pod)
     judge.changed(plan, replace(place, offered=offered))
 
 

@@ -2,19 +2,23 @@
 
 Two ledgers must both fit: what Mesos has offered, and what kubelet will count at admission.  A filter looks at one
 pod and one agent and decides nothing: who goes where is `core.cycle`'s, and what is free is told by the caller.
+
+What kube-scheduler asks, too, has the name of its plugin here, and its order.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kmsched.core.affinity import is_met, is_tolerated
-from kmsched.core.model import LIFECYCLE_TAINTS, HostPort, Pod, Settings, Taint
+from kmsched.core.model import HostPort, Pod, Settings, Taint
 from kmsched.core.resources import SPOKEN, Resources
 
 ANY_ADDRESS = "0.0.0.0"
+#: the effects of taints that keep pods away; PreferNoSchedule is the ranking's
+FORBIDDING = frozenset({"NoSchedule", "NoExecute"})
 #: Kubernetes marks a cordoned Node with this taint too; who tolerates it may go there
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 NO_AGENTS = "0/0 agents: no agent has offered anything yet"
@@ -38,6 +42,16 @@ class Place:
     difference: str = ""  # how that one differs from ours, in words
     used_ports: frozenset[HostPort] = NO_PORTS
 
+    def less(self, pod: Pod) -> Place:
+        """What kubelet has left there for the next pod, with this one."""
+        extended = self.extended
+        if pod.extended:
+            extended = dict(extended)
+            for name, amount in pod.extended:
+                extended[name] = extended.get(name, 0) - amount
+        ports = self.used_ports | pod.host_ports if pod.host_ports else self.used_ports
+        return replace(self, room=self.room.minus(pod.requests), extended=extended, used_ports=ports)
+
 
 @dataclass(frozen=True, slots=True)
 class Veto:
@@ -53,6 +67,7 @@ class Veto:
 
 
 Filter = Callable[[Pod, Place, Settings], Veto | None]
+Filters = tuple[tuple[str, Filter], ...]
 
 
 def veto(pod: Pod, place: Place, settings: Settings) -> Veto | None:
@@ -60,7 +75,11 @@ def veto(pod: Pod, place: Place, settings: Settings) -> Veto | None:
 
     A pod that is bound already was admitted there: only what its new task needs is asked then.
     """
-    for _, objection in ADOPTION_FILTERS if pod.node_name else FILTERS:
+    return first_objection(ADOPTION_FILTERS if pod.node_name else FILTERS, pod, place, settings)
+
+
+def first_objection(filters: Filters, pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    for _, objection in filters:
         found = objection(pod, place, settings)
         if found is not None:
             return found
@@ -106,12 +125,6 @@ def _insufficient(name: str, shortfall: tuple[tuple[str, int, str], ...], ledger
 # --- the filters
 
 
-def _spec(pod: Pod, place: Place, settings: Settings) -> Veto | None:
-    if not pod.unsupported:
-        return None
-    return Veto("spec", f"the pod asks for what is not supported: {pod.unsupported}", True)
-
-
 def _privileged(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     if not pod.is_privileged or settings.allow_privileged:
         return None
@@ -121,38 +134,34 @@ def _privileged(pod: Pod, place: Place, settings: Settings) -> Veto | None:
 def _node_name(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     if not pod.node_name or pod.node_name == place.node_name:
         return None
-    return Veto("nodeName", f"nodeName is {pod.node_name}", True)
-
-
-def _node_selector(pod: Pod, place: Place, settings: Settings) -> Veto | None:
-    for key, value in pod.node_selector.items():
-        if place.labels.get(key) != value:
-            return Veto("nodeSelector", f"nodeSelector {key}={value} does not match", True)
-    return None
+    return Veto("NodeName", f"nodeName is {pod.node_name}", True)
 
 
 def _node_affinity(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    for key, value in pod.node_selector.items():
+        if place.labels.get(key) != value:
+            return Veto("NodeAffinity", f"nodeSelector {key}={value} does not match", True)
     if pod.node_affinity is None:
         return None
     for term in pod.node_affinity:
         if is_met(term, place.labels, place.node_name):
             return None
-    return Veto("nodeAffinity", "required node affinity does not match", True)
+    return Veto("NodeAffinity", "required node affinity does not match", True)
 
 
 def _cordon(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     if not place.is_cordoned or is_tolerated(UNSCHEDULABLE, pod.tolerations):
         return None
-    return Veto("cordon", "cordoned", True)
+    return Veto("NodeUnschedulable", "cordoned", True)
 
 
 def _taints(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     for taint in place.taints:
-        if taint.effect == "PreferNoSchedule" or taint.key in LIFECYCLE_TAINTS:
+        if taint.effect not in FORBIDDING or taint.key in settings.ignored_taints:
             continue
         if not is_tolerated(taint, pod.tolerations):
             value = f"={taint.value}" if taint.value else ""
-            return Veto("taints", f"taint {taint.key}{value}:{taint.effect}", True)
+            return Veto("TaintToleration", f"taint {taint.key}{value}:{taint.effect}", True)
     return None
 
 
@@ -160,17 +169,6 @@ def _executor(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     if not place.executor_id or place.executor_id == settings.executor_id:
         return None
     return Veto("executor", f"executor of another fingerprint ({place.difference})", True)
-
-
-def _extended(pod: Pod, place: Place, settings: Settings) -> Veto | None:
-    if not pod.extended:
-        return None
-    short = tuple(
-        (name, wanted - place.extended.get(name, 0), "")
-        for name, wanted in pod.extended
-        if wanted > 0 and wanted > place.extended.get(name, 0)
-    )
-    return _insufficient("extended", short, "kubelet") if short else None
 
 
 def _host_ports(pod: Pod, place: Place, settings: Settings) -> Veto | None:
@@ -181,7 +179,7 @@ def _host_ports(pod: Pod, place: Place, settings: Settings) -> Veto | None:
             if wanted.port != used.port or wanted.protocol != used.protocol:
                 continue
             if wanted.ip == used.ip or ANY_ADDRESS in (wanted.ip, used.ip):
-                return Veto("hostPorts", f"host port {wanted.port}/{wanted.protocol} in use", False)
+                return Veto("NodePorts", f"host port {wanted.port}/{wanted.protocol} in use", False)
     return None
 
 
@@ -189,49 +187,55 @@ def _offered(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     want, have = pod.requests, place.offered  # pods are not Mesos': never asked here
     if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
         return None
-    return _short("offers", want._replace(pods=0), have)
+    short = _shortfalls(want._replace(pods=0), have)
+    return _insufficient("offers", short, "offers") if short else None
 
 
 def _room(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     want, have = pod.requests, place.room
-    if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
+    if want.pods > have.pods:
+        return Veto("NodeResourcesFit", "too many pods on the node", False)
+    if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and not pod.extended:
         return None
-    return _short("kubelet", want._replace(pods=0), have)
+    short = _shortfalls(want._replace(pods=0, gpus=0), have) + tuple(
+        (name, wanted - place.extended.get(name, 0), "")
+        for name, wanted in pod.extended
+        if wanted > 0 and wanted > place.extended.get(name, 0)
+    )
+    return _insufficient("NodeResourcesFit", short, "kubelet") if short else None
 
 
-def _short(ledger: str, want: Resources, have: Resources) -> Veto | None:
+def _shortfalls(want: Resources, have: Resources) -> tuple[tuple[str, int, str], ...]:
     # A kind that nothing is wanted of is never short, even where more is used than there is.
-    short = tuple(
+    return tuple(
         (name, -(-(getattr(want, kind) - getattr(have, kind)) // divisor), unit)
         for kind, name, unit, divisor in SPOKEN
         if getattr(want, kind) > max(getattr(have, kind), 0)
     )
-    return _insufficient(ledger, short, ledger) if short else None
 
 
-def _pods(pod: Pod, place: Place, settings: Settings) -> Veto | None:
-    if pod.requests.pods <= place.room.pods:
+def _unsupported(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+    if not pod.unsupported:
         return None
-    return Veto("pods", "too many pods on the node", False)
+    words = ", ".join(rule.words for rule in pod.unsupported)
+    return Veto(pod.unsupported[0].filter, f"the pod asks for what is not supported: {words}", True)
 
 
-#: In this order; the first that objects is the reason that people read, so what cannot be waited for comes first.
-FILTERS: tuple[tuple[str, Filter], ...] = (
-    ("spec", _spec),
+#: In this order; the first that objects is the reason that people read.  Ours that no waiting helps against, then
+#: those of kube-scheduler in its order, between them the offers; what is not supported is all of later plugins.
+FILTERS: Filters = (
     ("privileged", _privileged),
-    ("nodeName", _node_name),
-    ("nodeSelector", _node_selector),
-    ("nodeAffinity", _node_affinity),
-    ("cordon", _cordon),
-    ("taints", _taints),
     ("executor", _executor),
-    ("extended", _extended),
-    ("hostPorts", _host_ports),
+    ("NodeName", _node_name),
+    ("NodeUnschedulable", _cordon),
+    ("TaintToleration", _taints),
+    ("NodeAffinity", _node_affinity),
+    ("NodePorts", _host_ports),
     ("offers", _offered),
-    ("kubelet", _room),
-    ("pods", _pods),
+    ("NodeResourcesFit", _room),
+    ("unsupported", _unsupported),
 )
 #: kubelet has admitted a bound pod already: a new task for it needs the agent, an executor and the reservation.
-ADOPTION_FILTERS: tuple[tuple[str, Filter], ...] = tuple(
-    row for row in FILTERS if row[0] in ("nodeName", "executor", "offers")
-)
+ADOPTION_FILTERS: Filters = tuple(row for row in FILTERS if row[0] in ("NodeName", "executor", "offers"))
+#: What a Node alone can be asked, without a Mesos agent: all that kube-scheduler asks, too.
+NODE_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in ("privileged", "executor", "offers"))

@@ -70,6 +70,13 @@ class NodeTerm:
     fields: tuple[Requirement, ...] = ()  # metadata.name is the only field there is
 
 
+class Unsupported(NamedTuple):
+    """A rule in a pod's spec that is not understood, and so cannot be obeyed."""
+
+    filter: str  # the plugin of kube-scheduler that would look at it; "spec" where none does
+    words: str
+
+
 class HostPort(NamedTuple):
     """A port of the host that a container takes; ip "0.0.0.0" is every address."""
 
@@ -97,7 +104,7 @@ class Pod:
     node_selector: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     tolerations: tuple[Toleration, ...] = ()
     extended: tuple[tuple[str, int], ...] = ()  # requested resources of other names
-    unsupported: str = ""  # words for a rule in the spec that is not understood, and so cannot be obeyed
+    unsupported: tuple[Unsupported, ...] = ()  # in the order of kube-scheduler's plugins
     is_privileged: bool = False  # has a container that is
     task_id: str = ""  # annotation: the task that is current for this pod
     agent_id: str = ""  # annotation slaveId: the agent of that task
@@ -154,6 +161,7 @@ class Settings:
     executor_id: str
     executor_resources: Resources = ZERO  # charged once per agent, with its first task
     allow_privileged: bool = False
+    ignored_taints: frozenset[str] = LIFECYCLE_TAINTS  # keys; a Node has these until the executor starts its kubelet
     scheduler_name: str = "default-scheduler"
     offer_ttl_s: float = 5.0
     refuse_s: float = 5.0

@@ -25,6 +25,7 @@ from kmsched.core.model import (
     Requirement,
     Taint,
     Toleration,
+    Unsupported,
 )
 from kmsched.core.resources import MILLI, Resources
 from kmsched.errors import ProtocolError
@@ -52,14 +53,15 @@ GPU = "nvidia.com/gpu"  # Mesos counts these too, as gpus
 NO_DEFAULTS = Defaults()
 ANY_ADDRESS = "0.0.0.0"
 
-#: struct field of a volume -> how users call it; they tie a pod to where the volume is, or to who else uses it
-_VOLUME_WORDS = (
-    ("persistent_volume_claim", "persistentVolumeClaim volumes"),
-    ("ephemeral", "ephemeral volumes"),
-    ("iscsi", "iscsi volumes"),
-    ("rbd", "rbd volumes"),
-    ("gce_persistent_disk", "gcePersistentDisk volumes"),
-    ("aws_elastic_block_store", "awsElasticBlockStore volumes"),
+#: plugin of kube-scheduler, struct field of a volume, how users call it; they tie a pod to where the volume is, or to
+#: who else uses it
+_VOLUMES = (
+    ("VolumeRestrictions", "iscsi", "iscsi volumes"),
+    ("VolumeRestrictions", "rbd", "rbd volumes"),
+    ("VolumeRestrictions", "gce_persistent_disk", "gcePersistentDisk volumes"),
+    ("VolumeRestrictions", "aws_elastic_block_store", "awsElasticBlockStore volumes"),
+    ("VolumeBinding", "persistent_volume_claim", "persistentVolumeClaim volumes"),
+    ("VolumeBinding", "ephemeral", "ephemeral volumes"),
 )
 _PHASES = {phase.value: phase for phase in Phase}
 _T = TypeVar("_T", PodObject, NodeObject)
@@ -181,26 +183,28 @@ def _is_extended(name: str) -> bool:
     return name.startswith(HUGEPAGES_PREFIX) or "/" in name
 
 
-def _unsupported(spec: PodSpec) -> str:
-    words = []
+def _unsupported(spec: PodSpec) -> tuple[Unsupported, ...]:
+    """In the order of kube-scheduler's plugins; what none of them looks at comes last."""
+    found = [
+        Unsupported(plugin, words)
+        for plugin, attribute, words in _VOLUMES
+        if any(getattr(volume, attribute) is not None for volume in spec.volumes or ())
+    ]
+    if any(one.when_unsatisfiable != "ScheduleAnyway" for one in spec.topology_spread_constraints or ()):
+        found.append(Unsupported("PodTopologySpread", "topologySpreadConstraints with DoNotSchedule"))
     affinity = spec.affinity
     if affinity is not None:
         if affinity.pod_affinity is not None and affinity.pod_affinity.required:
-            words.append("required podAffinity")
+            found.append(Unsupported("InterPodAffinity", "required podAffinity"))
         if affinity.pod_anti_affinity is not None and affinity.pod_anti_affinity.required:
-            words.append("required podAntiAffinity")
-    if any(one.when_unsatisfiable != "ScheduleAnyway" for one in spec.topology_spread_constraints or ()):
-        words.append("topologySpreadConstraints with DoNotSchedule")
-    for attribute, name in _VOLUME_WORDS:
-        if any(getattr(volume, attribute) is not None for volume in spec.volumes or ()):
-            words.append(name)
+            found.append(Unsupported("InterPodAffinity", "required podAntiAffinity"))
     if spec.resource_claims:
-        words.append("resourceClaims")
+        found.append(Unsupported("DynamicResources", "resourceClaims"))
     if spec.scheduling_group is not None:
-        words.append("schedulingGroup")
+        found.append(Unsupported("GangScheduling", "schedulingGroup"))
     if spec.os is not None and spec.os.name not in ("", "linux"):
-        words.append(f"os {spec.os.name}")
-    return ", ".join(words)
+        found.append(Unsupported("spec", f"os {spec.os.name}"))
+    return tuple(found)
 
 
 def _is_privileged(spec: PodSpec) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kmsched.core.annotations import AGENT_ID
-from kmsched.core.model import TASK_ID_ANNOTATION, Pod
+from kmsched.core.model import TASK_ID_ANNOTATION, Pod, Unsupported
 from kmsched.errors import ProtocolError
 from kmsched.wire.kube import Object, decode_pod
 
@@ -42,7 +42,7 @@ def pod_by_identity(obj: Object, why: str) -> Pod:
         "spec": {name: spec[name] for name in _KEPT_SPEC if isinstance(spec.get(name), str)},
         "status": {"phase": phase if isinstance(phase, str) else "Unknown"},
     }
-    return replace(decode_pod(bare), unsupported=f"what cannot be read: {why}")
+    return replace(decode_pod(bare), unsupported=(Unsupported("spec", f"what cannot be read: {why}"),))
 
 
 def _part(found: object) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from kmsched.core.model import (
     HostPort,
     Requirement,
     Taint,
+    Unsupported,
 )
 from kmsched.core.resources import Resources
 from tests.core.places import PLENTY, SETTINGS, affinity, found, place, pod
@@ -32,34 +33,34 @@ def test_an_exact_fit_fits() -> None:
     ("pod_has", "place_has", "expected"),
     [
         (
-            {"unsupported": "resourceClaims, rbd volumes"},
+            {"unsupported": (Unsupported("VolumeRestrictions", "rbd volumes"), Unsupported("spec", "os windows"))},
             {},
-            ("spec", "the pod asks for what is not supported: resourceClaims, rbd volumes", True),
+            ("VolumeRestrictions", "the pod asks for what is not supported: rbd volumes, os windows", True),
         ),
         (
             {"is_privileged": True},
             {},
             ("privileged", "privileged containers are not allowed (--allow-privileged=false)", True),
         ),
-        ({"node_name": "agent-2"}, {}, ("nodeName", "nodeName is agent-2", True)),
-        ({"node_selector": {"disk": "ssd"}}, {}, ("nodeSelector", "nodeSelector disk=ssd does not match", True)),
+        ({"node_name": "agent-2"}, {}, ("NodeName", "nodeName is agent-2", True)),
+        ({"node_selector": {"disk": "ssd"}}, {}, ("NodeAffinity", "nodeSelector disk=ssd does not match", True)),
         (
             {"node_selector": {"a": "1", "disk": "ssd"}},
             {"labels": {"a": "1", "disk": "hdd"}},
-            ("nodeSelector", "nodeSelector disk=ssd does not match", True),
+            ("NodeAffinity", "nodeSelector disk=ssd does not match", True),
         ),
         (
             {"node_affinity": affinity(Requirement("a", "Exists"))},
             {},
-            ("nodeAffinity", "required node affinity does not match", True),
+            ("NodeAffinity", "required node affinity does not match", True),
         ),
-        ({}, {"is_cordoned": True}, ("cordon", "cordoned", True)),
+        ({}, {"is_cordoned": True}, ("NodeUnschedulable", "cordoned", True)),
         (
             {},
             {"taints": (Taint("dedicated", "db", "NoSchedule"),)},
-            ("taints", "taint dedicated=db:NoSchedule", True),
+            ("TaintToleration", "taint dedicated=db:NoSchedule", True),
         ),
-        ({}, {"taints": (Taint("broken", "", "NoExecute"),)}, ("taints", "taint broken:NoExecute", True)),
+        ({}, {"taints": (Taint("broken", "", "NoExecute"),)}, ("TaintToleration", "taint broken:NoExecute", True)),
         (
             {},
             {"executor_id": "km-other", "difference": "--a: '1' here, '2' there"},
@@ -68,12 +69,12 @@ def test_an_exact_fit_fits() -> None:
         (
             {"extended": (("example.com/fpga", 2),)},
             {"extended": {"example.com/fpga": 1}},
-            ("extended", "insufficient example.com/fpga (kubelet, short by 1)", False),
+            ("NodeResourcesFit", "insufficient example.com/fpga (kubelet, short by 1)", False),
         ),
         (
             {"host_ports": frozenset({HostPort("TCP", "0.0.0.0", 80)})},
             {"used_ports": frozenset({HostPort("TCP", "10.0.0.1", 80)})},
-            ("hostPorts", "host port 80/TCP in use", False),
+            ("NodePorts", "host port 80/TCP in use", False),
         ),
         (
             {},
@@ -88,19 +89,19 @@ def test_an_exact_fit_fits() -> None:
         (
             {},
             {"room": PLENTY._replace(mem=32000)},
-            ("kubelet", "insufficient memory (kubelet, short by 32MiB)", False),
+            ("NodeResourcesFit", "insufficient memory (kubelet, short by 32MiB)", False),
         ),
         (
             {"requests": Resources(disk=5000, pods=1)},
             {"room": PLENTY._replace(disk=0)},
-            ("kubelet", "insufficient ephemeral-storage (kubelet, short by 5MiB)", False),
+            ("NodeResourcesFit", "insufficient ephemeral-storage (kubelet, short by 5MiB)", False),
         ),
         (
             {"requests": Resources(gpus=1000, pods=1)},
             {"offered": PLENTY._replace(gpus=0)},
             ("offers", "insufficient gpus (offers, short by 1)", False),
         ),
-        ({}, {"room": PLENTY._replace(pods=0)}, ("pods", "too many pods on the node", False)),
+        ({}, {"room": PLENTY._replace(pods=0)}, ("NodeResourcesFit", "too many pods on the node", False)),
     ],
 )
 def test_the_words_of_each_filter(
@@ -109,27 +110,24 @@ def test_the_words_of_each_filter(
     assert found(pod(**pod_has), place(**place_has)) == expected
 
 
-def test_each_filter_of_the_table_is_named_by_its_vetoes() -> None:
+def test_the_filters_of_kube_scheduler_are_asked_in_its_order() -> None:
     assert [name for name, _ in FILTERS] == [
-        "spec",
         "privileged",
-        "nodeName",
-        "nodeSelector",
-        "nodeAffinity",
-        "cordon",
-        "taints",
         "executor",
-        "extended",
-        "hostPorts",
+        "NodeName",
+        "NodeUnschedulable",
+        "TaintToleration",
+        "NodeAffinity",
+        "NodePorts",
         "offers",
-        "kubelet",
-        "pods",
+        "NodeResourcesFit",
+        "unsupported",
     ]
 
 
 def test_the_first_objection_counts() -> None:
     reason = found(pod(node_selector={"a": "b"}), place(is_cordoned=True, room=Resources()))[0]
-    assert reason == "nodeSelector"
+    assert reason == "NodeUnschedulable"
 
 
 def test_what_is_not_wanted_is_not_short_even_where_it_is_overdrawn() -> None:
@@ -150,11 +148,11 @@ def test_privileged_pods_are_placed_where_that_is_allowed() -> None:
 
 
 def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
-    assert [name for name, _ in ADOPTION_FILTERS] == ["nodeName", "executor", "offers"]
+    assert [name for name, _ in ADOPTION_FILTERS] == ["executor", "NodeName", "offers"]
     bound = pod(
         node_name="agent-1",
         node_selector={"gone": "label"},
-        unsupported="resourceClaims",
+        unsupported=(Unsupported("DynamicResources", "resourceClaims"),),
         is_privileged=True,
         host_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
     )
@@ -165,7 +163,7 @@ def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
         used_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
     )
     assert veto(bound, there, SETTINGS) is None
-    assert found(bound, replace(there, node_name="agent-2"))[0] == "nodeName"
+    assert found(bound, replace(there, node_name="agent-2"))[0] == "NodeName"
     assert found(bound, replace(there, executor_id="km-other"))[0] == "executor"
     assert found(bound, replace(there, offered=Resources()))[0] == "offers"
 

@@ -93,12 +93,12 @@ def test_one_term_is_enough_and_all_of_a_term_are_needed() -> None:
     yes, no = Requirement("zone", "In", ("a",)), Requirement("zone", "In", ("b",))
     there = place(labels={"zone": "a"})
     assert veto(pod(node_affinity=(NodeTerm((no,)), NodeTerm((yes,)))), there, SETTINGS) is None
-    assert found(pod(node_affinity=(NodeTerm((yes, no)),)), there)[0] == "nodeAffinity"
+    assert found(pod(node_affinity=(NodeTerm((yes, no)),)), there)[0] == "NodeAffinity"
 
 
 @pytest.mark.parametrize("terms", [(), (NodeTerm(),)])
 def test_no_term_and_an_empty_term_match_nothing(terms: tuple[NodeTerm, ...]) -> None:
-    assert found(pod(node_affinity=terms), place())[0] == "nodeAffinity"
+    assert found(pod(node_affinity=terms), place())[0] == "NodeAffinity"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_what_pods_wait_for_is_counted_by_one_word_and_told_in_many() -> None:
     assert pending_by_kind(fold.state) == {"active": 3, "gated": 1}
     fold.take(OffersArrived((offer("o1", "A1"), offer("o2", "A2"))))
     fold.tick()
-    assert pending_by_kind(fold.state) == {"offers": 2, "nodeSelector": 1, "gated": 1}
+    assert pending_by_kind(fold.state) == {"offers": 2, "NodeAffinity": 1, "gated": 1}
     told = pending(fold.state, 2)
     assert told["pods"] == 4
     most = told["reasons"][0]

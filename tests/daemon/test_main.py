@@ -299,7 +299,7 @@ def test_a_pod_that_cannot_be_read_is_known_and_placed_nowhere(tmp_path: Path) -
         assert process.daemon.scheduler is not None
         (found,) = process.daemon.scheduler.core.state.pods.values()
         assert found.pod.key == "default/web"
-        assert "plenty" in found.pod.unsupported
+        assert "plenty" in found.pod.unsupported[0].words
 
     asyncio.run(scenario())
 

@@ -73,7 +73,7 @@ def field(text: str, name: str) -> str:
 
 def test_it_fills_itself_anew_and_runs_nothing_that_it_shows() -> None:
     before = shown()
-    pods = {"pods": 7, "reasons": [{"kind": "taints", "reason": HOSTILE, "pods": 7, "example": HOSTILE}]}
+    pods = {"pods": 7, "reasons": [{"kind": "TaintToleration", "reason": HOSTILE, "pods": 7, "example": HOSTILE}]}
     later = dataclasses.replace(
         before,
         leader=growing(before.leader(), {**before.leader(), "role": "suspended", "reasons": [HOSTILE], "ready": False}),
@@ -86,7 +86,7 @@ def test_it_fills_itself_anew_and_runs_nothing_that_it_shows() -> None:
     assert int(refreshed) >= 1
     assert (field(text, "role"), field(text, "ready"), field(text, "pods")) == ("suspended", "no", "7")
     document = Document(text)
-    assert {"taints", "BindPod", "2023-11-14 22:13:21", "and 2 more"} <= set(document.words)
+    assert {"TaintToleration", "BindPod", "2023-11-14 22:13:21", "and 2 more"} <= set(document.words)
     assert HOSTILE in document.words
     assert [tag for tag, _ in document.tags].count("script") == 1
     assert not [tag for tag, _ in document.tags if tag == "img"]

@@ -79,7 +79,7 @@ def test_a_bare_pod() -> None:
     found = decoded(pod())
     assert (found.phase, found.node_name, found.priority, found.created_s) == (Phase.PENDING, "", 0, 0.0)
     assert found.scheduler_name == "default-scheduler"
-    assert (found.unsupported, found.node_affinity, found.host_ports) == ("", None, frozenset())
+    assert (found.unsupported, found.node_affinity, found.host_ports) == ((), None, frozenset())
     assert not (found.is_gated or found.is_static or found.is_terminating)
 
 
@@ -126,7 +126,7 @@ def test_preferences_are_no_rules() -> None:
     spread = [{"whenUnsatisfiable": "ScheduleAnyway", "topologyKey": "zone", "maxSkew": 1}]
     affinity = dict.fromkeys(("nodeAffinity", "podAffinity", "podAntiAffinity"), preferred)
     found = decoded(pod({"affinity": affinity, "topologySpreadConstraints": spread}))
-    assert (found.node_affinity, found.unsupported) == (None, "")
+    assert (found.node_affinity, found.unsupported) == (None, ())
 
 
 def test_host_ports_of_containers_and_sidecars() -> None:
@@ -155,27 +155,38 @@ REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 @pytest.mark.parametrize(
-    ("spec", "words"),
+    ("spec", "rules"),
     [
-        ({"affinity": {"podAffinity": {REQUIRED: [{}]}}}, "required podAffinity"),
-        ({"affinity": {"podAntiAffinity": {REQUIRED: [{}]}}}, "required podAntiAffinity"),
+        ({"affinity": {"podAffinity": {REQUIRED: [{}]}}}, [("InterPodAffinity", "required podAffinity")]),
+        ({"affinity": {"podAntiAffinity": {REQUIRED: [{}]}}}, [("InterPodAffinity", "required podAntiAffinity")]),
         (
             {"topologySpreadConstraints": [{"whenUnsatisfiable": "DoNotSchedule"}]},
-            "topologySpreadConstraints with DoNotSchedule",
+            [("PodTopologySpread", "topologySpreadConstraints with DoNotSchedule")],
         ),
-        ({"volumes": [{"persistentVolumeClaim": {"claimName": "x"}}]}, "persistentVolumeClaim volumes"),
-        ({"volumes": [{"ephemeral": {}}]}, "ephemeral volumes"),
-        ({"volumes": [{"iscsi": {}}, {"rbd": {}}]}, "iscsi volumes, rbd volumes"),
-        ({"volumes": [{"gcePersistentDisk": {}}]}, "gcePersistentDisk volumes"),
-        ({"volumes": [{"awsElasticBlockStore": {}}]}, "awsElasticBlockStore volumes"),
-        ({"resourceClaims": [{"name": "gpu"}]}, "resourceClaims"),
-        ({"schedulingGroup": {"podGroupName": "g"}}, "schedulingGroup"),
-        ({"os": {"name": "windows"}}, "os windows"),
-        ({"os": {"name": "linux"}, "volumes": [{"emptyDir": {}}, {"configMap": {}}, {"projected": {}}]}, ""),
+        (
+            {"volumes": [{"persistentVolumeClaim": {"claimName": "x"}}]},
+            [("VolumeBinding", "persistentVolumeClaim volumes")],
+        ),
+        ({"volumes": [{"ephemeral": {}}]}, [("VolumeBinding", "ephemeral volumes")]),
+        (
+            {"resourceClaims": [{"name": "gpu"}], "volumes": [{"ephemeral": {}}, {"rbd": {}}, {"iscsi": {}}]},
+            [
+                ("VolumeRestrictions", "iscsi volumes"),
+                ("VolumeRestrictions", "rbd volumes"),
+                ("VolumeBinding", "ephemeral volumes"),
+                ("DynamicResources", "resourceClaims"),
+            ],
+        ),
+        ({"volumes": [{"gcePersistentDisk": {}}]}, [("VolumeRestrictions", "gcePersistentDisk volumes")]),
+        ({"volumes": [{"awsElasticBlockStore": {}}]}, [("VolumeRestrictions", "awsElasticBlockStore volumes")]),
+        ({"resourceClaims": [{"name": "gpu"}]}, [("DynamicResources", "resourceClaims")]),
+        ({"schedulingGroup": {"podGroupName": "g"}}, [("GangScheduling", "schedulingGroup")]),
+        ({"os": {"name": "windows"}}, [("spec", "os windows")]),
+        ({"os": {"name": "linux"}, "volumes": [{"emptyDir": {}}, {"configMap": {}}, {"projected": {}}]}, []),
     ],
 )
-def test_rules_that_are_not_honoured_are_named(spec: Json, words: str) -> None:
-    assert decoded(pod(spec)).unsupported == words
+def test_rules_that_are_not_honoured_are_named(spec: Json, rules: list[tuple[str, str]]) -> None:
+    assert list(decoded(pod(spec)).unsupported) == rules
 
 
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])

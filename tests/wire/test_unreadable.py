@@ -31,7 +31,7 @@ def test_identity_node_and_task_survive_whatever_else_is_odd(obj: dict[str, obje
     pod = pod_by_identity(obj, "cpu is 'some'")
     assert (pod.key, pod.uid, pod.node_name, pod.task_id) == ("default/web", "uid-web", "node-1", "uid-web.1.1")
     assert (pod.phase.value, pod.agent_id) == ("Running", "A1")
-    assert pod.unsupported == "what cannot be read: cpu is 'some'"
+    assert pod.unsupported == (("spec", "what cannot be read: cpu is 'some'"),)
 
 
 @pytest.mark.parametrize("obj", [{}, {"metadata": []}, {"metadata": {"name": "x"}}, b"no json", b"[]"])
