@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from kmsched import compatibility
-from kmsched.clients.kube_rights import cluster_role
+from kmsched import compatibility, flags
+from kmsched.cli.manifests import OPTIONS, as_yaml, manifests
 from kmsched.doctor.checks import CHECKS
 
 DOCTOR = Path("docs/doctor.md")
 COMPATIBILITY = Path("docs/compatibility.md")
 BEGIN, END = "<!-- {}: made by docs/generate.py -->", "<!-- end of {} -->"
-ROLE = "km-scheduler"
 
 
 def doctor(text: str) -> str:
@@ -38,7 +37,7 @@ def checks() -> Iterator[str]:
 
 def rights() -> Iterator[str]:
     yield "```yaml"
-    yield from cluster_role(ROLE)
+    yield from as_yaml(list(manifests(flags.parse([], flags.SCHEDULER, complete=False, also=OPTIONS)))).splitlines()
     yield "```"
 
 

@@ -46,7 +46,7 @@ class Words(click.ParamType[str]):
 class FlagCommand(click.Command):
     """A command whose options are the flags of one process; its callback gets the `Parsed` line.
 
-    `also`: flags of the command itself.
+    `also`: flags of the command itself. `complete` False: required flags may be missing.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class FlagCommand(click.Command):
         summary: str,
         process: str,
         also: tuple[Flag, ...] = (),
+        complete: bool = True,
     ) -> None:
         options = [_option(flag) for flag in (*also, *flags.flags_of(process))]
         options += [
@@ -65,6 +66,7 @@ class FlagCommand(click.Command):
         super().__init__(name, params=list(options), help=f"{summary}\n\n{PASS_THROUGH_NOTE}", epilog=epilog())
         self.process = process
         self.also = also
+        self.complete = complete
         self.run = run
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -73,7 +75,7 @@ class FlagCommand(click.Command):
         if self.wants_help(args):
             click.echo(self.get_help(ctx))
             ctx.exit()
-        ctx.params = {"parsed": flags.parse(args, self.process, also=self.also)}
+        ctx.params = {"parsed": flags.parse(args, self.process, complete=self.complete, also=self.also)}
         return []
 
     @staticmethod

@@ -28,6 +28,7 @@ COMMANDS = {
     "whatif": "kmsched.cli.whatif:whatif",
     "resign": "kmsched.cli.resign:resign",
     "doctor": "kmsched.cli.doctor:doctor",
+    "manifests": "kmsched.cli.manifests:manifests_command",
     "fingerprint": "kmsched.cli.fingerprint:fingerprint",
     "flags": "kmsched.cli.settings:flags",
     "framework": "kmsched.cli.framework:framework",

@@ -1,43 +1,56 @@
-"""What the scheduler does in Kubernetes, as rights: one row for each verb and resource, with who uses it.
+"""What kmsched does in Kubernetes, as rights: one row for each verb and resource, with who uses it.
 
-`km doctor` asks for each of them, and the ClusterRole in docs/doctor.md is made of them; a call that is added
-somewhere needs its row here.
+`km manifests` grants them and `km doctor` asks for each; a call that is added somewhere needs its row here.  What the
+API server lets everybody do who is authenticated (/version, reviews of one's own rights) has none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from kmsched.clients.kube import Json
 
+COORDINATION = "coordination.k8s.io"
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+#: schedulerName of pods that name none, and the name of the profile that kube-scheduler has unless it is told otherwise
+DEFAULT_SCHEDULER_NAME = "default-scheduler"
+
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """A verb on a resource ("pods" or "pods/binding") of the core group, in all namespaces."""
+    """A verb on a resource ("pods" or "pods/binding").
+
+    `namespace` "": in all of them. `name`: of this one object alone. `is_vital`: without it pods are not placed.
+    `with_default_name`: only used when --scheduler-name is kube-scheduler's own.
+    """
 
     verb: str
     resource: str
     used_by: str
+    group: str = ""
+    namespace: str = ""
+    name: str = ""
+    is_vital: bool = True
+    with_default_name: bool = False
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource}"
+        where = f" {self.namespace}/{self.name}" if self.name else ""
+        return f"{self.verb} {self.resource}{where}"
 
     def review(self) -> Json:
         """The SelfSubjectAccessReview that asks for it."""
         resource, _, sub = self.resource.partition("/")
-        attributes: dict[str, Any] = {"verb": self.verb, "group": "", "resource": resource}
-        if sub:
-            attributes["subresource"] = sub
+        attributes: dict[str, Any] = {"verb": self.verb, "group": self.group, "resource": resource}
+        more = {"subresource": sub, "namespace": self.namespace, "name": self.name}
+        attributes.update({key: value for key, value in more.items() if value})
         return {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
 
-
-REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 RIGHTS: tuple[Right, ...] = (
     Right("list", "pods", "clients.reflector"),
@@ -51,14 +64,32 @@ RIGHTS: tuple[Right, ...] = (
     Right("patch", "events", "kube_pods.repeat_event"),
 )
 
+#: what an executor does with its node's own credentials, beside what kubelet does with them
+NODE_RIGHTS: tuple[Right, ...] = (
+    Right("list", "pods", "clients.reflector"),
+    Right("watch", "pods", "clients.reflector"),
+    Right("delete", "pods", "kube_pods.delete_pod"),
+    Right("list", "nodes", "clients.reflector"),
+    Right("watch", "nodes", "clients.reflector"),
+    Right("get", "nodes", "executor.node"),
+    Right("patch", "nodes", "executor.node"),
+    Right("create", "events", "kube_pods.create_event"),
+    Right("patch", "events", "kube_pods.repeat_event"),
+)
 
-def cluster_role(name: str) -> Iterator[str]:
-    """The lines of a ClusterRole with exactly these rights."""
-    yield "apiVersion: rbac.authorization.k8s.io/v1"
-    yield "kind: ClusterRole"
-    yield "metadata:"
-    yield f"  name: {name}"
-    yield "rules:"
-    for resource in dict.fromkeys(right.resource for right in RIGHTS):
-        verbs = ", ".join(right.verb for right in RIGHTS if right.resource == resource)
-        yield f'- {{apiGroups: [""], resources: ["{resource}"], verbs: [{verbs}]}}'
+
+def rights(scheduler_name: str) -> tuple[Right, ...]:
+    """What a scheduler with these flags does."""
+    has_default_name = scheduler_name == DEFAULT_SCHEDULER_NAME
+    return tuple(right for right in RIGHTS if has_default_name or not right.with_default_name)
+
+
+def rules(granted: Iterable[Right]) -> list[Json]:
+    """The rules of a role with exactly these rights, one for each resource."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for right in granted:
+        found.setdefault((right.group, right.resource, right.name), []).append(right.verb)
+    return [
+        {"apiGroups": [group], "resources": [resource], **({"resourceNames": [name]} if name else {}), "verbs": verbs}
+        for (group, resource, name), verbs in found.items()
+    ]

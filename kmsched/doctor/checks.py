@@ -82,7 +82,7 @@ CHECKS: tuple[Check, ...] = (
         "kubernetes-rights",
         "every right that the scheduler uses, by SelfSubjectAccessReview",
         ERROR,
-        "bind the user to the ClusterRole in docs/doctor.md",
+        "grant it: kubectl apply what km manifests --user=USER prints",
         kubernetes.permissions,
         at_start=True,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from kmsched.clients.kube import KubeClient
-from kmsched.clients.kube_rights import REVIEWS, RIGHTS, Right
+from kmsched.clients.kube_rights import REVIEWS, Right, rights
 from kmsched.doctor.findings import Found, NotChecked, Severity
 from kmsched.doctor.subject import Subject
 from kmsched.errors import Forbidden, KmError, Unavailable
@@ -45,12 +45,16 @@ async def _refusal(client: KubeClient) -> str | None:
 async def permissions(subject: Subject) -> list[Found]:
     """Every right that the scheduler uses, asked from the API server's authorizers."""
     client = await answering(subject)
-    answers = await asyncio.gather(*(_is_granted(client, right) for right in RIGHTS))
-    missing = [str(right) for right, granted in zip(RIGHTS, answers, strict=True) if not granted]
-    if not missing:
-        return []
+    used = rights(subject.config.scheduler_name)
+    answers = await asyncio.gather(*(_is_granted(client, right) for right in used))
+    missing = [right for right, granted in zip(used, answers, strict=True) if not granted]
     user = subject.reached.kube_access().user
-    return [Found(f"user {user!r} of the kubeconfig may not: {', '.join(missing)}")]
+    found = []
+    for is_vital, severity in ((True, Severity.ERROR), (False, Severity.NOTE)):
+        words = ", ".join(str(right) for right in missing if right.is_vital is is_vital)
+        if words:
+            found.append(Found(f"user {user!r} of the kubeconfig may not: {words}", severity=severity))
+    return found
 
 
 async def _is_granted(client: KubeClient, right: Right) -> bool:

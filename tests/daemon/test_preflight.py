@@ -112,7 +112,7 @@ def test_what_the_doctor_finds_is_told_with_its_remedy(tmp_path: Path, caplog: p
         (
             "ERROR",
             "kubernetes-rights: user 'anonymous' of the kubeconfig may not: create pods/binding;"
-            " bind the user to the ClusterRole in docs/doctor.md",
+            " grant it: kubectl apply what km manifests --user=USER prints",
         )
     ]
     assert len(world.reads) == 2  # their beginnings
