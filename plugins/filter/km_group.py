@@ -5,12 +5,15 @@ Makes values and words of what Ansible has gathered; looks at nothing itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
 
 ETCD_PORT = 2379
+INITIAL_CLUSTER = re.compile(r'^initial-cluster: "(.*)"$', re.MULTILINE)
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PROGRAM_FLAGS = ("km-path", "kubelet-path", "proxy-path")
 ACTIVE, STANDBY = "active", "standby"
 #: addresses that a server binds to and nobody can call
@@ -34,6 +37,32 @@ def etcd_urls(hosts: Iterable[Json]) -> list[str]:
     for host in hosts:
         found.append(url(etcd_address(host), host.get("etcd_client_port", ETCD_PORT), "https"))
     return found
+
+
+def etcd_members(hosts: Iterable[Json], port: int | str) -> str:
+    """Names of the members and where they ask each other, as etcd wants it."""
+    return ",".join(f"{host['inventory_hostname']}={url(etcd_address(host), port, 'https')}" for host in hosts)
+
+
+def etcd_faults(hosts: Mapping[str, Mapping[str, str]], wanted: str, authority: str) -> list[str]:
+    """Words for each reason for which the etcd that is there would not be the one that is wanted; with the host first.
+
+    `hosts`: name -> {"settings": its etcd.yml, "authority": its ca.crt}, "" for a file that is not there. `wanted`: the
+    members; `authority`: of the controller, "" for none.
+    """
+    return [words for name, there in hosts.items() for words in _of_another_etcd(name, there, wanted, authority)]
+
+
+def _of_another_etcd(name: str, there: Mapping[str, str], wanted: str, authority: str) -> Iterator[str]:
+    found = INITIAL_CLUSTER.search(there["settings"])
+    if found is not None and found[1] != wanted:
+        yield (
+            f"{name}: its members are {found[1]}, and {wanted} in the inventory; members that are new would begin an"
+            " etcd of their own beside it, with other records"
+        )
+    if there["authority"] and not set(CERTIFICATE.findall(there["authority"])) & set(CERTIFICATE.findall(authority)):
+        which = "another than the one" if authority else "not"
+        yield f"{name}: its authority is {which} on this controller; with other certificates nobody could talk to it"
 
 
 def program_flags(text: str) -> dict[str, str]:
@@ -93,6 +122,8 @@ class FilterModule:
             "km_url": url,
             "km_etcd_address": etcd_address,
             "km_etcd_urls": etcd_urls,
+            "km_etcd_members": etcd_members,
+            "km_etcd_faults": etcd_faults,
             "km_program_flags": program_flags,
             "km_placed_at": placed_at,
             "km_leader_last": leader_last,

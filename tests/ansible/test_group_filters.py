@@ -86,3 +86,43 @@ def test_another_host_may_lead_when_not_all_are_asked() -> None:
 def test_what_must_stay_is_compared() -> None:
     hosts = {"s1": answer("active"), "s2": answer(framework_id="g")}
     assert km_group.group_faults(hosts, {"framework_id": "f"}) == ["s2: framework id 'g' instead of 'f'"]
+
+
+E1: dict[str, Any] = {"inventory_hostname": "e1", "ansible_host": "10.0.0.1"}
+E2: dict[str, Any] = {"inventory_hostname": "e2", "etcd_address": "fd00::2"}
+PEM = "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"
+
+
+def test_members_know_each_other_by_name_and_address() -> None:
+    assert km_group.etcd_members([E1, E2], 2380) == "e1=https://10.0.0.1:2380,e2=https://[fd00::2]:2380"
+
+
+def there(members: str = "", authority: str = "") -> dict[str, str]:
+    settings = f'name: "e1"\ninitial-cluster: "{members}"\ninitial-cluster-token: kmsched\n' if members else ""
+    return {"settings": settings, "authority": authority}
+
+
+def test_an_etcd_that_is_there_stays_the_one_that_it_is() -> None:
+    wanted = km_group.etcd_members([E1], 2380)
+    assert km_group.etcd_faults({"e1": there(), "e2": there()}, wanted, "") == []
+    assert km_group.etcd_faults({"e1": there(wanted, PEM % "a"), "e2": there()}, wanted, PEM % "a") == []
+    # an authority is changed by way of both
+    both = PEM % "a" + PEM % "b"
+    assert km_group.etcd_faults({"e1": there(wanted, PEM % "a")}, wanted, both) == []
+    assert km_group.etcd_faults({"e1": there(wanted, both)}, wanted, PEM % "b") == []
+
+
+def test_a_member_that_would_begin_an_etcd_of_its_own_is_refused() -> None:
+    wanted = km_group.etcd_members([E1, E2], 2380)
+    [fault] = km_group.etcd_faults({"e1": there("e1=https://10.0.0.1:2380"), "e2": there()}, wanted, "")
+    assert fault.startswith("e1: its members are e1=https://10.0.0.1:2380, and e1=https://10.0.0.1:2380,e2=https")
+
+
+@pytest.mark.parametrize(
+    ("authority", "words"),
+    [("", "e1: its authority is not on this controller"), (PEM % "b", "e1: its authority is another than the one")],
+)
+def test_another_authority_would_end_an_etcd_that_runs(authority: str, words: str) -> None:
+    wanted = km_group.etcd_members([E1], 2380)
+    [fault] = km_group.etcd_faults({"e1": there(wanted, PEM % "a")}, wanted, authority)
+    assert fault.startswith(words)
