@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from kmsched import errors, flags
+from kmsched.daemon import deadman, web_access, web_peers
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -145,3 +146,12 @@ def test_the_deploy_gate_is_a_url() -> None:
 def test_root_playbook_imports_the_one_in_playbooks() -> None:
     [play] = load(ROOT / "deploy.yml")
     assert (ROOT / play["ansible.builtin.import_playbook"]).is_file()
+
+
+def test_who_leads_is_asked_at_a_page_that_wants_no_token() -> None:
+    """The order of changes and the fingerprint that runs come from it."""
+    [asked] = [task for file, task in tasks(ROOT / "roles/km_scheduler") if "runs" in task["name"] and "loop" in task]
+    route = web_peers.leader_route(dict, bool)
+    assert f"/{asked['loop'][0]}" == route.path == deadman.WHO_PATH
+    assert route.right is web_access.Right.OPEN
+    assert {200, 503} <= set(asked["ansible.builtin.uri"]["status_code"])
