@@ -1,4 +1,4 @@
-"""Scheduling: clients, core, queue and outlets wired to each other.
+"""Scheduling: sources, core, queue and outlets wired to each other.
 
 Knows who talks to whom and the gate before each SUBSCRIBE.  It does not know files, signals, leases or how terms are
 made: who leads is asked of a `Lead`.
@@ -10,18 +10,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
 from kmsched import fingerprint
-from kmsched.clients.aiohttp_transport import TlsSettings
-from kmsched.clients.kube import Json, KubeClient
-from kmsched.clients.mesos import MesosScheduler
 from kmsched.clients.reflector import Reflector
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
-from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
+from kmsched.core.effects import AcceptOffers, Effect
 from kmsched.core.events import Resumed
 from kmsched.core.leadership import Fact
 from kmsched.core.model import Pod
@@ -29,7 +25,6 @@ from kmsched.core.state import Link
 from kmsched.daemon import settings, web_acts, web_page, web_peers, web_routes
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
-from kmsched.daemon.fencing import FencedTransport
 from kmsched.daemon.from_kube import FromKube
 from kmsched.daemon.from_mesos import FromMesos
 from kmsched.daemon.group import Group
@@ -37,7 +32,7 @@ from kmsched.daemon.identity import FrameworkId, next_term
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.lead import Lead, SoleLead
 from kmsched.daemon.metrics import MICROSECONDS, Metrics
-from kmsched.daemon.pod_events import PodEvents
+from kmsched.daemon.outlets import Outlets
 from kmsched.daemon.preflight import await_access, tell_findings
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
@@ -46,18 +41,12 @@ from kmsched.daemon.specs import Specs
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
 from kmsched.daemon.tenure import FIRST_ACCEPT, RECONCILED, SUBSCRIBED, Tenure
-from kmsched.daemon.to_kube import ToKube
-from kmsched.daemon.to_mesos import ToMesos
 from kmsched.daemon.told import Told
 from kmsched.daemon.web import Web
 from kmsched.daemon.web_access import Access
 from kmsched.daemon.web_acts import HandOver
 from kmsched.errors import ProtocolError
-from kmsched.wire import mesos_calls
-from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.kube import decode_node, decode_pod
-from kmsched.wire.mesos_calls import Call
-from kmsched.wire.offers import task_info
 from kmsched.wire.unreadable import pod_by_identity
 
 log = logging.getLogger(__name__)
@@ -93,14 +82,11 @@ class Scheduler:
         listening: socket.socket | None = None,
     ) -> None:
         self._config = config
-        self._digests = digests
         self._surroundings = surroundings
         self._store = store
         self._framework_id = framework_id
         self._notifier = notifier
         clock = self._clock = surroundings.clock
-        self._executor_infos: dict[str, Json] = {}
-        self._outlets: list[FencedTransport] = []
         self._specs = Specs(store, fingerprint.executor_spec(config, digests))
         self._defaults = settings.request_defaults(config)
         self._fed_at = clock.monotonic()
@@ -127,29 +113,17 @@ class Scheduler:
         self.tenure = Tenure(clock)
         self.decisions = Decisions(clock)
         self._repeats = Repeats(clock)
-        self._access = settings.kube_access(config)
-        self._kube = KubeClient(self._access, make_transport=self._fenced, clock=clock)
-        self._mesos_transport = self._fenced(TlsSettings())
-        self._mesos = MesosScheduler(
-            config.mesos_masters,
-            settings.framework_info(config, surroundings.hostname),
-            self._gate,
-            transport=self._mesos_transport,
-            clock=clock,
-            rng=surroundings.rng,
-            credentials=settings.credentials(config),
-        )
-        self._to_mesos = ToMesos(
-            self._mesos,
-            self._accept,
+        self._outlets = Outlets(
+            config,
+            surroundings,
+            digests,
+            self.lead,
+            gate=self._gate,
+            term=lambda: self.core.state.term,
+            decode_pod=self._decode_pod,
             report=self.inbox.put_now,
             metrics=self.metrics,
-            clock=clock,
-            rng=surroundings.rng,
-            hot_settings=config.hot_settings,
         )
-        self._pod_events = PodEvents(self._kube, config.scheduler_name, clock)
-        self._to_kube: ToKube | None = None
         self.runner = Runner(
             self.core.step,
             self._execute,
@@ -196,24 +170,15 @@ class Scheduler:
             await self.begin()
             self._notifier.ready()
         async with asyncio.TaskGroup() as group:
-            self._to_kube = ToKube(
-                self._kube,
-                self._decode_pod,
-                spawn=group.create_task,
-                report=self.inbox.put_now,
-                metrics=self.metrics,
-                clock=self._clock,
-            )
+            group.create_task(self._outlets.run())
             group.create_task(self.runner.run())
             group.create_task(self._tell_status())
-            group.create_task(self._to_mesos.run())
-            group.create_task(self._pod_events.run())
             if self._group is not None:
                 group.create_task(self._group.run())
             self.inbox.put_now(await self._specs.open())
             group.create_task(self._follow_specs())
             await await_access(
-                self._kube,
+                self._outlets.kube,
                 origin=f"--kubeconfig {self._config.kubeconfig or '(none)'}",
                 readiness=self.readiness,
                 repeats=self._repeats,
@@ -251,16 +216,15 @@ class Scheduler:
 
     async def close(self) -> None:
         await self.web.stop()
-        await self._kube.close()
-        await self._mesos_transport.close()
+        await self._outlets.close()
 
     def _start_sources(self, group: asyncio.TaskGroup) -> None:
-        clock, rng = self._clock, self._surroundings.rng
-        pods = Reflector(self._kube, "/api/v1/pods", decode=self._decode_pod, clock=clock, rng=rng)
-        nodes = Reflector(self._kube, "/api/v1/nodes", decode=decode_node, clock=clock, rng=rng)
+        clock, rng, kube = self._clock, self._surroundings.rng, self._outlets.kube
+        pods = Reflector(kube, "/api/v1/pods", decode=self._decode_pod, clock=clock, rng=rng)
+        nodes = Reflector(kube, "/api/v1/nodes", decode=decode_node, clock=clock, rng=rng)
         from_kube = FromKube(self.inbox, self.readiness, self.metrics, self._repeats)
         self.from_mesos = FromMesos(
-            self._mesos.events,
+            self._outlets.mesos.events,
             self.inbox,
             framework_id=self._framework_id,
             readiness=self.readiness,
@@ -277,11 +241,6 @@ class Scheduler:
     async def _follow_specs(self) -> None:
         async for learned in self._specs.news():
             await self.inbox.put(learned)
-
-    def _fenced(self, tls: TlsSettings) -> FencedTransport:
-        transport = FencedTransport(self._surroundings.make_transport(tls), self.lead)
-        self._outlets.append(transport)
-        return transport
 
     async def _next_term(self) -> int:
         return await next_term(self._store, above=self.core.highest_term())
@@ -304,22 +263,13 @@ class Scheduler:
 
     async def settle(self, limit_s: float) -> None:
         """Until every call with an effect that was sent is answered, `limit_s` at most."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit_s):
-                await asyncio.gather(*(each.settled() for each in self._outlets))
+        await self._outlets.settle(limit_s)
 
     def _execute(self, effect: Effect) -> None:
-        match effect:
-            case BindPod() | AdoptPod():
-                assert self._to_kube is not None
-                self._to_kube.put(effect)
-            case ReportPod():
-                self._pod_events.put(effect)
-            case _:
-                if isinstance(effect, AcceptOffers):
-                    self._measure_waits(effect)
-                    self.tenure.reached(FIRST_ACCEPT)
-                self._to_mesos.put(effect)
+        if isinstance(effect, AcceptOffers):
+            self._measure_waits(effect)
+            self.tenure.reached(FIRST_ACCEPT)
+        self._outlets.execute(effect)
 
     def _measure_waits(self, effect: AcceptOffers) -> None:
         now = self._clock.wall()
@@ -327,15 +277,6 @@ class Scheduler:
             created_s = self.core.created_s(launch.pod_uid)
             if launch.mode == "bind" and created_s is not None:
                 self.metrics.queue_wait.observe(max(0.0, now - created_s) * MICROSECONDS)
-
-    def _accept(self, effect: AcceptOffers, framework_id: str) -> Call:
-        if framework_id not in self._executor_infos:
-            made = fingerprint.executor_info(self._config, self._digests, framework_id)
-            self._executor_infos = {framework_id: made}
-        executor = self._executor_infos[framework_id]
-        hot = HotSettings(settings_version=self.core.state.term, settings=dict(self._config.hot_settings))
-        tasks = [task_info(launch, effect.agent_id, executor, hot) for launch in effect.launches]
-        return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)
 
     def _measure_link(self, link: Link) -> None:
         if link is Link.RECONCILING:

@@ -1,0 +1,129 @@
+"""The ways out of a scheduler: each effect goes to the client of Mesos or Kubernetes that carries it out.
+
+Knows the two clients behind the fence, and what a launch is to Mesos.  It does not know when anything may go out: that
+is the fence's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from kmsched import fingerprint
+from kmsched.clients.aiohttp_transport import TlsSettings
+from kmsched.clients.kube import Json, KubeClient
+from kmsched.clients.mesos import Gate, MesosScheduler
+from kmsched.config import SchedulerConfig
+from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
+from kmsched.core.events import Event
+from kmsched.daemon import settings
+from kmsched.daemon.fencing import Fence, FencedTransport
+from kmsched.daemon.metrics import Metrics
+from kmsched.daemon.pod_events import PodEvents
+from kmsched.daemon.surroundings import Surroundings
+from kmsched.daemon.to_kube import DecodePod, ToKube
+from kmsched.daemon.to_mesos import ToMesos
+from kmsched.wire import mesos_calls
+from kmsched.wire.hotsettings import HotSettings
+from kmsched.wire.mesos_calls import Call
+from kmsched.wire.offers import task_info
+
+
+class Outlets:
+    """`execute` takes effects while `run` runs. `report` is told how each ended, `gate` is asked before a SUBSCRIBE."""
+
+    def __init__(
+        self,
+        config: SchedulerConfig,
+        surroundings: Surroundings,
+        digests: Mapping[str, str],
+        fence: Fence,
+        *,
+        gate: Gate,
+        term: Callable[[], int],
+        decode_pod: DecodePod,
+        report: Callable[[Event], None],
+        metrics: Metrics,
+    ) -> None:
+        clock, rng = surroundings.clock, surroundings.rng
+        self._config = config
+        self._surroundings = surroundings
+        self._digests = digests
+        self._fence = fence
+        self._term = term
+        self._decode_pod = decode_pod
+        self._report = report
+        self._metrics = metrics
+        self._executor_infos: dict[str, Json] = {}
+        self._transports: list[FencedTransport] = []
+        self.kube = KubeClient(settings.kube_access(config), make_transport=self._fenced, clock=clock)
+        self._mesos_transport = self._fenced(TlsSettings())
+        self.mesos = MesosScheduler(
+            config.mesos_masters,
+            settings.framework_info(config, surroundings.hostname),
+            gate,
+            transport=self._mesos_transport,
+            clock=clock,
+            rng=rng,
+            credentials=settings.credentials(config),
+        )
+        self._to_mesos = ToMesos(
+            self.mesos,
+            self._accept,
+            report=report,
+            metrics=metrics,
+            clock=clock,
+            rng=rng,
+            hot_settings=config.hot_settings,
+        )
+        self._pod_events = PodEvents(self.kube, config.scheduler_name, clock)
+        self._to_kube: ToKube | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._to_kube = ToKube(
+                self.kube,
+                self._decode_pod,
+                spawn=group.create_task,
+                report=self._report,
+                metrics=self._metrics,
+                clock=self._surroundings.clock,
+            )
+            group.create_task(self._to_mesos.run())
+            group.create_task(self._pod_events.run())
+
+    def execute(self, effect: Effect) -> None:
+        match effect:
+            case BindPod() | AdoptPod():
+                assert self._to_kube is not None
+                self._to_kube.put(effect)
+            case ReportPod():
+                self._pod_events.put(effect)
+            case _:
+                self._to_mesos.put(effect)
+
+    async def settle(self, limit_s: float) -> None:
+        """Until every call with an effect that was sent is answered, `limit_s` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await asyncio.gather(*(each.settled() for each in self._transports))
+
+    async def close(self) -> None:
+        await self.kube.close()
+        await self._mesos_transport.close()
+
+    def _fenced(self, tls: TlsSettings) -> FencedTransport:
+        transport = FencedTransport(self._surroundings.make_transport(tls), self._fence)
+        self._transports.append(transport)
+        return transport
+
+    def _accept(self, effect: AcceptOffers, framework_id: str) -> Call:
+        if framework_id not in self._executor_infos:
+            made = fingerprint.executor_info(self._config, self._digests, framework_id)
+            self._executor_infos = {framework_id: made}
+        executor = self._executor_infos[framework_id]
+        hot = HotSettings(settings_version=self._term(), settings=dict(self._config.hot_settings))
+        tasks = [task_info(launch, effect.agent_id, executor, hot) for launch in effect.launches]
+        return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)
