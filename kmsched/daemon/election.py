@@ -1,8 +1,8 @@
 """Leading by a lease in etcd: renewed while the process lives, campaigned for when nobody leads.
 
-Knows one lease, two keys that live by it, and the order in which things must be sent.  What a leader may do is in
-`core.leadership`; what it does is not known here.  A watch tells of changes at once, and a poll tells of those that a
-frozen member of etcd keeps to itself.
+Knows the leader key, and the order in which things must be sent.  The lease itself is in `membership`; what a leader
+may do is in `core.leadership`, and what it does is not known here.  A watch tells of changes at once, and a poll tells
+of those that a frozen member of etcd keeps to itself.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from kmsched.clients.etcd import EtcdClient
 from kmsched.clock import Clock
 from kmsched.core import leadership as leading
 from kmsched.core.leadership import Fact, Leadership, Role
+from kmsched.daemon.membership import Membership
 from kmsched.daemon.roster import Roster
 from kmsched.daemon.tenure import Vacancy
-from kmsched.errors import ConfigRefused, Fatal, Gone, KmError, NotFound, ProtocolError, Unavailable
+from kmsched.errors import Fatal, Gone, KmError, NotFound, Unavailable
 from kmsched.wire import members as records
 from kmsched.wire.etcd import Created, Get, Put
 from kmsched.wire.members import Keys, Leader, Member
 
 log = logging.getLogger(__name__)
 
-LEASE_ID_BITS = 62
 #: the deadline is looked at so often; acting asks the clock each time
 DEADLINE_STEP_S = 0.05
 
@@ -75,14 +75,11 @@ class Election:
         self._changed = changed
         self._clock = clock
         self._rng = rng
-        self._lease_id = 0
-        self._renewed_at = float("-inf")
+        self._membership = Membership(etcd, keys, member, timing.ttl_s, clock, rng)
         self._create_revision = 0
-        self._stored_member: Member | None = None
         self._look = asyncio.Event()
         self._listed_at = float("-inf")
         self._is_aside = False
-        self.member = member
         self.group = Roster(keys)
         self.vacancy = Vacancy(clock)
         self.leadership = Leadership()
@@ -93,6 +90,11 @@ class Election:
     def create_revision(self) -> int:
         """Of our leader key: the guard of every write of this term."""
         return self._create_revision
+
+    @property
+    def member(self) -> Member:
+        """What this process says of itself."""
+        return self._membership.member
 
     @property
     def role(self) -> Role:
@@ -109,7 +111,7 @@ class Election:
         """Change what our member key says; written with the next renewal."""
         described = msgspec.structs.replace(self.member, **changes)
         if described != self.member:
-            self.member = described
+            self._membership.member = described
             self._look.set()
 
     async def run(self) -> None:
@@ -136,7 +138,7 @@ class Election:
         named = records.encode(msgspec.structs.replace(self.group.leader, successor=instance))
         key = self._keys.leader
         try:
-            await self._etcd.txn([Created(key, self._create_revision)], [Put(key, named, self._lease_id)])
+            await self._etcd.txn([Created(key, self._create_revision)], [Put(key, named, self._membership.lease_id)])
         except KmError as error:
             log.warning("%s could not be named as the next leader: %s", instance, error)
 
@@ -151,12 +153,7 @@ class Election:
     async def release(self) -> None:
         """End our lease and take no other, so that nobody waits for its TTL. Best effort: what is not told expires."""
         self._is_aside = True
-        lease_id, self._lease_id = self._lease_id, 0
-        if lease_id:
-            try:
-                await self._etcd.revoke(lease_id)
-            except KmError as error:
-                log.warning("our lease could not be revoked, it expires by itself: %s", error)
+        await self._membership.end()
 
     # --- renewing
 
@@ -176,22 +173,25 @@ class Election:
     async def _renew(self) -> None:
         if self._is_aside:
             return
-        if not self._lease_id:
-            await self._begin_lease()
-        lease_id, create_revision = self._lease_id, self._create_revision
+        membership = self._membership
+        if not membership.lease_id:
+            await membership.begin()
+            self._look.set()
+            await membership.write(self.leadership.role)
+        lease_id, create_revision = membership.lease_id, self._create_revision
         sent_at = self._clock.monotonic()
         if self.role is Role.STANDBY:
             if await self._etcd.keepalive(lease_id):
-                self._renewed_at = max(self._renewed_at, sent_at)
+                membership.renewed(sent_at)
                 if self.group.leader_kv is None:
                     self._look.set()
-                await self._write_member()
+                await membership.write(self.leadership.role)
             # by now it may have been elected with this lease
             elif self.leadership.role is not Role.STANDBY:
                 self._lose("etcd has ended our lease")
             else:
                 log.warning("the lease of this standby ran out; taking another")
-                self._lease_id = 0
+                membership.lease_id = 0
             return
         # in one deadline; and a lease that etcd calls alive though it was revoked shows in the key that is gone
         ttl_s, found = await asyncio.gather(self._etcd.keepalive(lease_id), self._etcd.range(self._keys.leader))
@@ -201,52 +201,12 @@ class Election:
         elif kv is None or kv.create_revision != create_revision:
             self._lose("the leader key is gone" if kv is None else "another scheduler has the leader key")
         else:
-            self._renewed_at = sent_at
+            membership.renewed(sent_at)
             self._become(leading.renewed(self.leadership, sent_at, self._timing.renew_deadline_s))
-            await self._write_member()
+            await membership.write(self.leadership.role)
 
     def _lose(self, reason: str) -> None:
         self._become(leading.after(self.leadership, Fact.LOST, reason))
-
-    async def _begin_lease(self) -> None:
-        await self._displace_predecessor()
-        sent_at = self._clock.monotonic()
-        lease_id = self._rng.getrandbits(LEASE_ID_BITS) | 1
-        await self._etcd.grant(lease_id, self._timing.ttl_s)
-        self._lease_id, self._renewed_at = lease_id, sent_at
-        self.member = msgspec.structs.replace(self.member, lease_id=str(lease_id))
-        self._look.set()
-        await self._write_member()
-
-    async def _displace_predecessor(self) -> None:
-        """End the lease of a process that was here before us: we hold the lock that it held, so it is dead."""
-        found = (await self._etcd.range(self._keys.member(self.member.instance))).kvs
-        if not found:
-            return
-        try:
-            other = records.decode_member(found[0])
-            lease_id = int(other.lease_id)
-        except (ProtocolError, ValueError) as error:
-            # written over with ours: a record that nobody can read must not keep us from starting, again and again
-            log.error("what is stored of this instance is left aside: %s", error)
-            return
-        if other.boot_id == self.member.boot_id:
-            return
-        if other.home != self.member.home:
-            raise ConfigRefused(
-                f"another scheduler is called {other.instance!r}, too: it is at {other.url}, with its state in"
-                f" {other.home}; give each its own --ha-instance, or wait until that one's lease has run out"
-            )
-        log.warning("ending the lease of %s, which ran here before us", other.boot_id)
-        await self._etcd.revoke(lease_id)
-
-    async def _write_member(self) -> None:
-        wanted = msgspec.structs.replace(self.member, role=self.leadership.role.value)
-        # without a lease the key would stay for ever
-        if wanted == self._stored_member or not self._lease_id or self.leadership.role is Role.DEPOSED:
-            return
-        await self._etcd.txn([], [Put(self._keys.member(wanted.instance), records.encode(wanted), self._lease_id)])
-        self._stored_member = wanted
 
     # --- looking
 
@@ -310,16 +270,16 @@ class Election:
 
     async def _campaign(self) -> None:
         self._look.clear()
-        lease_id, kv = self._lease_id, self.group.leader_kv
+        lease_id, kv = self._membership.lease_id, self.group.leader_kv
         # the answer must come before the deadline that it gives us
         margin_s = self._timing.renew_deadline_s - self._timing.request_deadline_s
-        is_fresh = lease_id != 0 and self._clock.monotonic() < self._renewed_at + margin_s
+        is_fresh = lease_id != 0 and self._clock.monotonic() < self._membership.renewed_at + margin_s
         if self.leadership.role is not Role.STANDBY or self._is_aside or not is_fresh or self._may_campaign():
             return
         if (kv is not None and kv.lease != lease_id) or self._is_anothers_turn():
             return
         floor = await self._highest_term() + 1
-        if self._lease_id != lease_id:
+        if self._membership.lease_id != lease_id:
             return  # without its lease the key would stay for ever
         record = Leader(
             instance=self.member.instance,
@@ -333,7 +293,7 @@ class Election:
         )
         key = self._keys.leader
         answer = await self._etcd.txn([Created(key, 0)], [Put(key, records.encode(record), lease_id)], [Get(key)])
-        if self._lease_id != lease_id:
+        if self._membership.lease_id != lease_id:
             return  # the key went with its lease; what we know of our own lease says nothing of that one
         if answer.succeeded:
             self._win(answer.header.revision, floor)
@@ -351,7 +311,8 @@ class Election:
     def _win(self, create_revision: int, floor: int) -> None:
         self._create_revision = create_revision
         term = leading.new_term(create_revision, floor - 1)
-        self._become(leading.elected(self.leadership, term, self._renewed_at, self._timing.renew_deadline_s))
+        renewed_at = self._membership.renewed_at
+        self._become(leading.elected(self.leadership, term, renewed_at, self._timing.renew_deadline_s))
 
     # --- being
 
