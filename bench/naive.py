@@ -15,7 +15,7 @@ class _Agent:
     offered_cpus: int
     offered_mem: int
     room_cpus: int
-    room_mem: int
+    room_memory: int
     room_pods: int
 
 
@@ -25,7 +25,7 @@ def place(workload: Workload) -> dict[str, str]:
     for offer in workload.offers:
         node = workload.nodes[offer.hostname]
         offered, room = offer.resources.minus(EXECUTOR), node.allocatable
-        agents.append(_Agent(offer.agent_id, node, offered.cpus, offered.mem, room.cpus, room.mem, room.pods))
+        agents.append(_Agent(offer.agent_id, node, offered.cpus, offered.mem, room.cpu, room.memory, room.pods))
     placed = {}
     for pod in sorted(workload.pods, key=lambda each: each.created_s):
         best: _Agent | None = None
@@ -37,7 +37,7 @@ def place(workload: Workload) -> dict[str, str]:
             best.offered_cpus -= pod.requests.cpus
             best.offered_mem -= pod.requests.mem
             best.room_cpus -= pod.requests.cpus
-            best.room_mem -= pod.requests.mem
+            best.room_memory -= pod.counts.memory
             best.room_pods -= 1
     return placed
 
@@ -46,7 +46,7 @@ def _fits(pod: Pod, agent: _Agent) -> bool:
     want = pod.requests
     if want.cpus > agent.offered_cpus or want.mem > agent.offered_mem:
         return False
-    if want.cpus > agent.room_cpus or want.mem > agent.room_mem or agent.room_pods < 1:
+    if want.cpus > agent.room_cpus or pod.counts.memory > agent.room_memory or agent.room_pods < 1:
         return False
     for key, value in pod.node_selector.items():
         if agent.node.labels.get(key) != value:

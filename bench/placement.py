@@ -26,7 +26,7 @@ from kmsched import __version__
 from kmsched.core.effects import AcceptOffers
 from kmsched.core.events import NodesListed, OffersArrived, PodsListed, Subscribed, TaskState, TaskUpdated, Ticked
 from kmsched.core.model import Settings
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.state import State
 from kmsched.core.step import step
 
@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULT)
     given = parser.parse_args()
     mixed = make(given.agents, given.pods, given.seed)
-    giants = replace(mixed, pods=tuple(replace(pod, requests=GIANT) for pod in mixed.pods))
+    giants = replace(mixed, pods=tuple(replace(pod, requests=GIANT, counts=whole_counts(GIANT)) for pod in mixed.pods))
     result = {
         "versions": versions(),
         "seed": given.seed,

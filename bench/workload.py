@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kmsched.core.model import Node, Offer, Phase, Pod, Taint, Toleration
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 
 EXECUTOR = Resources(cpus=250, mem=256_000)
 EXECUTOR_ID = "km-bench"
@@ -40,10 +40,10 @@ def make(agents: int, pods: int, seed: int) -> Workload:
     for number in range(agents):
         name = f"agent-{number}"
         cpus, mem_mib = rng.choice(AGENT_SIZES)
-        whole = Resources(cpus, mem_mib * 1000, pods=PODS_PER_NODE)
+        whole = whole_counts(Resources(cpus, mem_mib * 1000, pods=PODS_PER_NODE))
         # other frameworks have a share of the agent; kubelet's ledger is the shorter one on some
         offered = Resources(cpus * rng.randint(40, 100) // 100, mem_mib * 10 * rng.randint(40, 100))
-        allocatable = whole._replace(cpus=cpus * rng.randint(50, 95) // 100)
+        allocatable = whole._replace(cpu=cpus * rng.randint(50, 95) // 100)
         labels = {"zone": rng.choice(ZONES), "kubernetes.io/hostname": name}
         taints = (TAINT,) if rng.random() < 0.1 else ()
         nodes[name] = Node(name, allocatable, labels, taints, is_ready=True, agent_id=f"A{number}")
@@ -54,6 +54,7 @@ def make(agents: int, pods: int, seed: int) -> Workload:
 def _pods(count: int, rng: random.Random) -> Iterable[Pod]:
     for first in range(0, count, REPLICAS):
         cpus, mem_mib = rng.choice(POD_SIZES)
+        wanted = Resources(cpus, mem_mib * 1000, pods=1)
         selector = {"zone": rng.choice(ZONES)} if rng.random() < 0.3 else {}
         tolerations = (TOLERATION,) if rng.random() < 0.2 else ()
         for number in range(first, min(first + REPLICAS, count)):
@@ -69,7 +70,8 @@ def _pods(count: int, rng: random.Random) -> Iterable[Pod]:
                 is_gated=False,
                 priority=0,
                 created_s=float(number),
-                requests=Resources(cpus, mem_mib * 1000, pods=1),
+                requests=wanted,
+                counts=whole_counts(wanted),
                 node_selector=selector,
                 tolerations=tolerations,
                 owner_uid=f"owner-{first}",
@@ -101,8 +103,9 @@ def _agent_faults(offer: Offer, node: Node, pods: list[Pod]) -> Iterable[str]:
     mem = sum(pod.requests.mem for pod in pods)
     if cpus + EXECUTOR.cpus > offer.resources.cpus or mem + EXECUTOR.mem > offer.resources.mem:
         yield f"{offer.agent_id}: {cpus} cpus and {mem} mem with the executor's are more than {offer.resources}"
-    if cpus > node.allocatable.cpus or mem > node.allocatable.mem or len(pods) > node.allocatable.pods:
-        yield f"{node.name}: {cpus} cpus, {mem} mem, {len(pods)} pods are more than {node.allocatable}"
+    there, memory = node.allocatable, sum(pod.counts.memory for pod in pods)
+    if cpus > there.cpu or memory > there.memory or len(pods) > there.pods:
+        yield f"{node.name}: {cpus} cpus, {memory} bytes, {len(pods)} pods are more than {there}"
     for pod in pods:
         if any(node.labels.get(key) != value for key, value in pod.node_selector.items()):
             yield f"{pod.key} is on {node.name} against its nodeSelector"

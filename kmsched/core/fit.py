@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from kmsched.core.affinity import is_met, is_tolerated
 from kmsched.core.model import HostPort, Pod, Settings, Taint
-from kmsched.core.resources import SPOKEN, Resources
+from kmsched.core.resources import SPOKEN_COUNTS, SPOKEN_RESOURCES, Counts, Resources
 
 ANY_ADDRESS = "0.0.0.0"
 #: the effects of taints that keep pods away; PreferNoSchedule is the ranking's
@@ -23,6 +23,10 @@ FORBIDDING = frozenset({"NoSchedule", "NoExecute"})
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 NO_AGENTS = "0/0 agents: no agent has offered anything yet"
 NO_PORTS: frozenset[HostPort] = frozenset()
+
+Amounts = tuple[int, ...]
+#: (name as users say it, how much is missing, its unit)
+Shortfall = tuple[tuple[str, int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Place:
     hostname: str
     node_name: str
     offered: Resources  # all held offers together, less what this cycle took and the share of an executor to be started
-    room: Resources  # kubelet's ledger: allocatable less every non-terminal or assumed pod there
+    room: Counts  # kubelet's ledger: allocatable less every non-terminal or assumed pod there
     labels: Mapping[str, str] = field(default_factory=dict)  # of its Node, or of the Node that it would get
     taints: tuple[Taint, ...] = ()
     is_cordoned: bool = False
@@ -50,19 +54,19 @@ class Place:
             for name, amount in pod.extended:
                 extended[name] = extended.get(name, 0) - amount
         ports = self.used_ports | pod.host_ports if pod.host_ports else self.used_ports
-        return replace(self, room=self.room.minus(pod.requests), extended=extended, used_ports=ports)
+        return replace(self, room=self.room.minus(pod.counts), extended=extended, used_ports=ports)
 
 
 @dataclass(frozen=True, slots=True)
 class Veto:
     """Why not here.  `is_static`: nothing that ends or is offered there can help; the pod, the Node or the executor
-    must change.  `shortfall`: (name as users say it, how much is missing, its unit), of the ledger named by `ledger`.
+    must change.  `shortfall`: of the ledger named by `ledger`.
     """
 
     filter: str
     reason: str
     is_static: bool
-    shortfall: tuple[tuple[str, int, str], ...] = ()
+    shortfall: Shortfall = ()
     ledger: str = ""  # offers | kubelet
 
 
@@ -112,13 +116,13 @@ def explain(vetoes: Sequence[Veto], agents: int) -> str:
     return f"0/{agents} agents: " + ", ".join(f"{count} {words}" for words, count in causes)
 
 
-def _short_words(shortfall: Sequence[tuple[str, int, str]], ledger: str, suffix: str = "") -> str:
+def _short_words(shortfall: Shortfall, ledger: str, suffix: str = "") -> str:
     names = " and ".join(name for name, _, _ in shortfall)
     amounts = " and ".join(f"{missing}{unit}" for _, missing, unit in shortfall)
     return f"insufficient {names} ({ledger}, short by {amounts}{suffix})"
 
 
-def _insufficient(name: str, shortfall: tuple[tuple[str, int, str], ...], ledger: str) -> Veto:
+def _insufficient(name: str, shortfall: Shortfall, ledger: str) -> Veto:
     return Veto(name, _short_words(shortfall, ledger), False, shortfall, ledger)
 
 
@@ -187,17 +191,17 @@ def _offered(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     want, have = pod.requests, place.offered  # pods are not Mesos': never asked here
     if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
         return None
-    short = _shortfalls(want._replace(pods=0), have)
+    short = _shortfalls(want[:4], have[:4], SPOKEN_RESOURCES)
     return _insufficient("offers", short, "offers") if short else None
 
 
 def _room(pod: Pod, place: Place, settings: Settings) -> Veto | None:
-    want, have = pod.requests, place.room
+    want, have = pod.counts, place.room
     if want.pods > have.pods:
         return Veto("NodeResourcesFit", "too many pods on the node", False)
-    if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and not pod.extended:
+    if want.cpu <= have.cpu and want.memory <= have.memory and want.storage <= have.storage and not pod.extended:
         return None
-    short = _shortfalls(want._replace(pods=0, gpus=0), have) + tuple(
+    short = _shortfalls(want[:3], have[:3], SPOKEN_COUNTS) + tuple(
         (name, wanted - place.extended.get(name, 0), "")
         for name, wanted in pod.extended
         if wanted > 0 and wanted > place.extended.get(name, 0)
@@ -205,12 +209,12 @@ def _room(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     return _insufficient("NodeResourcesFit", short, "kubelet") if short else None
 
 
-def _shortfalls(want: Resources, have: Resources) -> tuple[tuple[str, int, str], ...]:
+def _shortfalls(want: Amounts, have: Amounts, spoken: tuple[tuple[str, str, int], ...]) -> Shortfall:
     # A kind that nothing is wanted of is never short, even where more is used than there is.
     return tuple(
-        (name, -(-(getattr(want, kind) - getattr(have, kind)) // divisor), unit)
-        for kind, name, unit, divisor in SPOKEN
-        if getattr(want, kind) > max(getattr(have, kind), 0)
+        (name, -(-(wanted - there) // divisor), unit)
+        for wanted, there, (name, unit, divisor) in zip(want, have, spoken, strict=True)
+        if wanted > max(there, 0)
     )
 
 

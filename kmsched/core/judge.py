@@ -14,7 +14,7 @@ from kmsched.core.effects import Launch
 from kmsched.core.fit import Place, Veto, veto
 from kmsched.core.model import Pod
 from kmsched.core.rank import score
-from kmsched.core.resources import ZERO
+from kmsched.core.resources import NO_COUNTS
 from kmsched.core.state import State
 
 #: shaky or not, and what `core.rank` says: the smallest is the best, the last is the agent id
@@ -84,7 +84,7 @@ class Judge:
         place = plan.place
         objection = veto(pod, place, self.state.settings) or self.state.refusals.veto(pod, place.node_name)
         if objection is None:
-            used = self.state.usage.get(place.node_name, ZERO)
+            used = self.state.usage.get(place.node_name, NO_COUNTS)
             points = (place.node_name in self.shaky, *score(pod, place, used))
             verdicts.vetoes.pop(place.agent_id, None)
             verdicts.points[place.agent_id] = points
@@ -98,6 +98,7 @@ def kind_of(pod: Pod) -> Hashable:
     """Equal for pods that every filter and the ranking treat alike."""
     return (
         pod.requests,
+        pod.counts,
         tuple(sorted(pod.node_selector.items())),
         pod.tolerations,
         pod.node_affinity,

@@ -11,7 +11,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kmsched.core.resources import ZERO, Resources
+from kmsched.core.resources import ZERO, Counts, Resources
 
 ANNOTATION_PREFIX = "k8s.mesosphere.io/"
 ATTRIBUTE_LABEL_PREFIX = "k8s.mesosphere.io/attribute-"
@@ -87,7 +87,7 @@ class HostPort(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod as the API server holds it; `requests` is what kube-scheduler and kubelet count for it."""
+    """A pod as the API server holds it."""
 
     key: str  # "namespace/name"
     uid: str
@@ -100,7 +100,8 @@ class Pod:
     is_gated: bool  # has schedulingGates
     priority: int
     created_s: float  # wall time of creation
-    requests: Resources
+    requests: Resources  # as Mesos counts them
+    counts: Counts  # as kubelet does
     node_selector: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     tolerations: tuple[Toleration, ...] = ()
     extended: tuple[tuple[str, int], ...] = ()  # requested resources of other names
@@ -128,7 +129,7 @@ class Node:
     """A Kubernetes Node."""
 
     name: str
-    allocatable: Resources
+    allocatable: Counts
     labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     taints: tuple[Taint, ...] = ()
     is_unschedulable: bool = False  # cordoned

@@ -10,7 +10,7 @@ from kmsched.core.fit import Place
 from kmsched.core.model import HostPort
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
-from kmsched.core.resources import ZERO
+from kmsched.core.resources import NO_COUNTS, ZERO, whole_counts
 from kmsched.core.state import State
 
 
@@ -24,7 +24,7 @@ def place_of(state: State, agent: AgentOffers) -> Place:
     executor_id = other or (settings.executor_id if agent.executor_ids else "")
     difference = state.executors.words(other) if other else ""
     node = state.nodes.get(name)
-    used = state.usage.get(name, ZERO)
+    used = state.usage.get(name, NO_COUNTS)
     records = [state.pods[uid] for uid in state.on_node.get(name, ())]
     ports: frozenset[HostPort] = frozenset().union(*(r.pod.host_ports for r in records))
     if node is not None:
@@ -37,7 +37,7 @@ def place_of(state: State, agent: AgentOffers) -> Place:
             hostname=agent.hostname,
             node_name=name,
             offered=offered,
-            room=node.allocatable._replace(gpus=offered.gpus + used.gpus).minus(used),
+            room=node.allocatable.minus(used),
             labels=node.labels,
             taints=node.taints,
             is_cordoned=node.is_unschedulable,
@@ -55,7 +55,7 @@ def place_of(state: State, agent: AgentOffers) -> Place:
         hostname=agent.hostname,
         node_name=name,
         offered=offered,
-        room=offered.plus(held).minus(used)._replace(pods=settings.pods_per_node - used.pods),
+        room=whole_counts(offered.plus(held)).minus(used)._replace(pods=settings.pods_per_node - used.pods),
         labels=node_labels(agent.hostname, agent.attributes),
         executor_id=executor_id,
         difference=difference,

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from kmsched.core.fit import Place
 from kmsched.core.model import Pod
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Counts
 
 SCALE = 1000
 
 
-def score(pod: Pod, place: Place, used: Resources) -> tuple[int, bool, str]:
+def score(pod: Pod, place: Place, used: Counts) -> tuple[int, bool, str]:
     """Smaller is better. `used` is what the pods on the agent's node request."""
     shares = 0
     for free, taken, wanted in (
-        (place.room.cpus, used.cpus, pod.requests.cpus),
-        (place.room.mem, used.mem, pod.requests.mem),
+        (place.room.cpu, used.cpu, pod.counts.cpu),
+        (place.room.memory, used.memory, pod.counts.memory),
     ):
         size = free + taken
         shares += SCALE * (free - wanted) // size if size > 0 else 0

@@ -1,7 +1,8 @@
-"""Amounts of resources as exact integers, in thousandths of the unit that Mesos counts in.
+"""Amounts of resources as exact integers: in thousandths of the unit that Mesos counts in, and as kubelet counts.
 
 Knows addition, subtraction and comparison.  It does not know where an amount comes from: `wire.kube` and
-`wire.offers` turn quantities and scalars into these, rounding requests up and supplies down.
+`wire.offers` turn quantities and scalars into these.  A pod has both, because a byte is no round part of a MiB: what
+just fits in one ledger would not in the other.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MILLI = 1000
+MIB = 2**20
 
 
 class Resources(NamedTuple):
@@ -37,24 +39,35 @@ class Resources(NamedTuple):
 
 ZERO = Resources()
 
-#: kind -> what users call it, its unit, and how many thousandths make one of that unit
-SPOKEN: tuple[tuple[str, str, str, int], ...] = (
-    ("cpus", "cpu", "m", 1),
-    ("mem", "memory", "MiB", MILLI),
-    ("disk", "ephemeral-storage", "MiB", MILLI),
-    ("gpus", "gpus", "", MILLI),
-    ("pods", "pods", "", 1),
+
+class Counts(NamedTuple):
+    """As kubelet and kube-scheduler count. cpu: thousandths of a core; memory, storage: bytes; pods: count."""
+
+    cpu: int = 0
+    memory: int = 0
+    storage: int = 0
+    pods: int = 0
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def minus(self, other: Counts) -> Counts:
+        return Counts(*(a - b for a, b in zip(self, other, strict=True)))
+
+
+NO_COUNTS = Counts()
+
+
+def whole_counts(amount: Resources) -> Counts:
+    """The whole bytes of what Mesos has."""
+    return Counts(amount.cpus, amount.mem * MIB // MILLI, amount.disk * MIB // MILLI, amount.pods)
+
+
+#: what users call each kind but pods, its unit, and how many make one of that unit: in the order of the fields
+SPOKEN_RESOURCES = (
+    ("cpu", "m", 1),
+    ("memory", "MiB", MILLI),
+    ("ephemeral-storage", "MiB", MILLI),
+    ("gpus", "", MILLI),
 )
-
-
-def shortfalls(wanted: Resources, free: Resources) -> list[tuple[str, str]]:
-    """What is wanted beyond what is free: [(name, how much is missing, with its unit)].
-
-    A kind that nothing is wanted of is never short, even where more is used than there is.
-    """
-    short = []
-    for kind, name, unit, divisor in SPOKEN:
-        want, have = getattr(wanted, kind), getattr(free, kind)
-        if want > have and want > 0:
-            short.append((name, f"{-(-(want - have) // divisor)}{unit}"))
-    return short
+SPOKEN_COUNTS = (("cpu", "m", 1), ("memory", "MiB", MIB), ("ephemeral-storage", "MiB", MIB))

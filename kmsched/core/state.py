@@ -21,7 +21,7 @@ from kmsched.core.model import Node, Pod, Settings
 from kmsched.core.offers import AgentOffers, OfferLedger
 from kmsched.core.queue import Queue
 from kmsched.core.refusals import Refusals
-from kmsched.core.resources import ZERO, Resources
+from kmsched.core.resources import NO_COUNTS, ZERO, Counts, Resources
 from kmsched.core.shaky import Shaky
 from kmsched.core.taskid import TaskId
 from kmsched.core.tasks import PodState
@@ -72,7 +72,7 @@ class PodRecord:
     waiting_since: float = 0.0
     told: frozenset[str] | None = None  # the causes that its FailedScheduling have named since it began to wait
     history: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    counted: tuple[str, Resources] | None = None  # node and amount, as `State.usage` has it
+    counted: tuple[str, Counts] | None = None  # node and amount, as `State.usage` has it
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class State:
     pods: dict[str, PodRecord] = field(default_factory=dict)
     uid_of: dict[str, str] = field(default_factory=dict)  # pod key -> uid
     nodes: dict[str, Node] = field(default_factory=dict)
-    usage: dict[str, Resources] = field(default_factory=dict)  # node -> what its pods request, assumed ones included
+    usage: dict[str, Counts] = field(default_factory=dict)  # node -> what its pods request, assumed ones included
     on_node: dict[str, set[str]] = field(default_factory=dict)  # node -> uids of the pods that are counted there
     orphans: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)  # uids
@@ -149,7 +149,7 @@ class State:
         """Bring the usage of nodes up to date with this record (protocol rule 9)."""
         wanted = None
         if record.state is not PodState.GONE and record.node_name and record.pod.holds_resources:
-            wanted = (record.node_name, record.pod.requests.at_least(record.promised))
+            wanted = (record.node_name, record.pod.counts)
         if wanted == record.counted:
             return
         uid = record.pod.uid
@@ -162,6 +162,6 @@ class State:
             self.wants_cycle = self.queue.wake() or self.wants_cycle
         if wanted is not None:
             node, amount = wanted
-            self.usage[node] = self.usage.get(node, ZERO).plus(amount)
+            self.usage[node] = self.usage.get(node, NO_COUNTS).plus(amount)
             self.on_node.setdefault(node, set()).add(uid)
         record.counted = wanted

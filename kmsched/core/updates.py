@@ -166,11 +166,11 @@ def _report(state: State, record: PodRecord, message: str, why: str) -> None:
 
 def _is_crowded(state: State, record: PodRecord) -> bool:
     """Would kubelet refuse it?  With what is counted on the node now, itself included."""
-    node, used, wanted = state.nodes.get(record.node_name), state.usage.get(record.node_name), record.pod.requests
+    node, used, wanted = state.nodes.get(record.node_name), state.usage.get(record.node_name), record.pod.counts
     if node is None or used is None:
         return False
-    kinds = zip(wanted, used, node.allocatable, ("cpus", "mem", "disk", "gpus", "pods"), strict=True)
-    return any(asked > 0 and taken > there for asked, taken, there, kind in kinds if kind != "gpus")
+    kinds = zip(wanted, used, node.allocatable, strict=True)
+    return any(asked > 0 and taken > there for asked, taken, there in kinds)
 
 
 def executor_ended(state: State, agent_id: str, executor_id: str, now: float) -> None:

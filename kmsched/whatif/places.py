@@ -1,8 +1,4 @@
-"""Nodes without Mesos: each as a pod would find it, less what the pods on it request.
-
-What a Mesos agent would offer is its Node's allocatable less those requests; an executor, and what it takes, is part
-of neither.
-"""
+"""Nodes without Mesos: each as a pod would find it, less what the pods on it request. Nothing is offered there."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from collections.abc import Iterable
 
 from kmsched.core.fit import Place
 from kmsched.core.model import Node, Pod
+from kmsched.core.resources import ZERO
 from kmsched.errors import ConfigRefused
 
 
@@ -28,7 +25,7 @@ def places(nodes: Iterable[Node], bound: Iterable[Pod]) -> dict[str, Place]:
             agent_id=node.name,
             hostname=node.name,
             node_name=node.name,
-            offered=node.allocatable,
+            offered=ZERO,
             room=node.allocatable,
             labels=node.labels,
             taints=node.taints,

@@ -27,7 +27,7 @@ from kmsched.core.model import (
     Toleration,
     Unsupported,
 )
-from kmsched.core.resources import MILLI, Resources
+from kmsched.core.resources import MILLI, Counts, Resources
 from kmsched.errors import ProtocolError
 from kmsched.wire.kube_objects import Metadata, NodeObject, PodObject, PodSpec, Selector, SelectorRequirement
 from kmsched.wire.pod_requests import (
@@ -40,7 +40,7 @@ from kmsched.wire.pod_requests import (
     amounts_of,
     pod_amounts,
 )
-from kmsched.wire.quantity import count_down, count_up, milli_down, milli_mib_down, milli_mib_up, milli_up
+from kmsched.wire.quantity import count_up, milli_mib_up, milli_up
 
 __all__ = ["Defaults", "decode_node", "decode_pod"]
 
@@ -96,6 +96,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
         priority=spec.priority or 0,
         created_s=meta.creation_timestamp.timestamp() if meta.creation_timestamp else 0.0,
         requests=_requests(amounts),
+        counts=Counts(**_counts(amounts), pods=1),
         node_selector=MappingProxyType(spec.node_selector) if spec.node_selector else NOTHING,
         tolerations=tuple(
             Toleration(one.key, one.operator or "Equal", one.value, one.effect) for one in spec.tolerations or ()
@@ -123,20 +124,14 @@ def decode_node(obj: Object) -> Node:
         raise ProtocolError(f"Node {_name(meta)}: {error}") from error
     return Node(
         name=meta.name,
-        allocatable=Resources(
-            cpus=milli_down(amounts.get(CPU, 0)),
-            mem=milli_mib_down(amounts.get(MEMORY, 0)),
-            disk=milli_mib_down(amounts.get(STORAGE, 0)),
-            gpus=count_down(amounts.get(GPU, 0)) * MILLI,
-            pods=count_down(amounts.get("pods", 0)),
-        ),
+        allocatable=Counts(**_counts(amounts), pods=count_up(amounts.get("pods", 0))),
         labels=MappingProxyType(meta.labels) if meta.labels else NOTHING,
         taints=tuple(Taint(one.key, one.value, one.effect) for one in spec.taints or ()),
         is_unschedulable=spec.unschedulable,
         is_ready=any(one.type == "Ready" and one.status == "True" for one in status.conditions or ()),
         boot_id=status.node_info.boot_id,
         agent_id=(meta.annotations or NOTHING).get(AGENT_ID, ""),
-        extended=MappingProxyType({name: count_down(amount) for name, amount in amounts.items() if _is_extended(name)}),
+        extended=MappingProxyType({name: count_up(amount) for name, amount in amounts.items() if _is_extended(name)}),
     )
 
 
@@ -177,6 +172,15 @@ def _requests(amounts: Amounts) -> Resources:
     )
     # Mesos refuses a task without any resources, and a pod may ask for 0 of everything.
     return wanted if any(wanted[:4]) else wanted._replace(cpus=1)
+
+
+def _counts(amounts: Amounts) -> dict[str, int]:
+    """Rounded up, supplies too: kubelet does so."""
+    return {
+        "cpu": milli_up(amounts.get(CPU, 0)),
+        "memory": count_up(amounts.get(MEMORY, 0)),
+        "storage": count_up(amounts.get(STORAGE, 0)),
+    }
 
 
 def _is_extended(name: str) -> bool:

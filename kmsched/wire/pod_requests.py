@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kmsched.core.resources import MIB
 from kmsched.errors import ProtocolError
 from kmsched.wire.kube_objects import Container, ContainerStatus, PodObject, Quantities
-from kmsched.wire.quantity import MIB, NANOS_PER_MILLI, nanos
+from kmsched.wire.quantity import NANOS_PER_MILLI, nanos
 
 Amounts = dict[str, int]
 CPU, MEMORY, STORAGE = "cpu", "memory", "ephemeral-storage"

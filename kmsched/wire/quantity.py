@@ -1,7 +1,7 @@
 """Kubernetes quantities (`0.5`, `1500m`, `2e9`, `1Gi`, `100u`) as exact integers.
 
 Kubernetes keeps no finer amount than a billionth and rounds what is finer up; so do these.  Turning an amount into
-the core's thousandths rounds a request up and a supply down, and that is the caller's to say.
+the core's whole numbers rounds up, requests and supplies alike, as kubelet does.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from kmsched.core.resources import MIB
 from kmsched.errors import ProtocolError
 
 NANO = 10**9
 NANOS_PER_MILLI = 10**6
-MIB = 2**20
 #: longer texts, and exponents beyond this, are nobody's amount of a resource
 MAX_CHARACTERS = 64
 MAX_EXPONENT = 30
@@ -50,23 +50,11 @@ def milli_up(amount: int) -> int:
     return -(-amount // NANOS_PER_MILLI)
 
 
-def milli_down(amount: int) -> int:
-    return amount // NANOS_PER_MILLI
-
-
 def milli_mib_up(amount: int) -> int:
     """Nanos of a byte, as thousandths of a MiB, rounded up."""
     return -(-amount * 1000 // (NANO * MIB))
 
 
-def milli_mib_down(amount: int) -> int:
-    return amount * 1000 // (NANO * MIB)
-
-
 def count_up(amount: int) -> int:
     """Nanos of something counted in ones, rounded up."""
     return -(-amount // NANO)
-
-
-def count_down(amount: int) -> int:
-    return amount // NANO

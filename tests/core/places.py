@@ -12,10 +12,11 @@ from kmsched.core.model import (
     Requirement,
     Settings,
 )
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 
 SETTINGS = Settings(executor_id="km-ours", executor_resources=Resources(cpus=100, mem=128000))
 PLENTY = Resources(cpus=4000, mem=8_000_000, disk=10_000_000, gpus=2000, pods=110)
+ROOM = whole_counts(PLENTY)
 
 
 def pod(**more: Any) -> Pod:
@@ -33,7 +34,8 @@ def pod(**more: Any) -> Pod:
         "created_s": 0.0,
         "requests": Resources(cpus=250, mem=64000, pods=1),
     }
-    return Pod(**(given_ | more))
+    wanted = given_ | more
+    return Pod(**({"counts": whole_counts(wanted["requests"])} | wanted))
 
 
 def place(**more: Any) -> Place:
@@ -42,7 +44,7 @@ def place(**more: Any) -> Place:
         "hostname": "Agent-1",
         "node_name": "agent-1",
         "offered": PLENTY._replace(pods=0),
-        "room": PLENTY,
+        "room": ROOM,
     }
     return Place(**(given_ | more))
 

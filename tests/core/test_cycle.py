@@ -16,7 +16,7 @@ from kmsched.core.events import (
     TaskState,
 )
 from kmsched.core.model import Phase, Taint
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.views import explain_pod
 from tests.core.values import EXECUTOR, PLENTY, SETTINGS, SMALL, Fold, bound, node, offer, pod, update
 
@@ -79,7 +79,7 @@ def test_pods_per_node_are_counted_with_and_without_a_node() -> None:
     full = replace(SETTINGS, pods_per_node=2)
     pods = [pod(f"u{n}") for n in range(3)]
     assert len(Fold(*pods, settings=full).launch()) == 2
-    small = node(allocatable=PLENTY._replace(pods=1))
+    small = node(allocatable=whole_counts(PLENTY._replace(pods=1)))
     assert len(Fold(*pods, nodes=(small,)).launch()) == 1
 
 

@@ -16,8 +16,8 @@ from kmsched.core.model import (
     Taint,
     Unsupported,
 )
-from kmsched.core.resources import Resources
-from tests.core.places import PLENTY, SETTINGS, affinity, found, place, pod
+from kmsched.core.resources import NO_COUNTS, Counts, Resources, whole_counts
+from tests.core.places import PLENTY, ROOM, SETTINGS, affinity, found, place, pod
 
 
 def test_a_plain_pod_fits() -> None:
@@ -26,7 +26,7 @@ def test_a_plain_pod_fits() -> None:
 
 def test_an_exact_fit_fits() -> None:
     wanted = Resources(cpus=4000, mem=8_000_000, disk=10_000_000, gpus=2000, pods=1)
-    assert veto(pod(requests=wanted), place(room=wanted), SETTINGS) is None
+    assert veto(pod(requests=wanted), place(room=whole_counts(wanted)), SETTINGS) is None
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_an_exact_fit_fits() -> None:
         ),
         (
             {},
-            {"room": PLENTY._replace(mem=32000)},
+            {"room": ROOM._replace(memory=32 << 20)},
             ("NodeResourcesFit", "insufficient memory (kubelet, short by 32MiB)", False),
         ),
         (
             {"requests": Resources(disk=5000, pods=1)},
-            {"room": PLENTY._replace(disk=0)},
+            {"room": ROOM._replace(storage=0)},
             ("NodeResourcesFit", "insufficient ephemeral-storage (kubelet, short by 5MiB)", False),
         ),
         (
@@ -101,7 +101,7 @@ def test_an_exact_fit_fits() -> None:
             {"offered": PLENTY._replace(gpus=0)},
             ("offers", "insufficient gpus (offers, short by 1)", False),
         ),
-        ({}, {"room": PLENTY._replace(pods=0)}, ("NodeResourcesFit", "too many pods on the node", False)),
+        ({}, {"room": ROOM._replace(pods=0)}, ("NodeResourcesFit", "too many pods on the node", False)),
     ],
 )
 def test_the_words_of_each_filter(
@@ -126,13 +126,13 @@ def test_the_filters_of_kube_scheduler_are_asked_in_its_order() -> None:
 
 
 def test_the_first_objection_counts() -> None:
-    reason = found(pod(node_selector={"a": "b"}), place(is_cordoned=True, room=Resources()))[0]
+    reason = found(pod(node_selector={"a": "b"}), place(is_cordoned=True, room=NO_COUNTS))[0]
     assert reason == "NodeUnschedulable"
 
 
 def test_what_is_not_wanted_is_not_short_even_where_it_is_overdrawn() -> None:
-    overdrawn = PLENTY._replace(disk=-5, gpus=-1)
-    assert veto(pod(), place(room=overdrawn, offered=overdrawn), SETTINGS) is None
+    overdrawn = place(room=ROOM._replace(storage=-5), offered=PLENTY._replace(disk=-5, gpus=-1))
+    assert veto(pod(), overdrawn, SETTINGS) is None
 
 
 @pytest.mark.parametrize("executor_id", ["", "km-ours"])
@@ -159,7 +159,7 @@ def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
     there = place(
         is_cordoned=True,
         taints=(Taint("a", "", "NoSchedule"),),
-        room=Resources(),
+        room=NO_COUNTS,
         used_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
     )
     assert veto(bound, there, SETTINGS) is None
@@ -171,12 +171,18 @@ def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
 # --- resources
 
 
-AMOUNTS = st.builds(
+OFFERED = st.builds(
     Resources,
     cpus=st.integers(-5, 20),
     mem=st.integers(-5, 20),
     disk=st.integers(-5, 20),
     gpus=st.integers(-5, 20),
+)
+LEFT = st.builds(
+    Counts,
+    cpu=st.integers(-5, 20),
+    memory=st.integers(-5, 20),
+    storage=st.integers(-5, 20),
     pods=st.integers(0, 2),
 )
 WANTED = st.builds(
@@ -187,19 +193,27 @@ WANTED = st.builds(
     gpus=st.integers(0, 20),
     pods=st.just(1),
 )
+COUNTED = st.builds(
+    Counts,
+    cpu=st.integers(0, 20),
+    memory=st.integers(0, 20),
+    storage=st.integers(0, 20),
+    pods=st.just(1),
+)
 
 
-@given(wanted=WANTED, offered=AMOUNTS, room=AMOUNTS)
-def test_a_pod_fits_exactly_if_both_ledgers_hold_it(wanted: Resources, offered: Resources, room: Resources) -> None:
-    in_offers = all(w == 0 or w <= o for w, o in zip(wanted[:4], offered[:4], strict=True))
-    in_room = all(w == 0 or w <= r for w, r in zip(wanted, room, strict=True))
-    objection = veto(pod(requests=wanted), place(offered=offered, room=room), SETTINGS)
-    assert (objection is None) is (in_offers and in_room)
+@given(wanted=WANTED, counted=COUNTED, offered=OFFERED, left=LEFT)
+def test_a_pod_fits_exactly_if_both_ledgers_hold_it(
+    wanted: Resources, counted: Counts, offered: Resources, left: Counts
+) -> None:
+    not_offered = [w > 0 and w > o for w, o in zip(wanted[:4], offered[:4], strict=True)]
+    not_left = [w > 0 and w > r for w, r in zip(counted, left, strict=True)]
+    objection = veto(pod(requests=wanted, counts=counted), place(offered=offered, room=left), SETTINGS)
+    assert (objection is None) is not any((*not_offered, *not_left))
     if objection is not None and objection.shortfall:
-        ledger = offered if objection.ledger == "offers" else room
-        spoken = {"cpu": "cpus", "memory": "mem", "ephemeral-storage": "disk", "gpus": "gpus"}
-        short = {spoken[name] for name, _, _ in objection.shortfall}
-        assert short == {kind for kind in spoken.values() if getattr(wanted, kind) > max(0, getattr(ledger, kind))}
+        short = not_offered if objection.ledger == "offers" else not_left[:3]
+        kinds = zip(("cpu", "memory", "ephemeral-storage", "gpus"), short, strict=False)
+        assert [name for name, _, _ in objection.shortfall] == [kind for kind, is_short in kinds if is_short]
 
 
 # --- the line for people
@@ -224,7 +238,7 @@ def test_causes_are_counted_and_the_best_shortfall_told() -> None:
 
 
 def test_the_two_ledgers_are_told_apart() -> None:
-    vetoes = judged(place(offered=PLENTY._replace(mem=0)), place(room=PLENTY._replace(mem=32000)))
+    vetoes = judged(place(offered=PLENTY._replace(mem=0)), place(room=ROOM._replace(memory=32 << 20)))
     assert explain(vetoes, 2) == (
         "0/2 agents: 1 insufficient memory (kubelet, short by 32MiB at best),"
         " 1 insufficient memory (offers, short by 64MiB at best)"
@@ -248,7 +262,7 @@ def test_no_agents_at_all() -> None:
 def test_equal_counts_are_in_the_order_of_their_words() -> None:
     vetoes = judged(
         place(is_cordoned=True),
-        place(room=PLENTY._replace(pods=0)),
+        place(room=ROOM._replace(pods=0)),
         place(executor_id="km-other", difference="--a: 1 here, 2 there"),
     )
     assert (

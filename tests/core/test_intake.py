@@ -5,7 +5,7 @@ from __future__ import annotations
 from kmsched.core.effects import KillTask
 from kmsched.core.events import BindRefused, NodeChanged, NodeDeleted, PodChanged, PodDeleted, PodsListed, TaskState
 from kmsched.core.model import Phase
-from kmsched.core.resources import ZERO, Resources
+from kmsched.core.resources import Resources, whole_counts
 from tests.core.values import SMALL, Fold, bound, node, pod, update
 
 
@@ -32,9 +32,9 @@ def test_whose_a_pod_is() -> None:
 
 def test_what_runs_on_a_node_is_counted_until_it_ends() -> None:
     fold = Fold(bound("x", scheduler_name="other"), bound("y", is_static=True))
-    assert fold.state.usage["a1"] == SMALL.plus(SMALL)
+    assert fold.state.usage["a1"] == whole_counts(SMALL.plus(SMALL))
     fold.take(PodChanged(bound("x", scheduler_name="other", resource_version="2", phase=Phase.FAILED)))
-    assert fold.state.usage["a1"] == SMALL
+    assert fold.state.usage["a1"] == whole_counts(SMALL)
     fold.take(PodDeleted("ns/y", "y"))
     assert fold.state.usage == {}
 
@@ -44,7 +44,7 @@ def test_a_pod_that_grows_is_counted_with_its_new_size() -> None:
     fold.take(
         PodChanged(bound("x", scheduler_name="other", resource_version="2", requests=Resources(cpus=900, pods=1)))
     )
-    assert fold.state.usage.get("a1", ZERO).cpus == 900
+    assert fold.state.usage["a1"].cpu == 900
 
 
 def test_somebody_else_binds_a_pod_that_was_being_bound() -> None:

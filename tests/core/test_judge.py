@@ -11,13 +11,14 @@ from kmsched.core.fit import Place, veto
 from kmsched.core.judge import Judge, Plan, kind_of
 from kmsched.core.model import Phase, Pod, Settings
 from kmsched.core.rank import score
-from kmsched.core.resources import ZERO, Resources
+from kmsched.core.resources import NO_COUNTS, Resources, whole_counts
 from kmsched.core.state import State
 
 SETTINGS = Settings(executor_id="km-1")
 
 
 def pod(uid: str, cpus: int, mem: int) -> Pod:
+    wanted = Resources(cpus=cpus, mem=mem, pods=1)
     return Pod(
         key=f"default/{uid}",
         uid=uid,
@@ -30,17 +31,18 @@ def pod(uid: str, cpus: int, mem: int) -> Pod:
         is_gated=False,
         priority=0,
         created_s=0.0,
-        requests=Resources(cpus=cpus, mem=mem, pods=1),
+        requests=wanted,
+        counts=whole_counts(wanted),
     )
 
 
 def plan(name: str, cpus: int, mem: int) -> Plan:
     free = Resources(cpus=cpus, mem=mem, pods=110)
-    return Plan(Place(agent_id=name, hostname=name, node_name=name, offered=free, room=free))
+    return Plan(Place(agent_id=name, hostname=name, node_name=name, offered=free, room=whole_counts(free)))
 
 
 def taken(place: Place, wanted: Resources) -> Place:
-    return replace(place, offered=place.offered.minus(wanted), room=place.room.minus(wanted))
+    return replace(place, offered=place.offered.minus(wanted), room=place.room.minus(whole_counts(wanted)))
 
 
 @given(
@@ -60,7 +62,7 @@ def test_the_judge_answers_as_judging_every_pod_anew(
             assert not fits
             assert dict(vetoes) == {a: veto(wanted, p.place, SETTINGS) for a, p in plans.items()}
         else:
-            assert best.place.agent_id == min(fits, key=lambda a: score(wanted, fits[a].place, ZERO))
+            assert best.place.agent_id == min(fits, key=lambda a: score(wanted, fits[a].place, NO_COUNTS))
             judge.changed(best, taken(best.place, wanted.requests))
 
 

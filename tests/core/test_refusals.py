@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kmsched.core.model import Phase, Pod
 from kmsched.core.refusals import PAUSE_S, Refusals, is_refused
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Counts, Resources
 
 POD = Pod(
     key="default/web-1",
@@ -21,6 +21,7 @@ POD = Pod(
     priority=0,
     created_s=0.0,
     requests=Resources(cpus=100, pods=1),
+    counts=Counts(cpu=100, pods=1),
     owner_uid="owner",
     reason="OutOfcpu",
 )

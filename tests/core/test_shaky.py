@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmsched.core.effects import AcceptOffers
 from kmsched.core.events import OffersArrived, TaskState
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.shaky import FIRST_PAUSE_S, LONGEST_PAUSE_S, Shaky
 from tests.core.values import SETTINGS, Fold, node, offer, pod, update
 
@@ -31,7 +31,7 @@ def fail(fold: Fold) -> None:
 
 
 def test_a_pod_whose_launch_failed_on_the_emptiest_agent_goes_to_another() -> None:
-    small = node("a2", allocatable=FULLER._replace(pods=110))
+    small = node("a2", allocatable=whole_counts(FULLER._replace(pods=110)))
     fold = Fold(pod(), nodes=(node("a1"), small))
     assert chosen(fold, "A1", "A2") == "A1"
     fail(fold)

@@ -20,6 +20,7 @@ from kmsched.core.events import (
 )
 from kmsched.core.model import Phase
 from kmsched.core.pods import CALL_RETRY_S, ENDED_PATIENCE_S, KILL_LATER_S
+from kmsched.core.resources import whole_counts
 from kmsched.core.updates import ASK_STRAY_S, STRAY_PATIENCE_S, TERMINAL, TRIGGERS
 from tests.core.values import EXECUTOR, PLENTY, Fold, bound, node, offer, pod, update
 
@@ -158,7 +159,7 @@ def test_an_adoption_that_its_executor_cannot_make_is_told_and_tried_again_after
 
 
 def test_a_pod_is_not_bound_where_its_room_was_taken_meanwhile() -> None:
-    fold = Fold(pod(), nodes=(node(allocatable=PLENTY._replace(cpus=900, pods=110)),))
+    fold = Fold(pod(), nodes=(node(allocatable=whole_counts(PLENTY._replace(cpus=900, pods=110))),))
     (launch,) = fold.launch()
     fold.take(PodChanged(bound("x", scheduler_name="other")))
     fold.take(update(launch.task_id, TaskState.STARTING, update_id="s"))

@@ -17,7 +17,7 @@ from kmsched.core.events import (
     Ticked,
 )
 from kmsched.core.model import Node, Offer, Phase, Pod, Settings
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.state import Link, PodRecord, State
 from kmsched.core.step import step
 
@@ -44,7 +44,8 @@ def pod(uid: str = "u1", **more: Any) -> Pod:
         "created_s": 0.0,
         "requests": SMALL,
     }
-    return Pod(**(given | more))
+    wanted = given | more
+    return Pod(**({"counts": whole_counts(wanted["requests"])} | wanted))
 
 
 def bound(uid: str = "u1", task_id: str = "", **more: Any) -> Pod:
@@ -58,7 +59,7 @@ def offer(offer_id: str = "o1", agent_id: str = "A1", **more: Any) -> Offer:
 
 
 def node(name: str = "a1", **more: Any) -> Node:
-    given: dict[str, Any] = {"allocatable": PLENTY._replace(pods=110), "is_ready": True}
+    given: dict[str, Any] = {"allocatable": whole_counts(PLENTY._replace(pods=110)), "is_ready": True}
     return Node(name, **(given | more))
 
 

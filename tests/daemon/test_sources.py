@@ -16,7 +16,7 @@ from kmsched.clients.store import FolderStore
 from kmsched.core import events
 from kmsched.core.events import Event
 from kmsched.core.model import Node, Pod
-from kmsched.core.resources import ZERO
+from kmsched.core.resources import NO_COUNTS
 from kmsched.daemon.from_kube import FromKube
 from kmsched.daemon.from_mesos import FromMesos
 from kmsched.daemon.identity import FrameworkId
@@ -32,7 +32,7 @@ from tests.clients.fakes import FakeClock
 from tests.daemon.values import pod_json
 
 T = TypeVar("T")
-NODE = Node("node-1", ZERO)
+NODE = Node("node-1", NO_COUNTS)
 
 
 async def said(items: Sequence[T], error: Exception | None = None) -> AsyncGenerator[T, None]:

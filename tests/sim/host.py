@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kmsched.core.model import Node, Phase, Pod
-from kmsched.core.resources import ZERO, Resources
+from kmsched.core.resources import NO_COUNTS, Counts
 from kmsched.executor import core
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
@@ -25,7 +25,7 @@ class Kubelet:
     """`finish_s`: after how long a container of the pod ends by itself; None never."""
 
     def __init__(
-        self, loop: Loop, kube: Kube, node_name: str, allocatable: Resources, finish_s: Callable[[str], float | None]
+        self, loop: Loop, kube: Kube, node_name: str, allocatable: Counts, finish_s: Callable[[str], float | None]
     ) -> None:
         self.loop, self.kube, self.node_name, self.allocatable = loop, kube, node_name, allocatable
         self.finish_s = finish_s
@@ -69,11 +69,11 @@ class Kubelet:
             self._admit(pod, mine)
 
     def _admit(self, pod: Pod, mine: dict[str, Pod]) -> None:
-        used = ZERO
+        used = NO_COUNTS
         for uid in self.containers:
             if uid in mine:
-                used = used.plus(mine[uid].requests)
-        left = self.allocatable.minus(used).minus(pod.requests)
+                used = used.plus(mine[uid].counts)
+        left = self.allocatable.minus(used).minus(pod.counts)
         if min(left) < 0:
             words = f"kubelet on {self.node_name} refuses pod {pod.uid}: {left} would be left"
             self.loop.require(any(uid in self.kube.bound_late for uid in mine), words)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kmsched.core.model import Node, Phase, Pod
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.taskid import parse_task_id
 from tests.sim.loop import Channel, Loop
 
@@ -64,6 +64,7 @@ class Kube:
                 priority=priority,
                 created_s=self.loop.now,
                 requests=requests,
+                counts=whole_counts(requests),
             )
         )
         return self.pods[key]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kmsched.core.model import Phase, Pod, Settings
-from kmsched.core.resources import Resources
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.step import step
 from kmsched.core.updates import TERMINAL
 from kmsched.executor import effects as do
@@ -99,7 +99,7 @@ class World:
     # --- parts
 
     def _agent(self, name: str) -> Agent:
-        allocatable = TOTAL.minus(EXECUTOR_RESOURCES)._replace(pods=110)
+        allocatable = whole_counts(TOTAL.minus(EXECUTOR_RESOURCES)._replace(pods=110))
         kubelet = Kubelet(self.loop, self.kube, name, allocatable, self.finish_s.get)
 
         def make(update: Callable[[do.SendUpdate], None], ended: Callable[[], None]) -> Executor:

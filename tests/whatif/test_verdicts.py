@@ -44,7 +44,7 @@ def test_the_first_objection_in_kube_schedulers_order(a_node: Json, pending: Jso
 
 def test_what_only_a_scheduler_on_mesos_asks_is_not_asked() -> None:
     privileged = {"containers": [{"name": "c", "securityContext": {"privileged": True}}]}
-    assert verdict(node(), pod(spec=privileged)) == ""
+    assert verdict(node(cpu="0", memory="0"), pod(spec=privileged)) == ""
 
 
 def test_pods_that_are_there_take_ports_and_room_until_they_have_ended() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmsched.core.model import HostPort, Node, NodeTerm, Phase, Pod, Requirement, Taint, Toleration
-from kmsched.core.resources import Resources
+from kmsched.core.resources import NO_COUNTS, Counts, Resources
 from kmsched.errors import ProtocolError
 from kmsched.wire.kube import decode_node, decode_pod
 from tests.wire.objects import Json, container, decoded, pod
@@ -66,6 +66,7 @@ def test_a_pod_with_everything() -> None:
         priority=1000,
         created_s=1795381200.0,
         requests=Resources(cpus=1500, mem=1024_000, disk=953_675, gpus=1000, pods=1),
+        counts=Counts(cpu=1500, memory=1 << 30, storage=10**9, pods=1),
         node_selector={"disk": "ssd"},
         tolerations=(Toleration("a", "Exists", "", "NoExecute"), Toleration("b", "Equal", "1", "")),
         extended=(("example.com/fpga", 2), ("hugepages-2Mi", 4 * 2**20), ("nvidia.com/gpu", 1)),
@@ -224,7 +225,7 @@ def test_a_node_with_everything() -> None:
     )
     expected = Node(
         name="agent-1",
-        allocatable=Resources(cpus=3920, mem=7763671, disk=953674, gpus=1000, pods=110),
+        allocatable=Counts(cpu=3921, memory=7950000 * 1024, storage=1000000000, pods=110),
         labels={"zone": "a"},
         taints=(Taint("k", "v", "NoSchedule"),),
         is_unschedulable=True,
@@ -240,15 +241,14 @@ def test_a_node_with_everything() -> None:
 @pytest.mark.parametrize("status", ["False", "Unknown", ""])
 def test_a_node_that_is_not_ready(status: str) -> None:
     obj = node(status={"conditions": [{"type": "Ready", "status": status}]})
-    assert decode_node(obj) == Node(name="agent-1", allocatable=Resources())
+    assert decode_node(obj) == Node(name="agent-1", allocatable=NO_COUNTS)
 
 
 @given(st.integers(0, 2**60))
-def test_a_pod_that_asks_for_all_of_a_node_never_asks_for_less_than_it_has(amount: int) -> None:
-    wanted = decode_pod(pod({"containers": [container(f"{amount}n", str(amount))]})).requests
+def test_a_pod_that_asks_for_all_of_a_node_is_counted_as_that(amount: int) -> None:
+    wanted = decode_pod(pod({"containers": [container(f"{amount}n", str(amount))]})).counts
     there = decode_node(node(status={"allocatable": {"cpu": f"{amount}n", "memory": str(amount)}})).allocatable
-    assert there.cpus <= wanted.cpus <= there.cpus + 1
-    assert there.mem <= wanted.mem <= there.mem + 1
+    assert wanted == there._replace(pods=1)
 
 
 # --- what is not as promised
