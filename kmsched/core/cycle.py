@@ -12,6 +12,7 @@ from dataclasses import replace
 from kmsched.core.effects import AcceptOffers, Launch, ReportPod
 from kmsched.core.fit import Veto, explain, veto
 from kmsched.core.judge import Judge, Obstacles, Plan, kind_of
+from kmsched.core.offers import Fate, LetGo
 from kmsched.core.places import place_of
 from kmsched.core.pods import apply, give_task
 from kmsched.core.state import PodRecord, State
@@ -31,7 +32,7 @@ def run_cycle(state: State, now: float) -> None:
         _place(state, state.pods[pod.uid], judge, now)
     for agent_id, plan in plans.items():
         if plan.launches:
-            _accept(state, agent_id, plan)
+            _accept(state, agent_id, plan, now)
 
 
 def _adopt(state: State, record: PodRecord, judge: Judge, now: float) -> None:
@@ -83,9 +84,9 @@ def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, 
     judge.changed(plan, replace(place, offered=offered))
 
 
-def _accept(state: State, agent_id: str, plan: Plan) -> None:
+def _accept(state: State, agent_id: str, plan: Plan, now: float) -> None:
     pods = ", ".join(launch.pod_key for launch in plan.launches)
-    offer_ids = state.offers.take(agent_id)
+    offer_ids = state.offers.take(agent_id, LetGo(now, Fate.ACCEPTED, f"for {len(plan.launches)} pods"))
     for launch in plan.launches:
         state.pods[launch.pod_uid].offer_ids = offer_ids
     state.emit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kmsched.core.effects import DeclineOffers, ReviveOffers, SuppressOffers
+from kmsched.core.offers import Fate, LetGo
 from kmsched.core.state import Link, State
 
 #: pause between two REVIVEs for new work, and while orphaned pods wait for their agent's offer
@@ -20,10 +21,11 @@ def tick(state: State, now: float) -> None:
     if state.link is not Link.ACTIVE:
         return
     wants = bool(state.orphans) or state.queue.wants_offers()
-    _decline_others(state)
+    _decline_others(state, now)
+    unused = "no pod that waits fits there" if wants else "not needed"
     for agent in state.offers.expired(now):
-        ids = state.offers.take(agent.agent_id)
-        state.emit(DeclineOffers(ids, state.settings.refuse_s, cause="ttl", reason=f"{agent.hostname}: not needed"))
+        ids = state.offers.take(agent.agent_id, LetGo(now, Fate.DECLINED, unused))
+        state.emit(DeclineOffers(ids, state.settings.refuse_s, cause="ttl", reason=f"{agent.hostname}: {unused}"))
     if not wants:
         if state.unreachable and now - state.revived_at >= REVIVE_AGAIN_S:
             state.revived_at = now
@@ -50,7 +52,7 @@ def tick(state: State, now: float) -> None:
         state.emit(ReviveOffers(cause="work", reason="pods wait for offers"))
 
 
-def _decline_others(state: State) -> None:
+def _decline_others(state: State, now: float) -> None:
     """Where an executor of another fingerprint runs nothing is launched; pods that wait have been told of it by now.
 
     While such an executor ends, its agent's offers are held: the next one may lack it.
@@ -58,8 +60,8 @@ def _decline_others(state: State) -> None:
     for agent in state.offers.held():
         other = state.other_executor(agent)
         if other and not agent.ended_executor:
-            ids = state.offers.take(agent.agent_id)
             why = f"{agent.hostname} runs an executor of another fingerprint ({state.executors.words(other)})"
+            ids = state.offers.take(agent.agent_id, LetGo(now, Fate.DECLINED, why))
             state.emit(DeclineOffers(ids, state.settings.refuse_s, cause=OTHER_EXECUTOR, reason=why))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
 
 from kmsched.core.executors import ours
 from kmsched.core.model import NOTHING, Offer
@@ -18,6 +20,23 @@ from kmsched.core.resources import ZERO, Resources
 ENDED_PATIENCE_S = 10.0
 #: rescinds that overtook their offer are remembered up to this many
 EARLY_RESCINDS = 1000
+
+
+class Fate(Enum):
+    """What became of offers that are not held any more."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    RESCINDED = "rescinded"
+    VOID = "void"
+
+
+class LetGo(NamedTuple):
+    """How an agent's last offers went; for people."""
+
+    at: float
+    fate: Fate
+    reason: str
 
 
 @dataclass(slots=True)
@@ -33,6 +52,8 @@ class AgentOffers:
     #: an executor that has ended but may still be listed by the agent: no launch until an offer lacks it (rule 3)
     ended_executor: str = ""
     ended_at: float = 0.0
+    rescinded: int = 0  # offers that Mesos took back
+    let_go: LetGo | None = None
 
     @property
     def node_name(self) -> str:
@@ -76,21 +97,28 @@ class OfferLedger:
         self.agent_of[offer.offer_id] = offer.agent_id
         return True
 
-    def rescind(self, offer_id: str) -> None:
+    def rescind(self, offer_id: str, now: float = 0.0) -> None:
         agent_id = self.agent_of.pop(offer_id, None)
         if agent_id is None:
             self.early[offer_id] = None
             while len(self.early) > EARLY_RESCINDS:
                 self.early.popitem(last=False)
             return
-        del self.agents[agent_id].offers[offer_id]
+        agent = self.agents[agent_id]
+        del agent.offers[offer_id]
+        agent.rescinded += 1
+        agent.let_go = LetGo(
+            now, Fate.RESCINDED, "Mesos took it back: it went to another framework, or the agent is gone"
+        )
 
-    def take(self, agent_id: str) -> tuple[str, ...]:
+    def take(self, agent_id: str, let_go: LetGo | None = None) -> tuple[str, ...]:
         """Give up all offers of an agent, to accept or decline them together; returns their ids."""
         agent = self.agents.get(agent_id)
         if agent is None:
             return ()
         ids = tuple(agent.offers)
+        if ids:
+            agent.let_go = let_go
         for offer_id in ids:
             del self.agent_of[offer_id]
         agent.offers.clear()
@@ -104,9 +132,11 @@ class OfferLedger:
             del self.by_node[agent.node_name]
         return ids
 
-    def void(self) -> None:
+    def void(self, now: float = 0.0) -> None:
         """The subscription ended: every offer is void, without being declined."""
         for agent in self.agents.values():
+            if agent.offers:
+                agent.let_go = LetGo(now, Fate.VOID, "the subscription with the Mesos master ended")
             agent.offers.clear()
         self.agent_of.clear()
         self.early.clear()

@@ -104,7 +104,7 @@ def _node_deleted(state: State, event: NodeDeleted, now: float) -> None:
 
 
 def _subscribed(state: State, event: Subscribed, now: float) -> None:
-    state.offers.void()
+    state.offers.void(now)
     # offers and the snapshot name all that run; what ended meanwhile is not told
     state.executors.on_agent.clear()
     state.is_suppressed = False
@@ -113,7 +113,7 @@ def _subscribed(state: State, event: Subscribed, now: float) -> None:
 
 def _disconnected(state: State, event: Disconnected, now: float) -> None:
     state.link = Link.DISCONNECTED
-    state.offers.void()
+    state.offers.void(now)
 
 
 def _resumed(state: State, event: Resumed, now: float) -> None:
@@ -148,7 +148,7 @@ def _see_replaced(state: State, agent_of: Mapping[str, str], now: float) -> None
 
 
 def _offer_rescinded(state: State, event: OfferRescinded, now: float) -> None:
-    state.offers.rescind(event.offer_id)
+    state.offers.rescind(event.offer_id, now)
 
 
 def _executor_failed(state: State, event: ExecutorFailed, now: float) -> None:

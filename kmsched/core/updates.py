@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from kmsched.core.effects import AcknowledgeUpdate, DeclineOffers, ReportPod
 from kmsched.core.events import TaskState, TaskUpdated
+from kmsched.core.offers import Fate, LetGo
 from kmsched.core.pods import apply, give_task
 from kmsched.core.reconcile import SENTINEL_UID, settle
 from kmsched.core.state import HeldUpdate, PodRecord, State
@@ -183,9 +184,10 @@ def executor_ended(state: State, agent_id: str, executor_id: str, now: float) ->
         # new pods may go there now
         state.has_fresh_work = True
     agent.ended_executor, agent.ended_at = executor_id, now
-    ids = state.offers.take(agent_id)
+    why = f"{executor_id} on {agent.hostname} ended"
+    ids = state.offers.take(agent_id, LetGo(now, Fate.DECLINED, why))
     if ids:
-        state.emit(DeclineOffers(ids, 0.0, cause="executor ended", reason=f"{executor_id} on {agent.hostname} ended"))
+        state.emit(DeclineOffers(ids, 0.0, cause="executor ended", reason=why))
 
 
 def _acknowledge(state: State, event: TaskUpdated, why: str) -> None:
