@@ -117,6 +117,8 @@ class ReportPod:
     message: str
     cause: str
     reason: str
+    #: what makes it the same news in other words: amounts and counts change from try to try; "" the message itself
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

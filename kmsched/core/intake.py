@@ -105,7 +105,8 @@ def _refused(state: State, record: PodRecord, now: float) -> None:
     node = state.nodes.get(pod.node_name)
     kubelet = "no Node" if node is None else f"{node.allocatable} less {state.usage.get(pod.node_name)}"
     words = f"kubelet of {pod.node_name} refused the pod ({pod.reason}); task: {record.promised}; kubelet: {kubelet}"
-    state.emit(ReportPod(pod.key, pod.uid, "Warning", "Refused", words, cause="admission", reason=words))
+    about = f"{pod.node_name} {pod.reason}"
+    state.emit(ReportPod(pod.key, pod.uid, "Warning", "Refused", words, cause="admission", reason=words, about=about))
 
 
 def is_newer(version: str, than: str) -> bool:

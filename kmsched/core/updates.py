@@ -146,10 +146,10 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
     if trigger in (Trigger.ENDED, Trigger.LOST) and record.state is PodState.LAUNCHING:
         if event.source in _OF_THE_AGENT:
             state.shaky.failed(record.node_name, now)
-        _report(state, record, f"the launch on {record.node_name} failed: {why}", why)
+        _report(state, record, event, f"the launch on {record.node_name} failed: {why}", why)
     elif trigger is Trigger.ENDED and record.state is PodState.ADOPTING:
         # the pod runs on meanwhile; but an executor that cannot work there is to be seen somewhere
-        _report(state, record, f"the launch on {record.node_name} that was to take it over failed: {why}", why)
+        _report(state, record, event, f"the launch on {record.node_name} that was to take it over failed: {why}", why)
     if trigger is not None:
         apply(state, record, trigger, now, why)
     if trigger in (Trigger.STARTING, Trigger.RUNNING, Trigger.STAGING) and record.state in _WAITS:
@@ -160,9 +160,9 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
         _acknowledge(state, event, why)
 
 
-def _report(state: State, record: PodRecord, message: str, why: str) -> None:
-    pod = record.pod
-    state.emit(ReportPod(pod.key, pod.uid, "Warning", "FailedLaunch", message, cause="update", reason=why))
+def _report(state: State, record: PodRecord, event: TaskUpdated, message: str, why: str) -> None:
+    pod, about = record.pod, f"{record.node_name} {event.state.value} {event.source} {event.reason}"
+    state.emit(ReportPod(pod.key, pod.uid, "Warning", "FailedLaunch", message, cause="update", reason=why, about=about))
 
 
 def _is_crowded(state: State, record: PodRecord) -> bool:

@@ -1,7 +1,8 @@
 """What people read with `kubectl describe pod`: ReportPod effects as Events of the Kubernetes API.
 
-Knows how repeated news becomes one Event with a count, and a bounded rate.  Events are a courtesy: one that cannot be
-written is dropped, and the scheduling of pods never waits for it.
+Knows how repeated news becomes one Event with a count: the same cause of the same pod, in whatever words.  Causes of a
+pod beyond the first few share one Event, and the rate is bounded.  Events are a courtesy: one that cannot be written is
+dropped, and the scheduling of pods never waits for it.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ MAX_WAITING = 5_000
 MAX_REMEMBERED = 20_000
 #: pause between two writes: at most 20 a second
 WRITE_PAUSE_S = 0.05
+#: causes of one pod and topic that have Events of their own; all others share one
+MAX_CAUSES = 10
+OTHERS = "other causes"
 #: the same news of the same pod is written again after this at the earliest
 REPEAT_S = 30.0
 MAX_MESSAGE_CHARS = 1024
 NAME_CHARS = 230
 
-Key = tuple[str, str, str]  # pod uid, topic, message
+Key = tuple[str, str, str]  # pod uid, topic, what it is about
 
 
 class PodEvents:
@@ -42,10 +46,12 @@ class PodEvents:
         self._has_work = asyncio.Event()
         #: how often it happened, and when it was last written (monotonic seconds)
         self._written: OrderedDict[Key, tuple[int, float]] = OrderedDict()
+        #: pod uid and topic -> what its Events are about
+        self._causes: OrderedDict[tuple[str, str], list[str]] = OrderedDict()
         self._is_failing = False
 
     def put(self, effect: ReportPod) -> None:
-        key = (effect.uid, effect.topic, effect.message)
+        key = self._key(effect)
         count, written_at = self._written.get(key, (0, 0.0))
         if count:
             self._remember(key, count + 1, written_at)
@@ -69,7 +75,7 @@ class PodEvents:
         count = max(1, self._written.get(key, (0, 0.0))[0])
         self._remember(key, count, self._clock.monotonic())
         try:
-            await self._write(effect, count)
+            await self._write(key, effect, count)
         except KmError as error:
             if not self._is_failing:
                 log.warning("events on pods cannot be written: %s; more of this is not logged", error)
@@ -79,9 +85,21 @@ class PodEvents:
                 log.info("events on pods are written again")
             self._is_failing = False
 
-    async def _write(self, effect: ReportPod, count: int) -> None:
+    def _key(self, effect: ReportPod) -> Key:
+        pod, about = (effect.uid, effect.topic), effect.about or effect.message
+        known = self._causes.setdefault(pod, [])
+        self._causes.move_to_end(pod)
+        if len(self._causes) > MAX_REMEMBERED:
+            self._causes.popitem(last=False)
+        if about not in known:
+            if len(known) >= MAX_CAUSES:
+                return (*pod, OTHERS)
+            known.append(about)
+        return (*pod, about)
+
+    async def _write(self, key: Key, effect: ReportPod, count: int) -> None:
         namespace, _, pod_name = effect.key.partition("/")
-        name = event_name(pod_name, effect)
+        name = event_name(pod_name, key)
         if count > 1:
             try:
                 await self._repeat(namespace, name, effect.message, count)
@@ -122,7 +140,7 @@ class PodEvents:
             self._written.popitem(last=False)
 
 
-def event_name(pod_name: str, effect: ReportPod) -> str:
+def event_name(pod_name: str, key: Key) -> str:
     """The same news of the same pod has the same name, whoever writes it."""
-    told = "\0".join((effect.uid, effect.kind, effect.topic, effect.message))
+    told = "\0".join(key)
     return f"{pod_name[:NAME_CHARS]}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"

@@ -12,7 +12,7 @@ import pytest
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request
 from kmsched.clients.kube import KubeAccess, KubeClient
-from kmsched.daemon.pod_events import MAX_WAITING, REPEAT_S, PodEvents, event_name
+from kmsched.daemon.pod_events import MAX_CAUSES, MAX_WAITING, REPEAT_S, PodEvents, event_name
 from tests.clients.fakes import FakeClock, HandlerTransport, Reply
 from tests.daemon.values import report
 
@@ -122,7 +122,7 @@ def test_too_much_news_drops_the_oldest() -> None:
     async def scenario() -> None:
         scene = Scene(answer(201))
         for number in range(MAX_WAITING + 2):
-            scene.events.put(report(str(number)))
+            scene.events.put(report(str(number), name=f"web-{number}"))
         await scene.events.write_next()
         assert scene.sent[0][1]["message"] == "2"
 
@@ -130,7 +130,57 @@ def test_too_much_news_drops_the_oldest() -> None:
 
 
 def test_the_name_says_the_pod_and_differs_by_what_is_told() -> None:
-    name = event_name("web", report("one"))
+    name = event_name("web", ("u1", "FailedScheduling", "one"))
     assert name.startswith("web.")
-    assert name != event_name("web", report("two"))
-    assert len(event_name("x" * 253, report())) <= 253
+    assert name != event_name("web", ("u1", "FailedScheduling", "two"))
+    assert name != event_name("web", ("u2", "FailedScheduling", "one"))
+    assert len(event_name("x" * 253, ("u1", "FailedScheduling", "one"))) <= 253
+
+
+def test_the_same_cause_in_other_words_is_the_same_event_with_the_newest_words() -> None:
+    async def scenario() -> None:
+        scene = Scene(answer(200))
+        for short_by in (100, 200, 300):
+            scene.events.put(report(f"short by {short_by}m", about="offers"))
+            await scene.write_all()
+            scene.clock.now_s += REPEAT_S
+        requests = scene.transport.requests
+        assert [request.method for request in requests] == ["POST", "PATCH", "PATCH"]
+        name = scene.sent[0][1]["metadata"]["name"]
+        assert all(request.url.endswith(f"/{name}") for request in requests[1:])
+        assert [(body["message"], body["count"]) for _, body in scene.sent[1:]] == [
+            ("short by 200m", 2),
+            ("short by 300m", 3),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_causes_that_take_turns_make_no_more_events_than_there_are_causes() -> None:
+    async def scenario() -> None:
+        scene = Scene(answer(200))
+        for turn in range(40):
+            scene.events.put(report(f"try {turn}", about="AB"[turn % 2]))
+            await scene.write_all()
+            scene.clock.now_s += REPEAT_S / 4
+        methods = [method for method, _ in scene.sent]
+        assert methods.count("POST") == 2
+        # 300 s, and each of them at most every 30
+        assert methods.count("PATCH") <= 2 * 300 / REPEAT_S
+
+    asyncio.run(scenario())
+
+
+def test_a_pod_with_ever_new_causes_has_a_bounded_number_of_events() -> None:
+    async def scenario() -> None:
+        scene = Scene(answer(200))
+        for number in range(MAX_CAUSES + 20):
+            scene.events.put(report(f"cause {number}", about=str(number)))
+            await scene.write_all()
+            scene.clock.now_s += REPEAT_S
+        methods = [method for method, _ in scene.sent]
+        assert methods.count("POST") == MAX_CAUSES + 1
+        assert methods[-1] == "PATCH"
+        assert scene.sent[-1][1] == {**scene.sent[-1][1], "message": f"cause {MAX_CAUSES + 19}", "count": 20}
+
+    asyncio.run(scenario())

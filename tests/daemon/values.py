@@ -44,7 +44,7 @@ def accept(*names: str) -> AcceptOffers:
     return AcceptOffers("agent-1", ("offer-1",), launches, refuse_s=5.0, cause="cycle", reason="they fit")
 
 
-def report(message: str = "0/1 agents: 1 insufficient cpu", name: str = "web") -> ReportPod:
+def report(message: str = "0/1 agents: 1 insufficient cpu", name: str = "web", about: str = "") -> ReportPod:
     return ReportPod(
         key=f"default/{name}",
         uid=f"uid-{name}",
@@ -53,6 +53,7 @@ def report(message: str = "0/1 agents: 1 insufficient cpu", name: str = "web") -
         message=message,
         cause="cycle",
         reason="no agent fits",
+        about=about,
     )
 
 
