@@ -11,10 +11,9 @@ from typing import Any
 
 import click
 
-from kmsched.cli.ask import Credentials, fetch, print_answer, with_json, with_server
+from kmsched.cli.ask import NONE, Credentials, fetch, print_answer, table, with_json, with_server
 from kmsched.errors import EXIT_OK
 
-NONE = "-"
 COLUMNS = ("HOST", "NEW PODS", "EXECUTOR", "PODS", "CPUS HELD", "MEM HELD", "SETTINGS", "AGENT")
 
 
@@ -42,13 +41,6 @@ def describe_agents(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"our executor is km-{ours[:16]}; here means its scheduler, there the agent:"
     for reason, count in sorted(reasons.items()):
         yield f"  {count} agent{'s' if count > 1 else ''}: {reason}"
-
-
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns as wide as their widest cell."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _row(agent: Mapping[str, Any]) -> tuple[str, ...]:

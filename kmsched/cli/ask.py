@@ -1,7 +1,7 @@
-"""`km status` and `km explain`: ask a running scheduler and say its answer in lines. Other commands ask like this, too.
+"""`km status`: ask a running scheduler and say its answer in lines. Other commands ask like this, too.
 
-Knows two of the daemon's JSON pages and prints what is there; fields that are missing are left out, unknown ones of
-the status are shown.  It decides nothing.
+Knows how a scheduler is asked and refuses, and prints what is there; fields that are missing are left out, unknown ones
+of the status are shown.  It decides nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -31,6 +32,11 @@ ANSWER_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 MAX_TEXT = 1000
+#: objects of a list in one answer
+MAX_PART = 1000
+
+NONE = "-"
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,19 +103,23 @@ def status(url: str, credentials: Credentials, as_json: bool) -> int:
     return EXIT_OK
 
 
-@click.command()
-@with_server
-@with_json
-@click.argument("pod", metavar="NAMESPACE/NAME")
-def explain(url: str, credentials: Credentials, as_json: bool, pod: str) -> int:
-    """Tell why a pod waits, or where it runs."""
-    namespace, slash, name = pod.partition("/")
-    if not slash or not namespace or not name or "/" in name:
-        raise UsageError(f"{pod!r} is no pod; write NAMESPACE/NAME, like default/web-1")
-    quoted = f"{urllib.parse.quote(namespace, safe='')}/{urllib.parse.quote(name, safe='')}"
-    answer = fetch(url, f"/api/v1/pods/{quoted}", credentials)
-    print_answer(answer, as_json, describe_pod(pod, answer))
-    return EXIT_OK
+def parts(
+    url: str, path: str, key: str, limit: int, credentials: Credentials, query: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
+    """A list that is told in parts, up to `limit` of the objects at `key`; `next` is there if there are more.
+
+    Raises as `fetch` does.
+    """
+    found: list[Any] = []
+    after = ""
+    while True:
+        wanted = {**(query or {}), "limit": min(limit - len(found), MAX_PART), "after": after}
+        answer = fetch(url, f"{path}?{urllib.parse.urlencode(wanted)}", credentials)
+        listed = answer.get(key)
+        found += listed if isinstance(listed, list) else []
+        after = str(answer.get("next") or "")
+        if not after or not listed or len(found) >= limit:
+            return {**answer, key: found}
 
 
 def fetch(url: str, path: str, credentials: Credentials | None = None) -> Mapping[str, Any]:
@@ -187,29 +197,45 @@ def describe(answer: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"  {line}" for line in describe(value))
         elif isinstance(value, list):
             yield f"{name}: {'' if value else 'none'}".rstrip()
-            yield from (f"  {_in_one_line(item)}" for item in value)
+            yield from (f"  {in_one_line(item)}" for item in value)
         else:
-            yield f"{name}: {_in_one_line(value)}"
+            yield f"{name}: {in_one_line(value)}"
 
 
-def describe_pod(pod: str, answer: Mapping[str, Any]) -> Iterator[str]:
-    state = _in_one_line(answer.get("state", "unknown"))
-    reason = answer.get("reason")
-    yield f"{pod}: {state}" + (f": {_in_one_line(reason)}" if reason else "")
-    for name in ("node", "task_id"):
-        if answer.get(name):
-            yield f"  {name}: {_in_one_line(answer[name])}"
-    history = answer.get("history")
-    for entry in history if isinstance(history, list) else ():
-        yield f"  {_in_one_line(entry)}"
-
-
-def _in_one_line(value: Any) -> str:
+def in_one_line(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={_in_one_line(item)}" for name, item in value.items())
+        return " ".join(f"{name}={in_one_line(item)}" for name, item in value.items())
     if isinstance(value, list):
-        return ", ".join(_in_one_line(item) for item in value)
+        return ", ".join(in_one_line(item) for item in value)
     return "-" if value is None else str(value)
+
+
+def lasting(seconds: Any) -> str:
+    """A length of time in its two largest units: 12s, 3m12s, 5h3m, 2d4h."""
+    if not isinstance(seconds, (int, float)):
+        return NONE
+    left = max(0, round(seconds))
+    amounts = []
+    for name, length_s in UNITS:
+        amounts.append((left // length_s, name))
+        left %= length_s
+    first = next((i for i, (amount, _) in enumerate(amounts) if amount), len(UNITS) - 1)
+    return "".join(f"{amount}{name}" for amount, name in amounts[first : first + 2] if amount) or "0s"
+
+
+def at_time(wall_s: Any) -> str:
+    """In UTC, as log lines have it."""
+    try:
+        return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, TypeError, OverflowError, OSError):
+        return NONE
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def print_answer(answer: Mapping[str, Any], as_json: bool, lines: Iterator[str]) -> None:

@@ -110,17 +110,19 @@ def _report(state: State, record: PodRecord, obstacles: Obstacles, now: float) -
     if record.told is not None and obstacles.causes <= record.told:
         return
     record.told = obstacles.causes | (record.told or frozenset())
-    obstacles.words = words = obstacles.words or _in_words(state, obstacles.vetoes)
+    obstacles.words = words = obstacles.words or explain_vetoes(obstacles.vetoes, known_agents(state))
+    about = "; ".join(sorted(obstacles.causes)) or "no offer"
+    pod = record.pod
     state.emit(
-        ReportPod(record.pod.key, record.pod.uid, "Warning", "FailedScheduling", words, cause="cycle", reason=words)
+        ReportPod(pod.key, pod.uid, "Warning", "FailedScheduling", words, cause="cycle", reason=words, about=about)
     )
 
 
-def why_waiting(state: State, record: PodRecord) -> str:
+def known_agents(state: State) -> int:
+    """That have offered something, or have a Node."""
+    return len({agent.node_name for agent in state.offers.agents.values()} | state.nodes.keys())
+
+
+def explain_vetoes(vetoes: Mapping[str, Veto], agents: int) -> str:
     """ "0/3 agents: 2 insufficient cpu (...), 1 taint ..." """
-    return _in_words(state, record.vetoes)
-
-
-def _in_words(state: State, vetoes: Mapping[str, Veto]) -> str:
-    known = {agent.node_name for agent in state.offers.agents.values()} | set(state.nodes)
-    return explain(list(vetoes.values()), max(len(known), len(vetoes)))
+    return explain(list(vetoes.values()), max(agents, len(vetoes)))

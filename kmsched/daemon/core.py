@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from kmsched.core.agent_views import agents
 from kmsched.core.effects import Effect
 from kmsched.core.events import Event
 from kmsched.core.intake import is_ours, names_task
 from kmsched.core.model import Settings
 from kmsched.core.state import Link, State
 from kmsched.core.taskid import parse_task_id
-from kmsched.core.views import agents, pending_by_kind
+from kmsched.core.views import pending_by_kind
 from kmsched.daemon.identity import MAX_SEEN_TERM
 
 StepState = Callable[[State, Event, float], Sequence[Effect]]

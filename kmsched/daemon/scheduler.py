@@ -146,6 +146,7 @@ class Scheduler:
             metrics=self.metrics,
             decisions=self.decisions,
             tenure=self.tenure,
+            clock=clock,
             is_alive=lambda: clock.monotonic() - self.runner.turned_at < ALIVE_S,
             url=lambda: self.web.url,
         )

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from kmsched import __version__
+from kmsched.clock import Clock
 from kmsched.config import SchedulerConfig
+from kmsched.core.agent_views import agents, offers
 from kmsched.core.leadership import Role
-from kmsched.core.views import agents, explain_pod, pending, summary
+from kmsched.core.views import Now, explain_pod, pending, pods, summary
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.group import Group
@@ -47,6 +49,7 @@ class Told:
     metrics: Metrics
     decisions: Decisions
     tenure: Tenure
+    clock: Clock
     is_alive: Callable[[], bool]
     url: Callable[[], str]
 
@@ -56,14 +59,21 @@ class Told:
             readiness=self.ready,
             metrics=self.rendered_metrics,
             status=self.status,
-            pod=lambda key: explain_pod(self.core.state, key),
+            pod=lambda key: explain_pod(self.core.state, key, self.now()),
+            pods=lambda part, states, namespace: pods(
+                self.core.state, part, self.now(), states=states, namespace=namespace
+            ),
             decisions=self.decisions.listed,
-            pending=lambda: pending(self.core.state, MAX_REASONS),
+            pending=lambda: pending(self.core.state, MAX_REASONS, self.now()),
             agents=self.agents,
+            offers=lambda part: offers(self.core.state, part, self.now()),
             executors=lambda: {"executors": self.specs.listed(self.core.agents_by_executor())},
             executor=self.specs.found,
             leader=self.leader,
         )
+
+    def now(self) -> Now:
+        return Now(self.clock.monotonic(), self.clock.wall())
 
     def reasons(self) -> list[str]:
         """Why this process cannot do what its role asks; a standby only has to be able to lead."""

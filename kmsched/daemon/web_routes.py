@@ -12,7 +12,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from kmsched.core.tasks import PodState
+from kmsched.core.views import Part
 from kmsched.daemon.web_access import Right
+from kmsched.errors import NotFound, Unavailable
 
 Json = Mapping[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -20,6 +23,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 GET, POST = "GET", "POST"
 #: rows of each table of the page at /
 MAX_ON_PAGE = 50
+#: of a list: what one answer holds, unless `limit` says less or more
+PART, MAX_PART = 100, 1000
+STATES = frozenset(state.value for state in PodState) - {PodState.GONE.value}
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -41,10 +47,12 @@ class Views:
     readiness: Callable[[], Json]  # holds "ready": bool
     metrics: Callable[[], bytes]
     status: Callable[[], Json]
-    pod: Callable[[str], Json | None]  # "namespace/name"
+    pod: Callable[[str], Json]  # "namespace/name"; NotFound, Unavailable
+    pods: Callable[[Part, frozenset[str], str], Json]  # in these states (none: in any), of this namespace ("": of all)
     decisions: Callable[[], list[dict[str, object]]]
     pending: Callable[[], Json]
     agents: Callable[[], Json]
+    offers: Callable[[Part], Json]
     executors: Callable[[], Json]
     executor: Callable[[str], Sequence[Json]]  # specs by the first digits of their SHA-256, or of an executor id
     leader: Callable[[], Json]  # what /leader tells
@@ -67,23 +75,33 @@ def routes(views: Views) -> list[Route]:
 
     async def pod(request: web.Request) -> web.Response:
         key = f"{request.match_info['namespace']}/{request.match_info['name']}"
-        explained = views.pod(key)
-        if explained is None:
-            return as_json({"error": f"no pod {key} is known; see kubectl get pods --all-namespaces"}, 404)
-        return as_json(explained)
+        try:
+            return as_json(views.pod(key))
+        except NotFound as error:
+            return as_json({"error": str(error)}, 404)
+        except Unavailable as error:
+            return as_json({"error": str(error)}, 503)
+
+    async def pods(request: web.Request) -> web.Response:
+        wanted = _part(request)
+        states = frozenset(each for each in request.query.get("state", "").split(",") if each)
+        if unknown := sorted(states - STATES):
+            raise web.HTTPBadRequest(reason=f"state={unknown[0]!r} is none; there are {', '.join(sorted(STATES))}")
+        return as_json(views.pods(wanted, states, request.query.get("namespace", "")))
 
     async def decisions(request: web.Request) -> web.Response:
-        wanted = request.query.get("limit")
-        if wanted is not None and not (wanted.isdecimal() and int(wanted[:9]) > 0):
-            return as_json({"error": f"limit={wanted!r} is no number above 0; the newest so many are told"}, 400)
+        limit = _limit(request)
         listed = views.decisions()
-        return as_json({"decisions": listed if wanted is None else listed[-int(wanted[:9]) :]})
+        return as_json({"decisions": listed if limit is None else listed[-limit:]})
 
     async def pending(_: web.Request) -> web.Response:
         return as_json(views.pending())
 
     async def agents(_: web.Request) -> web.Response:
         return as_json(views.agents())
+
+    async def offers(request: web.Request) -> web.Response:
+        return as_json(views.offers(_part(request)))
 
     async def executors(_: web.Request) -> web.Response:
         return as_json(views.executors())
@@ -103,13 +121,33 @@ def routes(views: Views) -> list[Route]:
         Route(GET, "/readyz", Right.OPEN, readyz),
         Route(GET, "/metrics", Right.READ, metrics),
         Route(GET, "/api/v1/status", Right.READ, status),
+        Route(GET, "/api/v1/pods", Right.READ, pods),
         Route(GET, "/api/v1/pods/{namespace}/{name}", Right.READ, pod),
         Route(GET, "/api/v1/decisions", Right.READ, decisions),
         Route(GET, "/api/v1/pending", Right.READ, pending),
         Route(GET, "/api/v1/agents", Right.READ, agents),
+        Route(GET, "/api/v1/offers", Right.READ, offers),
         Route(GET, "/api/v1/executors", Right.READ, executors),
         Route(GET, "/api/v1/executors/{name}", Right.READ, executor),
     ]
+
+
+def _limit(request: web.Request) -> int | None:
+    """HTTPBadRequest: it is no number above 0."""
+    text = request.query.get("limit")
+    if text is None:
+        return None
+    if not (text.isdecimal() and text.isascii() and int(text[:9]) > 0):
+        raise web.HTTPBadRequest(reason=f"limit={text!r} is no number above 0; so many are told")
+    return int(text[:9])
+
+
+def _part(request: web.Request) -> Part:
+    """HTTPBadRequest: the limit is none, or above what one answer may hold."""
+    limit = _limit(request) or PART
+    if limit > MAX_PART:
+        raise web.HTTPBadRequest(reason=f"limit={limit} is too much; give at most {MAX_PART}, and ask on with after=")
+    return Part(limit, request.query.get("after", ""))
 
 
 def as_json(content: Json, status: int = 200) -> web.Response:

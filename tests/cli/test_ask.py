@@ -1,4 +1,4 @@
-"""km status and km explain against a real HTTP server, with whole, partial and broken answers."""
+"""km status, and how every command asks, against a real HTTP server, with whole, partial and broken answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from kmsched.cli import km
+from kmsched.cli.ask import at_time, lasting
 
 ANSWERS: dict[str, tuple[int, bytes]] = {
     "/api/v1/status": (
@@ -18,13 +19,7 @@ ANSWERS: dict[str, tuple[int, bytes]] = {
             {"phase": "ACTIVE", "agents": [{"node": "h1", "cpus": 2}], "pods": {"RUNNING": 3}, "offers": [], "x": None}
         ).encode(),
     ),
-    "/api/v1/pods/default/web": (
-        200,
-        b'{"state": "PENDING", "reason": "0/3 agents: 2 low cpu", "history": ["queued", {"at": 1, "w": "b"}]}',
-    ),
     "/api/v1/agents": (200, b'{"fingerprint": "05", "agents": [{"hostname": "h1", "compatible": true}]}'),
-    "/api/v1/pods/default/run": (200, b'{"state": "RUNNING", "node": "h1", "task_id": "u.1.1", "reason": null}'),
-    "/api/v1/pods/default/bare": (200, b"{}"),
     "/api/v1/pods/default/list": (200, b"[1]"),
     "/api/v1/pods/default/text": (200, b"hello"),
     "/api/v1/pods/default/broken": (500, b"no\nidea"),
@@ -73,19 +68,6 @@ def test_agents(url: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pod", "said"),
-    [
-        ("default/web", "default/web: PENDING: 0/3 agents: 2 low cpu\n  queued\n  at=1 w=b\n"),
-        ("default/run", "default/run: RUNNING\n  node: h1\n  task_id: u.1.1\n"),
-        ("default/bare", "default/bare: unknown\n"),
-    ],
-)
-def test_explain(url: str, pod: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert km.run(["explain", "--url", url, pod]) == 0
-    assert capsys.readouterr().out == said
-
-
-@pytest.mark.parametrize(
     ("pod", "code", "words"),
     [
         ("default/none", 10, "answers 404: no such pod"),
@@ -103,3 +85,26 @@ def test_refusals(url: str, pod: str, code: int, words: str, capsys: pytest.Capt
 def test_only_http_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert km.run(["status", "--url", "file:///etc"]) == 2
     assert "is no http(s) URL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0s"),
+        (0.4, "0s"),
+        (59.6, "1m"),
+        (192, "3m12s"),
+        (3600, "1h"),
+        (18_190, "5h3m"),
+        (190_000, "2d4h"),
+        (-3, "0s"),
+        (None, "-"),
+    ],
+)
+def test_lengths_of_time_are_told_in_two_units(seconds: float | None, said: str) -> None:
+    assert lasting(seconds) == said
+
+
+def test_times_are_told_in_utc() -> None:
+    assert at_time(1_790_000_000) == "2026-09-21 14:13:20Z"
+    assert [at_time(each) for each in (None, 1e20, "now")] == ["-", "-", "-"]

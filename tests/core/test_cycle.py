@@ -132,7 +132,9 @@ def test_failed_scheduling_is_told_once_per_cause() -> None:
     fold.tick(REPORT_AFTER_S)
     words = "0/1 agents: 1 insufficient cpu (offers, short by 400m at best)"
     assert fold.of(ReportPod) == [
-        ReportPod("ns/u1", "u1", "Warning", "FailedScheduling", words, cause="cycle", reason=words)
+        ReportPod(
+            "ns/u1", "u1", "Warning", "FailedScheduling", words, cause="cycle", reason=words, about="offers/offers"
+        )
     ]
     fold.launch(offer("o2", resources=small._replace(cpus=250)))
     assert fold.of(ReportPod) == []
@@ -188,7 +190,7 @@ def test_what_keeps_equal_pods_waiting_is_held_and_told_once_for_all() -> None:
     assert set(fold.record("u0").vetoes) == {"A1", "A2"}
     words = {report.message for report in fold.of(ReportPod)}
     assert len(fold.of(ReportPod)) == 3
-    assert words == {explain_pod(fold.state, "ns/u0")["reason"]}  # type: ignore[index]
+    assert words == {explain_pod(fold.state, "ns/u0", fold.moment)["reason"]}
     # one that comes later has no past
     fold.take(OfferRescinded("o2"), PodChanged(pod("late", requests=huge)), OffersArrived((offer("o3", "A1"),)))
     fold.tick()

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from kmsched.core.agent_views import agents
 from kmsched.core.effects import BindPod, ConfigureExecutor, DeclineOffers, ReportPod, ReviveOffers
 from kmsched.core.events import (
     AgentFailed,
@@ -19,7 +20,7 @@ from kmsched.core.events import (
 )
 from kmsched.core.executors import BATCH, LONGEST_PAUSE_S, MAX_NAMED, MAX_WORDS, Executors
 from kmsched.core.model import Pod
-from kmsched.core.views import agents, explain_pod
+from kmsched.core.views import explain_pod
 from tests.core.values import EXECUTOR, PLENTY, Fold, bound, node, offer, pod, update
 
 THEIRS = "km-05e2"
@@ -44,8 +45,7 @@ def test_an_agent_with_another_executor_is_refused_with_the_flags_that_differ() 
     assert fold.of(DeclineOffers) == [
         DeclineOffers(("o1",), 5.0, cause="executor of another fingerprint", reason=f"A1 runs an {REFUSED}")
     ]
-    explained = explain_pod(fold.state, "ns/u1")
-    assert explained is not None
+    explained = explain_pod(fold.state, "ns/u1", fold.moment)
     assert explained["reason"] == f"0/1 agents: 1 {REFUSED}"
 
 
@@ -131,8 +131,7 @@ def test_an_orphan_waits_for_the_end_of_the_other_executor_and_says_so() -> None
     fold.take(update("u1.1.1", TaskState.GONE, source="SOURCE_MASTER", executor_id=""))
     assert fold.state_of() == "orphaned"
     assert fold.launch(offer(executor_ids=ONLY_THEIRS)) == []
-    explained = explain_pod(fold.state, "ns/u1")
-    assert explained is not None
+    explained = explain_pod(fold.state, "ns/u1", fold.moment)
     assert explained["reason"] == f"runs on a1 without a task: {REFUSED}"
     assert [launch.mode for launch in fold.launch(offer("o2"))] == ["adopt"]
 

@@ -20,6 +20,7 @@ from kmsched.core.model import Node, Offer, Phase, Pod, Settings
 from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.state import Link, PodRecord, State
 from kmsched.core.step import step
+from kmsched.core.views import Now
 
 EXECUTOR = "km-ours"
 SETTINGS = Settings(executor_id=EXECUTOR, executor_resources=Resources(cpus=100, mem=100_000))
@@ -89,6 +90,11 @@ class Fold:
     def tick(self, after_s: float = 0.0) -> list[Effect]:
         self.now += after_s
         return self.take(Ticked())
+
+    @property
+    def moment(self) -> Now:
+        """The wall clock is a million seconds ahead."""
+        return Now(self.now, self.now + 1e6)
 
     def of(self, kind: type[E]) -> list[E]:
         """Those effects of the last events that are of this kind."""
