@@ -28,6 +28,8 @@ MAX_RECORD_BYTES = 1 << 20
 _NAME = r"[a-z0-9][a-z0-9-]{0,63}"
 KEY_PATTERN = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 LOCK_NAME = "lock"
+#: drawn anew at each start of the host
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 #: key, or its folder -> what an operator does when its record cannot be read
 REMEDIES: Mapping[str, str] = {
@@ -106,6 +108,16 @@ class FolderStore:
     def lock_fd(self) -> int:
         """For a process that inherits the lock: it is held until both have closed it."""
         return self._lock_fd
+
+    @property
+    def lock_id(self) -> str:
+        """No other lock has it, on a copy of this disk neither; "" where that cannot be told."""
+        try:
+            boot = BOOT_ID.read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+        found = os.fstat(self._lock_fd)
+        return f"{boot}:{found.st_dev:x}:{found.st_ino:x}"
 
     def own(self) -> None:
         """The process that the lock was inherited from writes no more; from now on this one does."""

@@ -16,7 +16,7 @@ from kmsched.clients.http import Request, Transport
 from kmsched.clock import Clock
 from kmsched.errors import KmError, NobodyListens, ProtocolError
 from kmsched.wire import members as records
-from kmsched.wire.members import Leader
+from kmsched.wire.members import NO_LEASE, Leader
 
 log = logging.getLogger(__name__)
 
@@ -126,13 +126,16 @@ class DeadMan:
         """Why the process that holds the lease is dead; "": it is not known to be."""
         try:
             answer = await self._transport.call(Request("GET", leader.url + WHO_PATH), deadline_s=CONNECT_S)
-            boot_id = records.decode_hello(answer.body, leader.url).boot_id
+            hello = records.decode_hello(answer.body, leader.url)
         except NobodyListens:
             return _REFUSED
         except (KmError, ProtocolError) as error:
             log.debug("whether the leader %s lives is not known: %s", leader.instance, error)
             return ""
-        return "" if boot_id == leader.boot_id else f"another process answers at {leader.url}"
+        # without a lease: it may be this very process, on a copy of the leader's host, and has proved nothing yet
+        if hello.boot_id == leader.boot_id or hello.lease_id == NO_LEASE:
+            return ""
+        return f"another process answers at {leader.url}"
 
     def _may_take_over(self) -> bool:
         now = self._clock.monotonic()

@@ -31,7 +31,7 @@ from kmsched.daemon.lead import GroupLead
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import ConfigRefused, Conflict, Refused, Retryable
 from kmsched.ha import HaConfig
-from kmsched.wire.members import Hello, Keys, Leader, Member
+from kmsched.wire.members import NO_LEASE, Hello, Keys, Leader, Member
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,10 @@ BOOT_ID_BYTES = 8
 
 
 class Group:
-    """Made once a process; `join` when it is known what this process would run, then `run` until cancelled."""
+    """Made once a process; `join` when it is known what this process would run, then `run` until cancelled.
+
+    `home`, `lock_id`: of the state folder.
+    """
 
     def __init__(
         self,
@@ -52,12 +55,13 @@ class Group:
         framework_name: str,
         surroundings: Surroundings,
         home: str,
+        lock_id: str,
         peers_ca_file: str | None = None,
     ) -> None:
         clock = self._clock = surroundings.clock
         self._config = config
         self._rng: Random = surroundings.rng
-        self._home = home
+        self._home, self._lock_id = home, lock_id
         self.keys = Keys(framework_name)
         self._make_transport, self._peers_tls = surroundings.make_transport, TlsSettings(ca_file=peers_ca_file)
         self._peers = RenewedTransport(self._make_transport(self._peers_tls))
@@ -138,11 +142,12 @@ class Group:
                 boot_id=self.boot_id,
                 url=config.url,
                 home=self._home,
+                lock_id=self._lock_id,
                 role=Role.STANDBY.value,
                 is_synced=False,
                 fingerprint=fingerprint,
                 version=__version__,
-                lease_id="0",
+                lease_id=NO_LEASE,
             ),
             Timing(config.lease_ttl_s, config.renew_interval_s, config.request_deadline_s, config.renew_deadline_s),
             may_campaign=may_campaign,
@@ -223,7 +228,7 @@ class Group:
             instance=self._config.instance,
             boot_id=self.boot_id,
             term=self.election.leadership.term if self.lead.has_election else 0,
-            lease_id=self.election.member.lease_id if self.lead.has_election else "0",
+            lease_id=self.election.member.lease_id if self.lead.has_election else NO_LEASE,
         )
 
     def healthy_standbys(self) -> list[Member]:

@@ -112,7 +112,9 @@ class Daemon:
                 await self._schedule(folder, folder, str(config.state_dir), None, channel)
                 return
             home = f"{surroundings.hostname}:{config.state_dir}"
-            self._group = group = Group(config.ha, config.framework_name, surroundings, home, config.http.ca_file)
+            self._group = group = Group(
+                config.ha, config.framework_name, surroundings, home, folder.lock_id, config.http.ca_file
+            )
             if channel is not None:
                 group.may_stand.clear()
             try:

@@ -16,6 +16,8 @@ from kmsched.wire.etcd import KeyValue
 
 SCHEMA = 1
 ROOT = "/kmsched"
+#: the `lease_id` of a process that is no member yet
+NO_LEASE = "0"
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +28,10 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     #: random, of this process alone
     boot_id: str
     url: str
-    #: where its lock is: hostname and state folder
+    #: where its lock is, for people: hostname and state folder
     home: str
+    #: the very lock that it holds; whoever has the same one knows that it is dead. "": written by an older version
+    lock_id: str = ""
     role: str
     is_synced: bool
     fingerprint: str

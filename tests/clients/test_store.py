@@ -164,3 +164,13 @@ def test_one_unreadable_record_does_not_hide_the_others(tmp_path: Path) -> None:
     with pytest.raises(ConfigRefused, match=r"executors/cd34: cannot be read"):
         asyncio.run(store.get("executors/cd34"))
     store.close()
+
+
+def test_a_lock_has_a_name_that_no_other_has(tmp_path: Path) -> None:
+    names = []
+    for folder in ("a", "a", "b"):
+        store = FolderStore(tmp_path / folder)
+        names.append(store.lock_id)
+        store.close()
+    assert names[0] == names[1] != names[2]
+    assert names[0].startswith(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

@@ -20,12 +20,13 @@ ENDPOINTS = ("http://e1:2379", "http://e2:2379", "http://e3:2379")
 KEYS = Keys("Kubernetes")
 
 
-def member(name: str, boot_id: str = "", home: str = "") -> Member:
+def member(name: str, boot_id: str = "", home: str = "", lock_id: str = "") -> Member:
     return Member(
         instance=name,
         boot_id=boot_id or f"boot-{name}",
         url=f"http://{name}:10251",
         home=home or f"{name}:/state",
+        lock_id=lock_id or f"lock of {name}",
         role="standby",
         is_synced=True,
         fingerprint="f" * 64,

@@ -29,8 +29,8 @@ def leader(boot_id: str = "boot-1", lease_id: str = "77") -> Leader:
     )
 
 
-def hello(boot_id: str) -> bytes:
-    return json.dumps({"instance": "a", "boot_id": boot_id, "term": 1, "lease_id": "77"}).encode()
+def hello(boot_id: str, lease_id: str = "77") -> bytes:
+    return json.dumps({"instance": "a", "boot_id": boot_id, "term": 1, "lease_id": lease_id}).encode()
 
 
 @dataclass
@@ -38,6 +38,7 @@ class LeaderProcess:
     """The leader's side, as a transport. `ending` ends the open connections: with a goodbye, or just so."""
 
     boot_id: str = "boot-1"
+    lease_id: str = "77"
     lives: bool = True
     answers: bool = True
     says_goodbye: bool = False
@@ -52,7 +53,7 @@ class LeaderProcess:
             raise Unavailable(f"{request.host} did not answer within {deadline_s:g} s")
         if not self.lives:
             raise NobodyListens(f"{request.host}: no connection: Connection refused")
-        return Response(503, body=hello(self.boot_id))
+        return Response(503, body=hello(self.boot_id, self.lease_id))
 
     @asynccontextmanager
     async def stream(self, request: Request, *, connect_s: float, idle_s: float) -> AsyncIterator[LeaderProcess]:
@@ -169,6 +170,14 @@ def test_another_process_at_its_port_proves_the_death() -> None:
         watch.process.ending.set()
 
     assert play(is_replaced).revoked == [77]
+
+
+def test_a_copy_of_its_host_at_its_address_proves_nothing_before_it_is_a_member() -> None:
+    def is_copied(watch: Watch) -> None:
+        watch.process.boot_id, watch.process.lease_id = "boot-2", "0"
+        watch.process.ending.set()
+
+    assert play(is_copied).revoked == []
 
 
 def test_a_record_whose_process_was_dead_before_is_noticed() -> None:

@@ -8,7 +8,6 @@ from random import Random
 import pytest
 
 from kmsched.core.leadership import Fact, Role
-from kmsched.errors import ConfigRefused
 from kmsched.wire.members import Leader, encode
 from tests.clients.etcd_model import Key
 from tests.daemon.elections import ENDPOINTS, KEYS, TIMING, Cluster, member, play, until
@@ -192,46 +191,6 @@ def test_a_leader_key_taken_by_another_deposes() -> None:
         await asyncio.sleep(2)
         assert leader.role is Role.DEPOSED
         assert leader.election.leadership.reason == "another scheduler has the leader key"
-
-    play("a", story)
-
-
-def test_a_restarted_instance_ends_the_lease_of_its_dead_predecessor() -> None:
-    async def story(cluster: Cluster) -> None:
-        first = cluster.leader
-        cluster.processes.remove(first)
-        await first.crash()
-        again = cluster.add("a", known=member("a", boot_id="second boot"))
-        await asyncio.sleep(0.5)
-        assert cluster.leader is again
-
-    play("a", story)
-
-
-def test_a_record_of_itself_that_cannot_be_read_keeps_nobody_from_starting() -> None:
-    async def story(cluster: Cluster) -> None:
-        key = base64.b64encode(KEYS.member("b").encode()).decode()
-        for garbage in (b"\xff", b"{}", b'{"schema":1}'):
-            cluster.model.keys[key] = Key(base64.b64encode(garbage).decode(), 1, 1, 0)
-            late = cluster.add("b")
-            await asyncio.sleep(3)
-            assert late.task is not None
-            assert not late.task.done()
-            assert len(late.election.group.members) == 2
-            await late.crash()
-            cluster.processes.remove(late)
-
-    play("a", story)
-
-
-def test_two_instances_of_one_name_are_refused() -> None:
-    async def story(cluster: Cluster) -> None:
-        other = cluster.add("a", known=member("a", boot_id="another", home="elsewhere:/state"))
-        await asyncio.sleep(1)
-        assert other.task is not None
-        with pytest.RaisesGroup(pytest.RaisesExc(ConfigRefused, match="another scheduler is called 'a', too")):
-            other.task.result()
-        assert cluster.leader is cluster.processes[0]
 
     play("a", story)
 

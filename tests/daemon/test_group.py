@@ -111,7 +111,7 @@ class Process:
             step=step,
             read_artifact=read,
         )
-        self.group = Group(config(self.name), "Kubernetes", surroundings, home=f"{self.name}:/state")
+        self.group = Group(config(self.name), "Kubernetes", surroundings, home=f"{self.name}:/state", lock_id=self.name)
 
     def _transport(self, _: TlsSettings) -> Network:
         return self.network
