@@ -102,6 +102,7 @@ def kind_of(pod: Pod) -> Hashable:
         tuple(sorted(pod.node_selector.items())),
         pod.tolerations,
         pod.node_affinity,
+        pod.preferred,
         pod.host_ports,
         pod.extended,
         pod.unsupported,

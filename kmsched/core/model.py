@@ -55,7 +55,7 @@ class Toleration:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """What a required node affinity asks of one label, or of one field of the Node."""
+    """What a node affinity asks of one label, or of one field of the Node."""
 
     key: str
     operator: str  # In | NotIn | Exists | DoesNotExist | Gt | Lt
@@ -64,7 +64,7 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class NodeTerm:
-    """One alternative of a required node affinity: every requirement holds.  A term without any matches nothing."""
+    """One alternative of a node affinity: every requirement holds.  A term without any matches nothing."""
 
     labels: tuple[Requirement, ...] = ()
     fields: tuple[Requirement, ...] = ()  # metadata.name is the only field there is
@@ -112,6 +112,7 @@ class Pod:
     owner_uid: str = ""
     reason: str = ""  # status.reason: why kubelet or a controller ended it
     node_affinity: tuple[NodeTerm, ...] | None = None  # required: one of these; None asks for nothing
+    preferred: tuple[tuple[int, NodeTerm], ...] = ()  # node affinity that is wished for, with its weights
     host_ports: frozenset[HostPort] = frozenset()
 
     @property

@@ -6,16 +6,14 @@ never sent where its selector will not match.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from kmsched.core import labels
 from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 OS_LABEL = "kubernetes.io/os"
 ARCH_LABEL = "kubernetes.io/arch"
-MAX_CHARACTERS = 63
-_WORD = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?", re.ASCII)
 _NAME_PREFIX = ATTRIBUTE_LABEL_PREFIX.partition("/")[2]
 
 
@@ -24,7 +22,7 @@ def attribute_labels(attributes: Mapping[str, str]) -> dict[str, str]:
     return {
         ATTRIBUTE_LABEL_PREFIX + name: value
         for name, value in attributes.items()
-        if _is_word(_NAME_PREFIX + name) and (not value or _is_word(value))
+        if labels.is_name(_NAME_PREFIX + name) and labels.is_value(value)
     }
 
 
@@ -32,7 +30,3 @@ def node_labels(hostname: str, attributes: Mapping[str, str], arch: str = "amd64
     """All that kubelet will set on a new Node of the agent. `arch` as Go spells it: all agents run one `km` file."""
     own = {HOSTNAME_LABEL: hostname.lower(), OS_LABEL: "linux", ARCH_LABEL: arch}
     return own | attribute_labels(attributes)
-
-
-def _is_word(text: str) -> bool:
-    return len(text) <= MAX_CHARACTERS and _WORD.fullmatch(text) is not None

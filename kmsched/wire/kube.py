@@ -8,11 +8,14 @@ so that the caller can tell of it and go on with the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 
+from kmsched.core import labels
+from kmsched.core.affinity import is_readable
 from kmsched.core.annotations import AGENT_ID
 from kmsched.core.model import (
     NOTHING,
@@ -29,7 +32,15 @@ from kmsched.core.model import (
 )
 from kmsched.core.resources import MILLI, Counts, Resources
 from kmsched.errors import ProtocolError
-from kmsched.wire.kube_objects import Metadata, NodeObject, PodObject, PodSpec, Selector, SelectorRequirement
+from kmsched.wire.kube_objects import (
+    Metadata,
+    NodeObject,
+    PodObject,
+    PodSpec,
+    Selector,
+    SelectorRequirement,
+    SelectorTerm,
+)
 from kmsched.wire.pod_requests import (
     CPU,
     HUGEPAGES_PREFIX,
@@ -50,7 +61,10 @@ MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 SOURCE_ANNOTATION = "kubernetes.io/config.source"
 STATIC_SOURCES = frozenset({"file", "http"})
 GPU = "nvidia.com/gpu"  # Mesos counts these too, as gpus
+#: of names of resources
+VOLUMES_PREFIX, QUOTA_PREFIX, KUBERNETES_DOMAIN = "attachable-volumes-", "requests.", "kubernetes.io/"
 NO_DEFAULTS = Defaults()
+NO_TERM = NodeTerm()
 ANY_ADDRESS = "0.0.0.0"
 
 #: plugin of kube-scheduler, struct field of a volume, how users call it; they tie a pod to where the volume is, or to
@@ -110,6 +124,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
         agent_id=annotations.get(AGENT_ID, ""),
         owner_uid=next((one.uid for one in meta.owner_references or () if one.controller), ""),
         node_affinity=_node_affinity(spec),
+        preferred=_preferred(spec),
         host_ports=_host_ports(spec),
     )
 
@@ -137,12 +152,23 @@ def decode_node(obj: Object) -> Node:
 
 def _decode(decoder: msgspec.json.Decoder[_T], obj: Object, kind: str) -> _T:
     try:
-        if isinstance(obj, Mapping):
-            return msgspec.convert(obj, type=decoder.type)
-        found: _T = decoder.decode(obj)
+        try:
+            found: _T = msgspec.convert(obj, type=decoder.type) if isinstance(obj, Mapping) else decoder.decode(obj)
+        except msgspec.ValidationError:
+            # null means the same as nothing, and is too rare to look for
+            parsed = obj if isinstance(obj, Mapping) else msgspec.json.decode(obj)
+            found = msgspec.convert(_without_nulls(parsed), type=decoder.type)
         return found
     except _MALFORMED as error:
         raise ProtocolError(f"{kind} {_name_in(obj)} is not what the Kubernetes API promises: {error}") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value if each is not None]
+    return value
 
 
 def _name_in(obj: Object) -> str:
@@ -183,8 +209,12 @@ def _counts(amounts: Amounts) -> dict[str, int]:
     }
 
 
+@lru_cache(maxsize=1024)  # the same few names stand in every pod
 def _is_extended(name: str) -> bool:
-    return name.startswith(HUGEPAGES_PREFIX) or "/" in name
+    """Is it counted, though it is none of the kinds that have names of their own?"""
+    if name.startswith((HUGEPAGES_PREFIX, VOLUMES_PREFIX)) or KUBERNETES_DOMAIN in name:
+        return True
+    return "/" in name and not name.startswith(QUOTA_PREFIX) and labels.is_key(QUOTA_PREFIX + name)
 
 
 def _unsupported(spec: PodSpec) -> tuple[Unsupported, ...]:
@@ -222,10 +252,18 @@ def _node_affinity(spec: PodSpec) -> tuple[NodeTerm, ...] | None:
     required: Selector | None = affinity.required if affinity else None
     if required is None:
         return None
-    return tuple(
-        NodeTerm(_requirements(term.match_expressions), _requirements(term.match_fields))
-        for term in required.node_selector_terms or ()
-    )
+    return tuple(map(_term, required.node_selector_terms or ()))
+
+
+def _preferred(spec: PodSpec) -> tuple[tuple[int, NodeTerm], ...]:
+    affinity = spec.affinity.node_affinity if spec.affinity else None
+    listed = affinity.preferred if affinity else None
+    return tuple((one.weight, _term(one.preference)) for one in listed or () if one.weight)
+
+
+def _term(found: SelectorTerm) -> NodeTerm:
+    term = NodeTerm(_requirements(found.match_expressions), _requirements(found.match_fields))
+    return term if is_readable(term) else NO_TERM
 
 
 def _requirements(found: list[SelectorRequirement] | None) -> tuple[Requirement, ...]:

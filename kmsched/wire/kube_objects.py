@@ -10,7 +10,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-Quantities = dict[str, str | int]
+#: users write numbers without quotes, too
+Quantities = dict[str, str | int | float]
 
 
 class OwnerReference(Struct, rename="camel"):
@@ -69,8 +70,14 @@ class Selector(Struct, rename="camel"):
     node_selector_terms: list[SelectorTerm] | None = None
 
 
+class PreferredTerm(Struct):
+    weight: int = 0
+    preference: SelectorTerm = field(default_factory=SelectorTerm)
+
+
 class NodeAffinity(Struct):
     required: Selector | None = field(default=None, name="requiredDuringSchedulingIgnoredDuringExecution")
+    preferred: list[PreferredTerm] | None = field(default=None, name="preferredDuringSchedulingIgnoredDuringExecution")
 
 
 class PodAffinity(Struct):

@@ -16,6 +16,8 @@ from kmsched.errors import ProtocolError
 from kmsched.wire.kube import decode_node, decode_pod
 from tests.wire.objects import Json, container, decoded, pod
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
 
 def test_a_pod_with_everything() -> None:
     found = decoded(
@@ -122,6 +124,16 @@ def test_required_node_affinity_and_the_name_that_a_daemon_set_asks_for() -> Non
     )
 
 
+def test_a_term_that_cannot_be_read_matches_nothing() -> None:
+    sound = {"key": "zone", "operator": "In", "values": ["a"]}
+    terms = [{"matchExpressions": [sound, {"key": "slots", "operator": "Gt", "values": ["many"]}]}]
+    preferred = [{"weight": 5, "preference": {"matchExpressions": [sound]}}, {"weight": 0, "preference": terms[0]}]
+    affinity = {REQUIRED: {"nodeSelectorTerms": terms}, "preferredDuringSchedulingIgnoredDuringExecution": preferred}
+    found = decoded(pod({"affinity": {"nodeAffinity": affinity}}))
+    assert found.node_affinity == (NodeTerm(),)
+    assert found.preferred == ((5, NodeTerm((Requirement("zone", "In", ("a",)),))),)
+
+
 def test_preferences_are_no_rules() -> None:
     preferred = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {}}]}
     spread = [{"whenUnsatisfiable": "ScheduleAnyway", "topologyKey": "zone", "maxSkew": 1}]
@@ -150,9 +162,6 @@ def test_host_ports_of_containers_and_sidecars() -> None:
         HostPort("UDP", "1.2.3.4", 53),
         HostPort("TCP", "0.0.0.0", 82),
     }
-
-
-REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +205,38 @@ def test_privileged(kind: str) -> None:
         assert (
             decoded(pod({kind: [{"name": "a"}, {"name": "b", "securityContext": context}]})).is_privileged == expected
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_counted"),
+    [
+        ("example.com/fpga", True),
+        ("hugepages-2Mi", True),
+        ("attachable-volumes-csi", True),
+        ("kubernetes.io/batch", True),
+        ("requests.example.com/fpga", False),
+        ("fpga", False),
+        ("storage", False),
+        ("a/b/c", False),
+        ("Example.com/fpga", False),
+    ],
+)
+def test_resources_of_other_names(name: str, is_counted: bool) -> None:
+    wanted = decoded(pod({"containers": [{"resources": {"requests": {name: "3"}}}]}))
+    assert dict(wanted.extended) == ({name: 3} if is_counted else {})
+    assert (name in decode_node(node(status={"allocatable": {name: 5}})).extended) is is_counted
+
+
+def test_numbers_need_no_quotes_and_null_is_nothing() -> None:
+    spec = {
+        "containers": [{"ports": None, "resources": {"requests": {"cpu": 0.5, "memory": 128, "x.y/z": None}}}, None],
+        "nodeSelector": None,
+        "nodeName": None,
+        "tolerations": [{"operator": "Exists", "key": None}],
+    }
+    found = decoded(pod(spec))
+    assert (found.counts.cpu, found.counts.memory, found.extended, found.node_name) == (500, 128, (), "")
+    assert found.tolerations == (Toleration("", "Exists", "", ""),)
 
 
 # --- nodes
@@ -261,9 +302,9 @@ def test_a_pod_that_asks_for_all_of_a_node_is_counted_as_that(amount: int) -> No
         ("spec.nodeName", 3, r"\$\.spec\.nodeName"),
         ("spec.containers", {}, r"\$\.spec\.containers"),
         ("spec.priority", "high", r"\$\.spec\.priority"),
-        ("spec", None, r"Pod ns/web .*\$\.spec"),
+        ("spec", None, "Pod ns/web .*`spec`"),
         ("metadata.creationTimestamp", "yesterday", r"\$\.metadata\.creationTimestamp"),
-        ("metadata.name", None, r"Pod \(nameless\) .*\$\.metadata\.name"),
+        ("metadata.name", None, r"Pod \(nameless\) .*`name`"),
         ("spec.overhead", {"cpu": "lots"}, r"Pod ns/web: \$\.spec\.overhead\.cpu: 'lots' is not a quantity"),
         ("spec.overhead", {"cpu": "-1"}, r"Pod ns/web: .*'-1' is negative"),
         ("spec.overhead", {"cpu": []}, r"\$\.spec\.overhead"),
