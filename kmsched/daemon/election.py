@@ -311,6 +311,14 @@ class Election:
     def _win(self, create_revision: int, floor: int) -> None:
         self._create_revision = create_revision
         term = leading.new_term(create_revision, floor - 1)
+        if term > create_revision:
+            log.warning(
+                "etcd is at revision %d, and terms up to %d are known: it was restored from a backup or made anew, and"
+                " what was written since is lost; leading in term %d",
+                create_revision,
+                floor - 1,
+                term,
+            )
         renewed_at = self._membership.renewed_at
         self._become(leading.elected(self.leadership, term, renewed_at, self._timing.renew_deadline_s))
 

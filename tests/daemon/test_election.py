@@ -168,7 +168,7 @@ def test_who_may_not_lead_does_not_and_the_next_does() -> None:
     play("abc", story)
 
 
-def test_a_term_is_above_all_that_were_seen_though_etcd_counts_from_less() -> None:
+def test_a_term_is_above_all_that_were_seen_though_etcd_counts_from_less(caplog: pytest.LogCaptureFixture) -> None:
     async def story(cluster: Cluster) -> None:
         first = cluster.leader
         (second,) = (each for each in cluster.processes if each is not first)
@@ -177,6 +177,7 @@ def test_a_term_is_above_all_that_were_seen_though_etcd_counts_from_less() -> No
         await asyncio.sleep(1)
         assert second.election.leadership.term == 1_000_001
         assert second.election.group.term == 1_000_001
+        assert "and terms up to 1000000 are known: it was restored from a backup" in caplog.text
 
     play("ab", story)
 
