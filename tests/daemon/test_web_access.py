@@ -192,6 +192,8 @@ def test_browsers_read_with_a_password_and_never_act_with_it(files: HttpSettings
         ("Basic " + base64.b64encode(b"u:a:b").decode(), "a:b"),
         ("Basic !!!", ""),
         ("Basic " + base64.b64encode(b"\xff\xff").decode(), ""),
+        ("Basic \xfc", ""),
+        ("Basic \udcff", ""),
         ("Digest abc", ""),
         ("abc", ""),
         ("", ""),
