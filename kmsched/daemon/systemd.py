@@ -6,6 +6,7 @@ Knows the notification socket and its datagrams.  It does not decide when any of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import socket
@@ -47,10 +48,17 @@ class Notifier:
         self._send("STOPPING=1")
 
     async def hand_to(self, pid: int) -> None:
-        """Have systemd watch that process instead; returns when it has read so, as only the main process is heard."""
+        """Have systemd watch that process instead; returns when it has read so, as only the main process is heard.
+
+        A process that can no longer ask for that does not wait: if it ends too early, systemd starts the unit anew.
+        """
         self._send(f"MAINPID={pid}")
-        await asyncio.to_thread(self._barrier)
-        self.is_main = False
+        try:
+            # no descriptors, no threads
+            with contextlib.suppress(OSError, RuntimeError):
+                await asyncio.to_thread(self._barrier)
+        finally:
+            self.is_main = False
 
     def _barrier(self) -> None:
         """systemd closes the descriptor when it has read all that came before."""
@@ -69,13 +77,14 @@ class Notifier:
     def _send(self, state: str, descriptors: Sequence[int] = ()) -> None:
         if not self._address or not self.is_main:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sock:
-            try:
-                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+        try:
+            kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            with socket.socket(socket.AF_UNIX, kind) as sock:
                 sock.sendmsg([state.encode()], [rights] if descriptors else [], 0, self._address)
-            except OSError:
-                # systemd itself judges silence, by the watchdog and by the start timeout
-                return
+        except OSError:
+            # systemd itself judges silence, by the watchdog and by the start timeout
+            return
 
 
 def environment_of_replacement(environment: Mapping[str, str], pid: int) -> dict[str, str]:

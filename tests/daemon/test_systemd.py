@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,30 @@ def test_nobody_listening_is_no_failure(tmp_path: Path) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}, 7)
     notifier.ready()
     assert notifier.watchdog_s == 0.0
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_without_descriptors_goes_on(tmp_path: Path) -> None:
+    """The sign of life comes from the loop that schedules."""
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}, 7)
+
+    async def hand_over() -> None:
+        await asyncio.to_thread(lambda: None)
+        with no_descriptors_left():
+            notifier.alive()
+            await notifier.hand_to(11)
+
+    asyncio.run(hand_over())
+    assert not notifier.is_main
 
 
 def test_the_replacement_becomes_the_main_process_before_anything_else_is_said(tmp_path: Path) -> None:
