@@ -5,6 +5,7 @@ Knows connections and refusals, which are JSON.  What the routes tell is in `web
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from kmsched.daemon import profiling as debugging
 from kmsched.daemon.web_access import Access
+from kmsched.daemon.web_connections import IDLE_S, REQUESTS, Door
 from kmsched.daemon.web_routes import GET, Handler, Route, as_json
 from kmsched.errors import ConfigRefused
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 128
 SHUTDOWN_S = 1.0
 MAX_BODY_BYTES = 64 * 1024
+BAD_REQUEST = 400
 
 
 class Web:
@@ -38,17 +41,25 @@ class Web:
         access: Access | None = None,
         profiling: bool = False,
         listening: socket.socket | None = None,
+        idle_s: float = IDLE_S,
     ) -> None:
         self.access = access or Access()
         app = application([*routes, *(debugging.routes() if profiling else [])], self.access)
         if profiling:
             app.cleanup_ctx.append(debugging.traced)
         # peers hold connections open: their handlers end when they go
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=REQUESTS,
+            shutdown_timeout=SHUTDOWN_S,
+            handler_cancellation=True,
+            keepalive_timeout=idle_s,
+        )
         self._address = address
         self._port = port
         self._listening = listening
-        self._site: web.SockSite | None = None
+        self._accepting: asyncio.Server | None = None
         self.url = ""
 
     async def start(self) -> None:
@@ -69,16 +80,19 @@ class Web:
 
     async def pause(self) -> None:
         """Accept no more connections; they wait for `resume`, or for a process that has the same socket."""
-        site, self._site = self._site, None
-        if site is not None:
-            await site.stop()
+        accepting, self._accepting = self._accepting, None
+        if accepting is not None:
+            accepting.close()
 
     async def resume(self) -> None:
-        # the server closes what it is given
-        self._site = web.SockSite(self._runner, self.listening.dup(), backlog=BACKLOG, ssl_context=self.access.tls)
-        await self._site.start()
+        assert self._runner.server is not None, "start comes first"
+        # what accepts closes the socket that it is given
+        self._accepting = await asyncio.get_running_loop().create_server(
+            Door(self._runner.server), sock=self.listening.dup(), backlog=BACKLOG, ssl=self.access.tls
+        )
 
     async def stop(self) -> None:
+        await self.pause()
         await self._runner.cleanup()
         if self._listening is not None:
             self._listening.close()
@@ -148,6 +162,8 @@ def _guarded(route: Route, access: Access) -> Handler:
 async def _refusals_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except web.RequestPayloadError as error:
+        return as_json({"error": f"{request.method} {request.path}: the body cannot be read: {error}"}, BAD_REQUEST)
     except web.HTTPException as refusal:
         answer = as_json({"error": f"{request.method} {request.path}: {refusal.reason}"}, refusal.status)
         if "Allow" in refusal.headers:

@@ -373,6 +373,21 @@ def test_a_request_that_is_none_changes_nothing(body: bytes, files: HttpSettings
     assert handing.asked == []
 
 
+def test_a_body_that_cannot_be_read_is_refused(files: HttpSettings) -> None:
+    async def scenario() -> tuple[int, str]:
+        headers = {"Authorization": BEARER, "Content-Encoding": "gzip"}
+        async with (
+            serving(Handing().routes(), files) as served,
+            aiohttp.ClientSession(headers=headers, auto_decompress=False) as session,
+            session.post(f"{served.url}/api/v1/resign", data=b"abc") as reply,
+        ):
+            return reply.status, (await reply.json())["error"]
+
+    status, error = asyncio.run(scenario())
+    assert status == 400
+    assert "the body cannot be read" in error
+
+
 def test_one_at_a_time_and_one_that_has_begun_goes_on_alone(files: HttpSettings) -> None:
     async def scenario() -> None:
         handing = Handing()
