@@ -18,8 +18,8 @@ from kmsched.daemon.web_routes import GET, Route, as_json
 from kmsched.wire import members as records
 from kmsched.wire.members import Hello
 
-#: peers, and whoever is curious
-MAX_CONNECTIONS = 64
+#: peers, and whoever is curious, who shall not keep peers out
+MAX_CONNECTIONS, MAX_OF_ONE = 64, 8
 
 
 def leader_route(who: Callable[[], Mapping[str, Any]], is_leader: Callable[[], bool]) -> Route:
@@ -38,16 +38,18 @@ def deadman_route(hello: Callable[[], Hello], ending: asyncio.Event) -> Route:
 
     The server must cancel handlers whose peer has gone, or their connections count for ever.
     """
-    open_connections = 0
+    #: where the connections come from
+    opened: list[str | None] = []
 
     async def deadman(request: web.Request) -> web.StreamResponse:
-        nonlocal open_connections
-        if open_connections >= MAX_CONNECTIONS:
-            return web.Response(status=503, text=f"{MAX_CONNECTIONS} connections are open already\n")
+        peer = request.remote
+        if len(opened) >= MAX_CONNECTIONS or opened.count(peer) >= MAX_OF_ONE:
+            words = f"{len(opened)} connections are open already, {opened.count(peer)} of them from there\n"
+            return web.Response(status=503, text=words)
         reply = web.StreamResponse(headers={"content-type": "application/x-ndjson", "cache-control": "no-store"})
         # the next question goes to whoever listens then
         reply.force_close()
-        open_connections += 1
+        opened.append(peer)
         try:
             await reply.prepare(request)
             await reply.write(records.encode(hello()) + b"\n")
@@ -57,7 +59,7 @@ def deadman_route(hello: Callable[[], Hello], ending: asyncio.Event) -> Route:
                 await reply.write(GOODBYE + b"\n")
                 await reply.write_eof()
         finally:
-            open_connections -= 1
+            opened.remove(peer)
         return reply
 
     return Route(GET, PATH, Right.OPEN, deadman)

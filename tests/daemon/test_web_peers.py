@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +11,7 @@ from aiohttp import web
 from kmsched.daemon.deadman import GOODBYE
 from kmsched.daemon.web import application
 from kmsched.daemon.web_access import Access
-from kmsched.daemon.web_peers import MAX_CONNECTIONS, deadman_route, leader_route
+from kmsched.daemon.web_peers import MAX_CONNECTIONS, MAX_OF_ONE, deadman_route, leader_route
 from kmsched.wire.members import Hello
 
 HELLO = Hello(instance="a", boot_id="b1", term=7, lease_id="77")
@@ -57,19 +58,33 @@ def test_the_connection_tells_who_is_there_and_says_goodbye() -> None:
     serve(True, hold)
 
 
-def test_connections_are_bounded_and_those_that_left_make_room() -> None:
-    async def many(session: aiohttp.ClientSession, url: str, _: asyncio.Event) -> None:
-        held = [await session.get(f"{url}/deadman") for _ in range(MAX_CONNECTIONS)]
-        async with session.get(f"{url}/deadman") as refused:
-            assert refused.status == 503
-        for each in held:
-            each.close()
-        async with asyncio.timeout(10):
-            while True:
-                async with session.get(f"{url}/deadman") as again:
-                    if again.status == 200:
+def test_connections_are_bounded_for_each_peer_and_those_that_left_make_room() -> None:
+    async def many(_: aiohttp.ClientSession, url: str, __: asyncio.Event) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def peer(number: int) -> aiohttp.ClientSession:
+                connector = aiohttp.TCPConnector(local_addr=(f"127.0.0.{number}", 0))
+                return await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+            async def status(session: aiohttp.ClientSession) -> int:
+                async with session.get(f"{url}/deadman") as answer:
+                    return answer.status
+
+            peers = [await peer(number) for number in range(1, MAX_CONNECTIONS // MAX_OF_ONE + 2)]
+            *full, last = peers
+            held = []
+            for each in full:
+                held += [await each.get(f"{url}/deadman") for _ in range(MAX_OF_ONE)]
+                assert await status(each) == 503
+            assert [answer.status for answer in held] == [200] * MAX_CONNECTIONS
+            assert await status(last) == 503
+            for answer in held:
+                answer.close()
+            async with asyncio.timeout(10):
+                while True:
+                    if await status(full[0]) == 200:
                         break
-                await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)
 
     serve(True, many)
 
