@@ -56,7 +56,9 @@ class Handover:
     async def to(self, reason: str, instance: str | None) -> str:
         """As `Daemon.hand_over` says."""
         if self._under_way:
-            raise NotHandedOver(f"a handover is under way already ({self._under_way}); no other is begun")
+            words = f"a handover is under way already ({self._under_way}); no other is begun"
+            log.warning("%s: not handed over: %s", reason, words)
+            raise NotHandedOver(words)
         self._under_way = reason
         try:
             return await self._to(reason, instance)

@@ -128,6 +128,9 @@ class Program:
     def pid(self) -> int:
         return self._process.pid
 
+    async def open(self) -> None:
+        await self._connection.open()
+
     async def send(self, word: Word) -> None:
         await self._connection.send(word)
 
@@ -135,13 +138,17 @@ class Program:
         return await self._connection.receive()
 
     async def end(self) -> str:
-        """By SIGTERM, by SIGKILL if that is not enough."""
-        if not await self._has_ended(ENDING_S):
-            self._process.terminate()
-            if not await self._has_ended(GRACE_S):
-                self._process.kill()
-                while not await self._has_ended(GRACE_S):
-                    log.warning("process %d was killed and has not ended yet", self.pid)
+        """By SIGTERM, by SIGKILL if that is not enough, or if there is no time for it."""
+        try:
+            if not await self._has_ended(ENDING_S):
+                self._process.terminate()
+                if not await self._has_ended(GRACE_S):
+                    self._process.kill()
+                    while not await self._has_ended(GRACE_S):
+                        log.warning("process %d was killed and has not ended yet", self.pid)
+        except BaseException:
+            self._process.kill()
+            raise
         self._connection.close()
         code = self._process.returncode
         return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
@@ -166,17 +173,25 @@ async def start(
     command: Sequence[str], environment: Mapping[str, str], listening: socket.socket, lock_fd: int, clock: Clock
 ) -> Program:
     """Start the replacement. NotHandedOver: it cannot be started at all."""
-    ours, theirs = socket.socketpair()
-    with theirs:
-        inherited = Inherited(channel_fd=theirs.fileno(), listening_fd=listening.fileno(), lock_fd=lock_fd)
-        try:
-            process = _spawn(command, environment, inherited)
-        except OSError as error:
-            ours.close()
-            raise NotHandedOver(f"{command[0]} cannot be started: {error}; this process leads on") from error
-    connection = Channel(ours)
-    await connection.open()
-    return Program(process, connection, clock)
+    try:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            inherited = Inherited(channel_fd=theirs.fileno(), listening_fd=listening.fileno(), lock_fd=lock_fd)
+            try:
+                process = _spawn(command, environment, inherited)
+            except BaseException:
+                ours.close()
+                raise
+    except OSError as error:
+        raise NotHandedOver(f"{command[0]} cannot be started: {error}; this process leads on") from error
+    program = Program(process, Channel(ours), clock)
+    try:
+        await program.open()
+    except BaseException:
+        # it would take the end of the connection for our death, and lead
+        await program.end()
+        raise
+    return program
 
 
 def _spawn(command: Sequence[str], environment: Mapping[str, str], inherited: Inherited) -> subprocess.Popen[bytes]:

@@ -15,6 +15,8 @@ from kmsched.errors import ProtocolError, Unavailable
 
 SCHEMA = 1
 MAX_LINE_BYTES = 16_384
+#: characters; each may become six in a line
+MAX_REASON = 2000
 
 #: of the replacement: its copies are whole, and it could lead
 READY = "ready"
@@ -71,7 +73,8 @@ class Channel:
             raise Ended(str(error)) from error
         except ValueError as error:
             raise ProtocolError(f"it said more than {MAX_LINE_BYTES} bytes in one line") from error
-        if not line:
+        # who dies in the middle of a word has said nothing
+        if not line.endswith(b"\n"):
             raise Ended("the connection was closed")
         try:
             word = msgspec.json.decode(line, type=Word)

@@ -103,6 +103,6 @@ async def take_over(connection: Channel, steps: Steps, version: str, clock: Cloc
 async def tell_failure(connection: Channel, error: KmError) -> None:
     """Why this process cannot replace the other; best effort, it sees the end of the connection as well."""
     try:
-        await connection.send(Word(channel.FAILED, reason=str(error)))
+        await connection.send(Word(channel.FAILED, reason=str(error)[: channel.MAX_REASON]))
     except Ended:
         log.debug("nobody is there to be told that %s", error)

@@ -179,13 +179,14 @@ def test_a_replacement_whose_parent_dies_before_it_was_asked_leads_by_itself(tmp
     told(tmp_path, story)
 
 
-def test_a_second_one_is_refused_while_one_is_under_way(tmp_path: Path) -> None:
+def test_a_second_one_is_refused_while_one_is_under_way(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story(host: Host) -> None:
         host.impostors.append(_silent)
         first = asyncio.create_task(is_refused(host, "it was not ready"))
         await asyncio.sleep(1)
         with pytest.raises(NotHandedOver, match=r"a handover is under way already \(SIGUSR1\)"):
-            await host.daemons[0].hand_over("POST /api/v1/resign")
+            await host.daemons[0].hand_over("SIGUSR1 once more")
+        assert caplog.messages[-1].startswith("SIGUSR1 once more: not handed over: a handover is under way")
         await first
         assert len(host.children) == 1
 

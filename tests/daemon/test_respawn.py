@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 
 from kmsched.daemon import respawn
 from kmsched.daemon.respawn_channel import Channel, Ended, Word
-from kmsched.daemon.respawn_child import VARIABLE, inherited
-from kmsched.errors import NotHandedOver, ProtocolError
+from kmsched.daemon.respawn_child import VARIABLE, inherited, tell_failure
+from kmsched.errors import ConfigRefused, NotHandedOver, ProtocolError
 from tests.clients.fakes import FakeClock
+from tests.daemon.test_systemd import no_descriptors_left
 
 #: it finds its descriptors, and says on the connection what the test wants to know
 CHILD = f"""
@@ -83,6 +85,21 @@ def test_one_that_hears_no_sigterm_is_killed(tmp_path: Path) -> None:
     with_child(tmp_path, "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay(said='ready')\ntime.sleep(60)\n", story)
 
 
+def test_one_that_is_ended_in_a_hurry_is_killed(tmp_path: Path) -> None:
+    """Its parent was told twice to end. What it leaves alive would lead."""
+
+    async def story(child: respawn.Program) -> None:
+        assert (await child.receive()).said == "ready"
+        ending = asyncio.create_task(child.end())
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        assert await child.end() == "was ended by SIGKILL"
+
+    with_child(tmp_path, "say(said='ready')\ntime.sleep(60)\n", story)
+
+
 @pytest.mark.parametrize(
     ("script", "words"),
     [
@@ -110,6 +127,73 @@ def test_a_program_that_is_not_there_cannot_be_started(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_process_without_descriptors_leads_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            pytest.raises(NotHandedOver, match=r"cannot be started: .*Too many open files"),
+            no_descriptors_left(),
+        ):
+            await respawn.start([sys.executable], {}, listening, listening.fileno(), FakeClock())
+
+    asyncio.run(main())
+
+
+def children() -> set[str]:
+    return set(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split())
+
+
+def test_one_that_is_given_up_while_it_is_started_does_not_go_on_alone() -> None:
+    """It would take the end of the connection for the death of its parent, and lead."""
+
+    async def main() -> None:
+        before = children()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            command = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+            starting = asyncio.create_task(respawn.start(command, {}, listening, listening.fileno(), FakeClock()))
+            await asyncio.sleep(0)
+            assert len(children() - before) == 1
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+        assert children() == before
+
+    asyncio.run(main())
+
+
+def talk(story: Callable[[Channel, Channel], Awaitable[None]]) -> None:
+    async def main() -> None:
+        one, other = socket.socketpair()
+        with contextlib.closing(Channel(one)) as ours, contextlib.closing(Channel(other)) as theirs:
+            await ours.open()
+            await theirs.open()
+            await story(ours, theirs)
+
+    asyncio.run(main())
+
+
+def test_half_a_word_is_the_end_of_who_said_it() -> None:
+    """The replacement of a process that died while it spoke leads; it would end if it took this for rubbish."""
+
+    async def story(ours: Channel, theirs: Channel) -> None:
+        assert ours._writer is not None
+        ours._writer.write(b'{"said":"lead"')
+        ours.close()
+        with pytest.raises(Ended):
+            await theirs.receive()
+
+    talk(story)
+
+
+def test_a_reason_is_told_however_long_it_is() -> None:
+    async def story(ours: Channel, theirs: Channel) -> None:
+        await tell_failure(ours, ConfigRefused("--km-path: \n" + '"' * 100_000))
+        word = await theirs.receive()
+        assert (word.said, word.reason[:9]) == ("failed", "--km-path")
+
+    talk(story)
+
+
 def test_what_is_inherited_is_read_once() -> None:
     environment = {VARIABLE: "channel=5,listening=6,lock=7", "PATH": "/bin"}
     found = inherited(environment)
@@ -122,12 +206,8 @@ def test_what_is_inherited_is_read_once() -> None:
 
 
 def test_words_survive_the_way() -> None:
-    async def main() -> None:
-        one, other = socket.socketpair()
-        with contextlib.closing(Channel(one)) as ours, contextlib.closing(Channel(other)) as theirs:
-            await ours.open()
-            await theirs.open()
-            await ours.send(Word("ready", fingerprint="f", version="1"))
-            assert await theirs.receive() == Word("ready", fingerprint="f", version="1")
+    async def story(ours: Channel, theirs: Channel) -> None:
+        await ours.send(Word("ready", fingerprint="f", version="1"))
+        assert await theirs.receive() == Word("ready", fingerprint="f", version="1")
 
-    asyncio.run(main())
+    talk(story)
