@@ -57,6 +57,7 @@ class SchedulerConfig:
     executor_launch_grace_period_s: float
     agent_idle_timeout_s: float
     executor_shutdown_grace_period_s: float
+    placement: str
     offer_ttl_s: float
     refuse_s: float
     launch_timeout_s: float
@@ -111,6 +112,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         executor_launch_grace_period_s=parsed["executor-launch-grace-period"],
         agent_idle_timeout_s=parsed["agent-idle-timeout"],
         executor_shutdown_grace_period_s=parsed["executor-shutdown-grace-period"],
+        placement=parsed["placement"],
         offer_ttl_s=parsed["offer-ttl"],
         refuse_s=parsed["refuse-seconds"],
         launch_timeout_s=parsed["launch-timeout"],

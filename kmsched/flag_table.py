@@ -174,6 +174,13 @@ ON_AGENTS = (
     ),
 )
 SCHEDULING = (
+    Flag(
+        "placement",
+        Kind.TEXT,
+        "spread",
+        "Among agents that are equal to a pod: the emptiest, or one with an executor and then the fullest.",
+        choices=("spread", "pack"),
+    ),
     Flag("offer-ttl", Kind.DURATION, "5s", "Unused offers are declined after this.", at_least=0.1),
     Flag("refuse-seconds", Kind.DURATION, "5s", "How long Mesos withholds what was declined.", at_least=0),
     Flag("launch-timeout", Kind.DURATION, "2m", "A launch silent for this long is dropped.", at_least=1),

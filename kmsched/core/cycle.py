@@ -81,7 +81,8 @@ def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, 
     offered = place.offered.minus(pod.requests)
     if mode == "bind":
         place = place.less(pod)
-    judge.changed(plan, replace(place, offered=offered))
+    executor_id = place.executor_id or state.settings.executor_id  # it will run
+    judge.changed(plan, replace(place, offered=offered, executor_id=executor_id))
 
 
 def _accept(state: State, agent_id: str, plan: Plan, now: float) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from kmsched.core.effects import Launch
 from kmsched.core.fit import Place, Veto, veto
 from kmsched.core.model import Pod
-from kmsched.core.rank import score
+from kmsched.core.rank import Score, score
 from kmsched.core.resources import NO_COUNTS
 from kmsched.core.state import State
 
 #: shaky or not, and what `core.rank` says: the smallest is the best, the last is the agent id
-Points = tuple[bool, int, bool, str]
+Points = tuple[bool, *Score]
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Judge:
         objection = veto(pod, place, self.state.settings) or self.state.refusals.veto(pod, place.node_name)
         if objection is None:
             used = self.state.usage.get(place.node_name, NO_COUNTS)
-            points = (place.node_name in self.shaky, *score(pod, place, used))
+            points = (place.node_name in self.shaky, *score(pod, place, used, self.state.settings.placement))
             verdicts.vetoes.pop(place.agent_id, None)
             verdicts.points[place.agent_id] = points
             heapq.heappush(verdicts.best, points)

@@ -19,6 +19,8 @@ TASK_ID_ANNOTATION = ANNOTATION_PREFIX + "taskId"
 EXECUTOR_PREFIX = "km-"
 #: taints that tell the life of a kubelet; no veto where the executor will be started (protocol rule 8)
 LIFECYCLE_TAINTS = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+#: values of --placement
+SPREAD, PACK = "spread", "pack"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -163,6 +165,7 @@ class Settings:
     executor_id: str
     executor_resources: Resources = ZERO  # charged once per agent, with its first task
     allow_privileged: bool = False
+    placement: str = SPREAD  # or PACK
     ignored_taints: frozenset[str] = LIFECYCLE_TAINTS  # keys; a Node has these until the executor starts its kubelet
     scheduler_name: str = "default-scheduler"
     offer_ttl_s: float = 5.0

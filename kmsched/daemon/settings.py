@@ -23,6 +23,7 @@ def core_settings(config: SchedulerConfig, digests: Mapping[str, str]) -> Settin
         executor_id=fingerprint.executor_id(fingerprint.executor_spec(config, digests)),
         executor_resources=Resources(cpus=config.executor_cpus_milli, mem=config.executor_mem_mib * MILLI),
         allow_privileged=config.allow_privileged,
+        placement=config.placement,
         scheduler_name=config.scheduler_name,
         offer_ttl_s=config.offer_ttl_s,
         refuse_s=config.refuse_s,

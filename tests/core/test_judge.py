@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kmsched.core.fit import Place, veto
 from kmsched.core.judge import Judge, Plan, kind_of
-from kmsched.core.model import Phase, Pod, Settings
+from kmsched.core.model import SPREAD, Phase, Pod, Settings
 from kmsched.core.rank import score
 from kmsched.core.resources import NO_COUNTS, Resources, whole_counts
 from kmsched.core.state import State
@@ -62,7 +62,7 @@ def test_the_judge_answers_as_judging_every_pod_anew(
             assert not fits
             assert dict(vetoes) == {a: veto(wanted, p.place, SETTINGS) for a, p in plans.items()}
         else:
-            assert best.place.agent_id == min(fits, key=lambda a: score(wanted, fits[a].place, NO_COUNTS))
+            assert best.place.agent_id == min(fits, key=lambda a: score(wanted, fits[a].place, NO_COUNTS, SPREAD))
             judge.changed(best, taken(best.place, wanted.requests))
 
 
