@@ -49,7 +49,7 @@ class MesosOperator:
         failures: list[str] = []
         for master in self.masters:
             try:
-                reply = await self._led(master + OPERATOR_API, wire.call(kind))
+                reply = await self._led("POST", master + OPERATOR_API, wire.call(kind))
             except Unavailable as error:
                 failures.append(str(error))
                 continue
@@ -92,6 +92,21 @@ class MesosOperator:
             failures.append(f"{request.host} answered {reply.status}: {reply.text()}")
         raise Unavailable("; ".join(failures))
 
+    async def reach_leader(self) -> None:
+        """Returns when the leading master has let us in.
+
+        Unavailable: no master answers, or none leads.  Forbidden: it does not take our credentials.
+        """
+        failures: list[str] = []
+        for master in self.masters:
+            try:
+                await self._led("GET", master + SCHEDULER_API)
+            except Unavailable as error:
+                failures.append(str(error))
+            except Invalid:
+                return  # 405: a GET is never a call of a scheduler
+        raise Unavailable("; ".join(failures) or f"{self.masters[0]} takes a GET for a call of a scheduler")
+
     async def get(self, url: str) -> Response:
         """A 200 answer of a master or agent.  Errors as for `ask`.
 
@@ -100,9 +115,10 @@ class MesosOperator:
         request = Request("GET", url, {"accept": _JSON})
         return _checked(request, await self._transport.call(request, deadline_s=self._deadline_s))
 
-    async def _led(self, url: str, body: bytes) -> Response:
+    async def _led(self, method: str, url: str, body: bytes | None = None) -> Response:
+        content = {} if body is None else {"content-type": _JSON}
         for _ in range(MAX_REDIRECTS + 1):
-            request = Request("POST", url, {**self._headers(), "content-type": _JSON}, body)
+            request = Request(method, url, {**self._headers(), **content}, body)
             reply = await self._transport.call(request, deadline_s=self._deadline_s)
             location = reply.headers.get("location", "")
             if not 300 <= reply.status < 400 or not location:

@@ -131,16 +131,19 @@ class Election:
         self._become(leading.after(self.leadership, Fact.RESIGNED, reason))
         await self.release()
 
-    async def name_successor(self, instance: str) -> None:
-        """Have all others wait for it, for a moment, once the leader key is gone. Best effort."""
-        if self.group.leader is None or not self.leadership.is_leading:
+    async def amend(self, **changes: object) -> None:
+        """Change what our leader key says. Best effort."""
+        leader = self.group.leader
+        if leader is None or leader.boot_id != self.member.boot_id or not self.leadership.is_leading:
             return
-        named = records.encode(msgspec.structs.replace(self.group.leader, successor=instance))
-        key = self._keys.leader
+        amended, key = msgspec.structs.replace(leader, **changes), self._keys.leader
+        put = Put(key, records.encode(amended), self._membership.lease_id)
         try:
-            await self._etcd.txn([Created(key, self._create_revision)], [Put(key, named, self._membership.lease_id)])
+            answer = await self._etcd.txn([Created(key, self._create_revision)], [put])
+            if answer.succeeded and self.group.leader is leader:
+                self.group.leader, self.group.passed_on = amended, amended.passed_on
         except KmError as error:
-            log.warning("%s could not be named as the next leader: %s", instance, error)
+            log.warning("our leader key could not be changed: %s", error)
 
     async def step_aside(self, reason: str) -> None:
         """Stop acting at once, then end the lease, and hold none until `stand_again`."""
@@ -290,6 +293,7 @@ class Election:
             lease_id=str(lease_id),
             fingerprint=self.member.fingerprint,
             version=self.member.version,
+            passed_on=self.group.passed_on,
         )
         key = self._keys.leader
         answer = await self._etcd.txn([Created(key, 0)], [Put(key, records.encode(record), lease_id)], [Get(key)])

@@ -177,8 +177,19 @@ class Group:
         await self._write(TERM, lambda old: str(max(self.election.leadership.term, int(old or 0))))
         await self._write(FINGERPRINT, lambda _: self._fingerprint)
 
-    async def name_successor(self, instance: str) -> None:
-        await self.election.name_successor(instance)
+    async def amend_leader(self, **changes: object) -> None:
+        """Change what the leader key says, if it is ours."""
+        await self.election.amend(**changes)
+
+    def reaches_mesos(self, reaches: bool) -> None:
+        """What others may count on, if this process should lead."""
+        if self.lead.has_election:
+            self.election.describe(reaches_mesos=reaches)
+
+    @property
+    def passed_on(self) -> int:
+        """As `Leader.passed_on` says, of whoever leads."""
+        return self.election.group.passed_on if self.lead.has_election else 0
 
     async def leave(self, reason: str) -> None:
         """Say goodbye to peers and give the lease back. What had been sent is settled before."""

@@ -95,7 +95,7 @@ class Handover:
                 words = instance or " or ".join(standbys)
                 log.info("%s: handing over to %s", reason, words)
                 if instance is not None:
-                    await group.name_successor(instance)
+                    await group.amend_leader(successor=instance)
                 await self.let_go(group, reason)
                 return words
         elif instance is not None:

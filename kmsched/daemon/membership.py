@@ -5,6 +5,7 @@ Knows how a lease is begun, after whom, and given back.  When it is renewed, and
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from random import Random
 
@@ -38,6 +39,7 @@ class Membership:
         self._stored: Member | None = None
         #: of our member key; 0: there is none
         self._create_revision = 0
+        self._ending: asyncio.Future[None] | None = None
         self.member = member
         self.lease_id = 0
         self.renewed_at = float("-inf")
@@ -77,10 +79,16 @@ class Membership:
         """So that nobody waits for the lease's TTL. Best effort: what is not told expires."""
         lease_id, self.lease_id = self.lease_id, 0
         if lease_id:
-            try:
-                await self._etcd.revoke(lease_id)
-            except KmError as error:
-                log.warning("our lease could not be revoked, it expires by itself: %s", error)
+            self._ending = asyncio.ensure_future(self._revoke(lease_id))
+        if self._ending is not None:
+            # whoever asked first may be cancelled meanwhile; whoever asks again waits for the same
+            await asyncio.shield(self._ending)
+
+    async def _revoke(self, lease_id: int) -> None:
+        try:
+            await self._etcd.revoke(lease_id)
+        except KmError as error:
+            log.warning("our lease could not be revoked, it expires by itself: %s", error)
 
     async def _follow_predecessor(self) -> int:
         """Returns when nobody else has our name; the create revision of what may be written over, 0: nothing is there.

@@ -14,6 +14,7 @@ from kmsched import fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.kube import Json, KubeClient
 from kmsched.clients.mesos import Gate, MesosScheduler
+from kmsched.clients.mesos_operator import MesosOperator
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
 from kmsched.core.events import Event
@@ -28,6 +29,9 @@ from kmsched.wire import mesos_calls
 from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos_calls import Call
 from kmsched.wire.offers import task_info
+
+#: for a look at the leading master, which another may have to follow
+PROBE_DEADLINE_S = 3.0
 
 
 class Outlets:
@@ -59,6 +63,10 @@ class Outlets:
         self._transports: list[FencedTransport] = []
         self.kube = KubeClient(settings.kube_access(config), make_transport=self._fenced, clock=clock)
         self._mesos_transport = self._fenced(TlsSettings())
+        credentials = settings.credentials(config)
+        self.mesos_operator = MesosOperator(
+            config.mesos_masters, transport=self._mesos_transport, credentials=credentials, deadline_s=PROBE_DEADLINE_S
+        )
         self.mesos = MesosScheduler(
             config.mesos_masters,
             settings.framework_info(config, surroundings.hostname),
@@ -66,7 +74,7 @@ class Outlets:
             transport=self._mesos_transport,
             clock=clock,
             rng=rng,
-            credentials=settings.credentials(config),
+            credentials=credentials,
         )
         self._to_mesos = ToMesos(
             self.mesos,

@@ -59,12 +59,15 @@ class Readiness:
 
     def reasons(self) -> list[str]:
         """Nothing: ready."""
-        found = self.reasons_of_copies()
-        if self.unsubscribed:
-            found.append(f"not subscribed with a Mesos master: {self.unsubscribed}")
-        elif not self.is_reconciled():
+        found = self.reasons_of_upstreams()
+        if not self.unsubscribed and not self.is_reconciled():
             found.append("the state of all tasks is not reconciled with Mesos yet")
         return found
+
+    def reasons_of_upstreams(self) -> list[str]:
+        """Why no leader could work here, whatever it does: all that another host may be better at."""
+        of_mesos = [f"not subscribed with a Mesos master: {self.unsubscribed}"] if self.unsubscribed else []
+        return [*self.reasons_of_copies(), *of_mesos]
 
     def reasons_of_copies(self) -> list[str]:
         """Why pods and nodes are not known well enough to act on; all that a standby needs."""

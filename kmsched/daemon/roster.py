@@ -28,6 +28,8 @@ class Roster:
         self.members: dict[str, Member] = {}
         #: whom the leader, or the last one that there was, has named to follow it; "": anybody
         self.successor = ""
+        #: of that leader's record
+        self.passed_on = 0
 
     @property
     def term(self) -> int:
@@ -70,7 +72,7 @@ class Roster:
                 self.leader_kv = kv
                 self.leader = None
                 self.leader = records.decode_leader(kv)
-                self.successor = self.leader.successor
+                self.successor, self.passed_on = self.leader.successor, self.leader.passed_on
             elif kv.name.startswith(self._keys.members):
                 self.members[kv.name] = records.decode_member(kv)
         except Fatal as error:

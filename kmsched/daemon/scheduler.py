@@ -34,6 +34,7 @@ from kmsched.daemon.lead import Lead, SoleLead
 from kmsched.daemon.metrics import MICROSECONDS, Metrics
 from kmsched.daemon.outlets import Outlets
 from kmsched.daemon.preflight import await_access, tell_findings
+from kmsched.daemon.reach import Reach
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
 from kmsched.daemon.runner import Runner
@@ -64,7 +65,7 @@ FACTS: Mapping[Link, Fact] = MappingProxyType(
 
 
 class Scheduler:
-    """`run` once, then `close`. `group`: with `--ha`. `hand_over`: for who asks by HTTP.
+    """`run` once, then `close`. `group`: with `--ha`. `hand_over`: for who asks by HTTP, and for a leader in need.
 
     `listening`: of the process that this one replaces; then it answers nobody and leads nothing before `begin`.
     """
@@ -150,6 +151,16 @@ class Scheduler:
             is_alive=lambda: clock.monotonic() - self.runner.turned_at < ALIVE_S,
             url=lambda: self.web.url,
         )
+        self.reach: Reach | None = None
+        if group is not None and hand_over is not None:
+            self.reach = Reach(
+                group,
+                probe=self._outlets.mesos_operator.reach_leader,
+                reasons=self.readiness.reasons_of_upstreams,
+                hand_over=hand_over,
+                clock=clock,
+                rng=surroundings.rng,
+            )
         views = told.views()
         routes = [web_page.route(views), *web_routes.routes(views), web_peers.leader_route(told.leader, told.is_leader)]
         if group is not None:
@@ -176,6 +187,8 @@ class Scheduler:
             group.create_task(self._tell_status())
             if self._group is not None:
                 group.create_task(self._group.run())
+            if self.reach is not None:
+                group.create_task(self.reach.run())
             self.inbox.put_now(await self._specs.open())
             group.create_task(self._follow_specs())
             await await_access(

@@ -34,6 +34,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     lock_id: str = ""
     role: str
     is_synced: bool
+    #: whether the leading Mesos master has answered this process lately
+    reaches_mesos: bool = False
     fingerprint: str
     version: str
     lease_id: str
@@ -54,6 +56,8 @@ class Leader(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     #: who shall lead next, written before a lead is given back; "": anybody
     successor: str = ""
+    #: how many leaders in a row, up to the one before, gave the lead away because they could not serve
+    passed_on: int = 0
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):

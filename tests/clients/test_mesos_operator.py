@@ -42,6 +42,38 @@ def test_a_redirect_to_the_leader_is_followed() -> None:
     assert transport.requests[1].headers["authorization"].startswith("Basic ")
 
 
+def test_the_leading_master_is_reached_when_it_looks_at_the_question() -> None:
+    def handler(request: Request) -> Reply:
+        if "m1" in request.url:
+            raise refused(request)
+        if "m2" in request.url:
+            return Reply(307, headers={"location": "//m3:5050/api/v1/scheduler"})
+        return Reply(405, [b"Expecting one of { 'POST' }, but received 'GET'"])
+
+    made, transport = operator(handler, "http://m1:5050", "http://m2:5050", credentials=Credentials("km", "s"))
+    asyncio.run(made.reach_leader())
+    assert [(each.method, each.host, each.body) for each in transport.requests] == [
+        ("GET", "m1:5050", None),
+        ("GET", "m2:5050", None),
+        ("GET", "m3:5050", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Reply(503, [b"No leading master elected"]), Unavailable),
+        (Reply(401), Forbidden),
+        (Reply(200), Unavailable),
+        (Reply(307, headers={"location": "//m1:5050/api/v1/scheduler"}), Unavailable),
+    ],
+)
+def test_without_a_leading_master_that_lets_us_in_none_is_reached(reply: Reply, kind: type[KmError]) -> None:
+    made, _ = operator(lambda _: reply)
+    with pytest.raises(kind):
+        asyncio.run(made.reach_leader())
+
+
 @pytest.mark.parametrize("location", ["http://evil:1/api/v1", "//[::1/api/v1"])
 def test_the_secret_does_not_follow_a_redirect_out_of_tls(location: str) -> None:
     made, transport = operator(

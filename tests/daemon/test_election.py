@@ -42,6 +42,24 @@ def test_a_leader_that_resigns_is_followed_at_once() -> None:
     play("ab", story)
 
 
+def test_how_often_the_lead_was_passed_on_is_handed_on_with_it() -> None:
+    async def story(cluster: Cluster) -> None:
+        first = cluster.leader
+        await first.election.amend(passed_on=3)
+        await first.election.resign("cannot serve")
+        await asyncio.sleep(1)
+        second = cluster.leader
+        assert second is not first
+        assert [each.election.group.passed_on for each in cluster.processes] == [3, 3]
+        assert second.election.group.leader is not None
+        assert second.election.group.leader.passed_on == 3
+        await second.election.amend(passed_on=0)
+        await asyncio.sleep(1)
+        assert [each.election.group.passed_on for each in cluster.processes if each is second] == [0]
+
+    play("ab", story)
+
+
 def test_a_leader_that_died_is_followed_when_its_lease_has_run_out() -> None:
     async def story(cluster: Cluster) -> None:
         first = cluster.leader
@@ -308,5 +326,6 @@ def test_the_leader_record_tells_peers_what_they_need() -> None:
         "fingerprint": "f",
         "version": "1",
         "successor": "",
+        "passed_on": 0,
     }
     assert KEYS.leader == "/kmsched/Kubernetes/leader"

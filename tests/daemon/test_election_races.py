@@ -191,7 +191,7 @@ def test_who_is_named_leads_next_and_the_others_only_if_it_does_not() -> None:
             first = cluster.leader
             successor = next(each for each in cluster.processes if each.name == named)
             successor.reason_not_to = "" if does_it else "cannot"
-            await first.election.name_successor(named)
+            await first.election.amend(successor=named)
             await asyncio.sleep(0.5)
             await first.election.resign("asked to")
             await asyncio.sleep(0.2)

@@ -30,7 +30,7 @@ from kmsched.daemon.core import StepState
 from kmsched.daemon.main import Daemon, cause_of
 from kmsched.daemon.settings import core_settings
 from kmsched.daemon.surroundings import Surroundings
-from kmsched.errors import ConfigRefused, Deposed, FrameworkIdMissing, InternalError, LocalFileUnreadable
+from kmsched.errors import ConfigRefused, Deposed, FrameworkIdMissing, InternalError, LocalFileUnreadable, Unavailable
 from kmsched.wire.recordio import encode
 from tests.clients.fakes import FakeClock, HandlerTransport, Piece, Reply, Silence
 from tests.daemon.values import pod_json
@@ -73,6 +73,7 @@ class World:
         self.calls: list[dict[str, Any]] = []
         self.transport = HandlerTransport(self.answer)
         self.artifacts: dict[str, bytes] = {}
+        self.is_mesos_away = False
 
     def read(self, uri: str) -> Iterator[bytes]:
         if uri not in self.artifacts:
@@ -81,6 +82,10 @@ class World:
 
     def answer(self, request: Request) -> Reply:
         if "/api/v1/scheduler" in request.url:
+            if self.is_mesos_away:
+                raise Unavailable("m:5050: no connection: No route to host")
+            if request.method == "GET":
+                return Reply(405, (b"Expecting one of { 'POST' }, but received 'GET'",))
             call = json.loads(request.body or b"")
             self.calls.append(call)
             self.order.append(call["type"])

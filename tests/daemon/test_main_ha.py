@@ -19,6 +19,7 @@ from kmsched.cli.store_command import Place
 from kmsched.clients.http import Request, Response, StreamResponse
 from kmsched.core.step import step
 from kmsched.daemon.main import Daemon
+from kmsched.daemon.reach import PATIENCE_S, PROBE_S
 from kmsched.daemon.respawn import Child
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import Deposed, NotHandedOver
@@ -321,6 +322,29 @@ def test_a_password_of_etcd_that_has_changed_is_read_anew_and_the_same_term_goes
     assert "is empty; put the password there" in kept[1]
     assert caplog.messages.count("tokens, passwords and certificates are read anew") == 1
     assert "suspended" not in caplog.text
+
+
+def test_a_leader_without_mesos_gives_the_lead_to_a_standby_that_reaches_it(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        second = add("b")
+        for each in (first, second):
+            each.world.is_mesos_away = True
+        # its master falls silent, too; nobody could do better, so it leads on
+        await asyncio.sleep(120)
+        assert (await first.page("/leader"))[1]["leader"]["instance"] == "a"
+        assert second.subscribed == []
+        second.world.is_mesos_away = False
+        await asyncio.sleep(PATIENCE_S + 2 * PROBE_S)
+        assert first.task is not None
+        assert isinstance(first.task.exception(), Deposed)
+        assert len(second.subscribed) == 1
+        _, told = await second.page("/leader")
+        assert (told["role"], told["leader"]["instance"]) == ("reconciling", "b")
+        assert told["leader"]["passed_on"] == 0, "it serves"
+
+    play(tmp_path, story)
 
 
 def test_metrics_tell_who_leads_since_when_and_how_long_nobody_did(tmp_path: Path) -> None:
