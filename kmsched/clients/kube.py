@@ -16,7 +16,9 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from kmsched.clients.aiohttp_transport import TlsSettings
-from kmsched.clients.http import Request, StreamResponse, Transport, excerpt
+from kmsched.clients.exec_plugin import ExecCredentials, found_plugin
+from kmsched.clients.http import Request, Response, StreamResponse, Transport, excerpt
+from kmsched.clients.kube_identity import Identity
 from kmsched.clock import Clock
 from kmsched.errors import (
     ConfigRefused,
@@ -28,6 +30,7 @@ from kmsched.errors import (
     NotFound,
     Unavailable,
 )
+from kmsched.wire.exec_credential import ExecPlugin
 from kmsched.wire.kubeconfig import KubeSettings, check_server, parse_kubeconfig
 from kmsched.wire.typed import UNDECODABLE, decode
 
@@ -50,13 +53,14 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class KubeAccess:
-    """All that a client needs of a kubeconfig, files looked up: servers, certificates, token."""
+    """All that a client needs of a kubeconfig, files and command looked up: servers, certificates, token."""
 
     servers: tuple[str, ...]
     tls: TlsSettings
     user: str
     token: str | None = None
     token_file: str | None = None
+    plugin: ExecPlugin | None = None
 
 
 def load_access(
@@ -69,12 +73,18 @@ def load_access(
         raise ConfigRefused(f"cannot read the kubeconfig {kubeconfig_path}: {error}") from error
     settings = parse_kubeconfig(text, kubeconfig_path, context)
     servers = tuple(check_server(url, "an API server") for url in api_servers or (settings.server,))
+    folder = Path(kubeconfig_path).parent
+    try:
+        plugin = None if settings.exec is None else found_plugin(settings.exec, folder)
+    except ConfigRefused as error:
+        raise ConfigRefused(f"{kubeconfig_path}: user {settings.user!r}: {error}") from error
     return KubeAccess(
         servers=servers,
-        tls=_tls(settings, Path(kubeconfig_path).parent),
+        tls=_tls(settings, folder),
         user=settings.user,
         token=settings.token,
-        token_file=_beside(settings.token_file, Path(kubeconfig_path).parent),
+        token_file=_beside(settings.token_file, folder),
+        plugin=plugin,
     )
 
 
@@ -137,8 +147,13 @@ class KubeClient:
         call_deadline_s: float = CALL_DEADLINE_S,
     ) -> None:
         self._access = access
-        self._transport = make_transport(access.tls)
-        self._tokens = TokenSource(access.token, access.token_file, clock)
+        plugin = access.plugin
+        self._identity = Identity(
+            TokenSource(access.token, access.token_file, clock).current,
+            access.tls,
+            make_transport,
+            None if plugin is None else ExecCredentials(plugin, access.user, access.tls, clock),
+        )
         self._call_deadline_s = call_deadline_s
         self._server = 0
 
@@ -148,7 +163,7 @@ class KubeClient:
         return self._access.servers[self._server]
 
     async def close(self) -> None:
-        await self._transport.close()
+        await self._identity.close()
 
     async def request(
         self,
@@ -166,9 +181,15 @@ class KubeClient:
         have taken effect.  Conflict, NotFound, Forbidden, Gone, Invalid: see `errors`.
         """
         server = self._server
-        request = self._request(method, path, query, body, content_type)
+        deadline_s = deadline_s or self._call_deadline_s
+        reply: Response
         try:
-            reply = await self._transport.call(request, deadline_s=deadline_s or self._call_deadline_s)
+            for may_replace in (True, False):
+                shown = await self._identity.shown()
+                request = self._request(method, path, query, body, content_type, shown.token)
+                reply = await self._identity.transport.call(request, deadline_s=deadline_s)
+                if reply.status != 401 or not may_replace or not await self._identity.replaced(shown):
+                    break
             if not 200 <= reply.status < 300:
                 raise self._refusal(request, reply.status, reply.headers, reply.body)
         except Unavailable:
@@ -182,12 +203,19 @@ class KubeClient:
     ) -> AsyncGenerator[StreamResponse, None]:
         """A GET whose 200 answer is read piece by piece; errors as for `request`."""
         server = self._server
-        request = self._request("GET", path, query, None, "application/json")
         try:
-            async with self._transport.stream(request, connect_s=CONNECT_S, idle_s=idle_s) as reply:
-                if reply.status != 200:
-                    raise self._refusal(request, reply.status, reply.headers, await reply.read(ERROR_TEXT_BYTES))
-                yield reply
+            for may_replace in (True, False):
+                shown = await self._identity.shown()
+                request = self._request("GET", path, query, None, "application/json", shown.token)
+                stream = self._identity.transport.stream(request, connect_s=CONNECT_S, idle_s=idle_s)
+                async with stream as reply:
+                    if reply.status == 200:
+                        yield reply
+                        return
+                    words = await reply.read(ERROR_TEXT_BYTES)
+                    refusal = self._refusal(request, reply.status, reply.headers, words)
+                if reply.status != 401 or not may_replace or not await self._identity.replaced(shown):
+                    raise refusal
         except Unavailable:
             self._rotate(server)
             raise
@@ -211,10 +239,16 @@ class KubeClient:
             self._server = (failed + 1) % len(self._access.servers)
 
     def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: object, content_type: str
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: object,
+        content_type: str,
+        token: str | None,
     ) -> Request:
         headers = {"accept": "application/json"}
-        if token := self._tokens.current():
+        if token:
             headers["authorization"] = f"Bearer {token}"
         if body is not None:
             headers["content-type"] = content_type

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from weakref import WeakSet
 
 from kmsched import fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
@@ -60,7 +61,7 @@ class Outlets:
         self._report = report
         self._metrics = metrics
         self._executor_infos: dict[str, Json] = {}
-        self._transports: list[FencedTransport] = []
+        self._transports: WeakSet[FencedTransport] = WeakSet()
         self.kube = KubeClient(settings.kube_access(config), make_transport=self._fenced, clock=clock)
         self._mesos_transport = self._fenced(TlsSettings())
         credentials = settings.credentials(config)
@@ -124,7 +125,7 @@ class Outlets:
 
     def _fenced(self, tls: TlsSettings) -> FencedTransport:
         transport = FencedTransport(self._surroundings.make_transport(tls), self._fence)
-        self._transports.append(transport)
+        self._transports.add(transport)
         return transport
 
     def _accept(self, effect: AcceptOffers, framework_id: str) -> Call:

@@ -76,7 +76,7 @@ class Subject:
     master_flags: Asked[wire.GetFlags] = field(init=False)
     #: URI -> SHA-256 of what can be read there
     digests: Mapping[str, Asked[str]] = field(init=False)
-    _transports: dict[str, Transport] = field(default_factory=dict)
+    _transports: dict[tuple[str, TlsSettings], Transport] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.agents = Asked(lambda: self.mesos().ask(wire.GetAgents))
@@ -99,11 +99,12 @@ class Subject:
         """A client of each API server, by its URL.  NotChecked: the credentials are of no use."""
         try:
             access = self.reached.kube_access()
-            transport = self._transport("kubernetes", access.tls)
+            self._transport("kubernetes", access.tls)
         except ConfigRefused as error:
             raise NotChecked(f"the credentials cannot be used: {error}") from error
+        make = partial(self._transport, "kubernetes")
         return {
-            server: KubeClient(replace(access, servers=(server,)), make_transport=lambda _: transport, clock=self.clock)
+            server: KubeClient(replace(access, servers=(server,)), make_transport=make, clock=self.clock)
             for server in access.servers
         }
 
@@ -132,7 +133,7 @@ class Subject:
 
     def kube_transport(self) -> Transport:
         self.kube()
-        return self._transports["kubernetes"]
+        return self._transport("kubernetes", self.reached.kube_access().tls)
 
     async def begin(self, uri: str) -> None:
         """Read the first bytes of an artifact. ArtifactError, UsageError, ConfigRefused: they cannot be read."""
@@ -143,12 +144,13 @@ class Subject:
 
     def etcd_transport(self) -> Transport:
         self.etcd()
-        return self._transports["etcd"]
+        assert self.config.ha is not None
+        return self._transport("etcd", etcd_tls(self.config.ha))
 
     def _transport(self, name: str, tls: TlsSettings) -> Transport:
-        if name not in self._transports:
-            self._transports[name] = self.reached.make_transport(tls)
-        return self._transports[name]
+        if (name, tls) not in self._transports:
+            self._transports[name, tls] = self.reached.make_transport(tls)
+        return self._transports[name, tls]
 
     # --- what is shared
 

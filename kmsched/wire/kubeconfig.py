@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from kmsched.errors import ConfigRefused
+from kmsched.wire.exec_credential import EXTENSION, V1, VERSIONS, ExecPlugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,10 @@ class KubeSettings:
     token_file: str | None = None
     insecure: bool = False
     namespace: str | None = None
+    exec: ExecPlugin | None = None
 
 
-_UNSUPPORTED = ("exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups")
+_UNSUPPORTED = ("auth-provider", "username", "password", "as", "as-uid", "as-groups")
 
 
 def parse_kubeconfig(text: str, path: str, context: str | None = None) -> KubeSettings:
@@ -59,7 +62,7 @@ def parse_kubeconfig(text: str, path: str, context: str | None = None) -> KubeSe
     for field in _UNSUPPORTED:
         if user.has(field):
             raise ConfigRefused(
-                f"{user.where(field)} is not supported yet: use a token, a token file or a client certificate"
+                f"{user.where(field)} is not supported: use a token, a token file, a client certificate or exec"
             )
     settings = KubeSettings(
         server=_server(cluster),
@@ -74,9 +77,48 @@ def parse_kubeconfig(text: str, path: str, context: str | None = None) -> KubeSe
         token_file=user.text("tokenFile"),
         insecure=cluster.flag("insecure-skip-tls-verify"),
         namespace=pair.text("namespace"),
+        exec=_exec(user, cluster),
     )
     _check_pair(user, settings)
     return settings
+
+
+def _exec(user: _Node, cluster: _Node) -> ExecPlugin | None:
+    """The command that gives the credentials, if there is one."""
+    if not user.has("exec"):
+        return None
+    for field in ("token", "tokenFile", "client-certificate", "client-certificate-data"):
+        if user.has(field):
+            raise ConfigRefused(f"{user.where('exec')} and {user.where(field)} are both set: remove one of them")
+    asked = user.within("exec")
+    version = asked.required("apiVersion")
+    if version not in VERSIONS:
+        raise ConfigRefused(f"{asked.where('apiVersion')} is {version!r}; known are {', '.join(VERSIONS)}")
+    mode = asked.text("interactiveMode")
+    if mode is None and version == V1:
+        raise ConfigRefused(f"{asked.where('interactiveMode')} is missing: set Never, nobody sits at a terminal here")
+    if mode not in (None, "Never", "IfAvailable"):
+        raise ConfigRefused(f"{asked.where('interactiveMode')} is {mode}: set Never, nobody sits at a terminal here")
+    return ExecPlugin(
+        command=asked.required("command"),
+        args=tuple(asked.texts("args")),
+        env=tuple((entry.required("name"), entry.text("value") or "") for entry in asked.each("env")),
+        api_version=version,
+        install_hint=asked.text("installHint") or "",
+        cluster=_cluster_info(cluster) if asked.flag("provideClusterInfo") else None,
+    )
+
+
+def _cluster_info(cluster: _Node) -> Mapping[str, Any]:
+    """What the command is told of the cluster, but for the CA, which may be a file."""
+    info: dict[str, Any] = {"server": cluster.required("server")}
+    for field in ("tls-server-name", "proxy-url"):
+        if text := cluster.text(field):
+            info[field] = text
+    if cluster.flag("insecure-skip-tls-verify"):
+        info["insecure-skip-tls-verify"] = True
+    named = [each for each in cluster.each("extensions") if each.text("name") == EXTENSION]
+    return {**info, "config": named[0].value.get("extension")} if named else info
 
 
 def _server(cluster: _Node) -> str:
@@ -148,6 +190,27 @@ class _Node:
             return base64.b64decode("".join(found.split()), validate=True).decode("ascii")
         except (binascii.Error, ValueError) as error:
             raise ConfigRefused(f"{self.where(field)} is not base64 of a PEM text: {error}") from error
+
+    def within(self, field: str) -> _Node:
+        return _Node(self.path, f"{self.way}.{field}", self._get(field))
+
+    def each(self, field: str) -> list[_Node]:
+        """The items of a list that may be missing."""
+        return [_Node(self.path, f"{self.way}.{field}[{at}]", item) for at, item in enumerate(self._list(field))]
+
+    def texts(self, field: str) -> list[str]:
+        for at, item in enumerate(self._list(field)):
+            if not isinstance(item, str):
+                raise ConfigRefused(f"{self.where(field)}[{at}] must be text, not {_kind(item)}")
+        return self._list(field)
+
+    def _list(self, field: str) -> list[Any]:
+        found = self._get(field)
+        if found is None:
+            return []
+        if not isinstance(found, list):
+            raise ConfigRefused(f"{self.where(field)} must be a list, not {_kind(found)}")
+        return found
 
     def named(self, list_field: str, name: str, item_field: str) -> _Node:
         """The mapping `item_field` of the entry called `name` in the list `list_field`."""

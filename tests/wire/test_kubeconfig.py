@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmsched.errors import ConfigRefused
+from kmsched.wire.exec_credential import EXTENSION, V1, V1BETA1, ExecPlugin
 from kmsched.wire.kubeconfig import KubeSettings, parse_kubeconfig
 
 Document = dict[str, Any]
@@ -72,6 +73,42 @@ def changed(**changes: object) -> str:
     return yaml.safe_dump({**document(), **changes})
 
 
+V1ALPHA1 = "client.authentication.k8s.io/v1alpha1"
+EXEC: Document = {"apiVersion": V1, "command": "get-token", "interactiveMode": "Never"}
+
+
+def executing(**changes: object) -> str:
+    return yaml.safe_dump(document(user={"exec": {**EXEC, **changes}}))
+
+
+def test_a_command_for_credentials() -> None:
+    more = {
+        "args": ["--cluster", "k"],
+        "env": [{"name": "PROFILE", "value": "p"}, {"name": "EMPTY"}],
+        "installHint": "get it there",
+        "provideClusterInfo": True,
+    }
+    cluster = {
+        "certificate-authority": "ca.crt",
+        "tls-server-name": "k",
+        "extensions": [{"name": "x"}, {"name": EXTENSION, "extension": {"audience": "a"}}],
+    }
+    assert parse(document(cluster, {"exec": EXEC | more})).exec == ExecPlugin(
+        command="get-token",
+        args=("--cluster", "k"),
+        env=(("PROFILE", "p"), ("EMPTY", "")),
+        api_version=V1,
+        install_hint="get it there",
+        cluster={"server": "https://10.0.0.1:6443/", "tls-server-name": "k", "config": {"audience": "a"}},
+    )
+
+
+def test_the_mode_may_be_missing_in_v1beta1() -> None:
+    found = parse(document(user={"exec": {"apiVersion": V1BETA1, "command": "c", "interactiveMode": "IfAvailable"}}))
+    assert found.exec == ExecPlugin("c", api_version=V1BETA1)
+    assert parse(document(user={"exec": {"apiVersion": V1BETA1, "command": "c"}})).exec == found.exec
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -103,9 +140,28 @@ def changed(**changes: object) -> str:
             "clusters[c].cluster.certificate-authority-data is not base64 of a PEM text",
         ),
         (yaml.safe_dump(document(user={"token": 5})), "users[u].user.token must be text, not 5"),
-        (yaml.safe_dump(document(user={"exec": {"command": "x"}})), "users[u].user.exec is not supported yet"),
-        (yaml.safe_dump(document(user={"auth-provider": {}})), "auth-provider is not supported yet"),
-        (yaml.safe_dump(document(user={"username": "x"})), "username is not supported yet"),
+        (yaml.safe_dump(document(user={"auth-provider": {}})), "auth-provider is not supported"),
+        (yaml.safe_dump(document(user={"username": "x"})), "username is not supported"),
+        (executing(apiVersion=None), "users[u].user.exec.apiVersion is missing"),
+        (
+            executing(apiVersion="v1"),
+            "users[u].user.exec.apiVersion is 'v1'; known are client.authentication.k8s.io/v1",
+        ),
+        (executing(apiVersion=V1ALPHA1), "exec.apiVersion is 'client.authentication.k8s.io/v1alpha1'; known are"),
+        (executing(command=None), "users[u].user.exec.command is missing"),
+        (executing(interactiveMode=None), "exec.interactiveMode is missing: set Never"),
+        (executing(interactiveMode="Always"), "exec.interactiveMode is Always: set Never, nobody sits at a terminal"),
+        (executing(args="a"), "users[u].user.exec.args must be a list, not text"),
+        (executing(args=["a", 5]), "users[u].user.exec.args[1] must be text, not 5"),
+        (executing(env={"A": "b"}), "users[u].user.exec.env must be a list, not a mapping"),
+        (executing(env=[{"value": "b"}]), "users[u].user.exec.env[0].name is missing"),
+        (executing(env=["A=b"]), "users[u].user.exec.env[0] must be a mapping, not text"),
+        (executing(provideClusterInfo="yes"), "exec.provideClusterInfo must be true or false, not text"),
+        (yaml.safe_dump(document(user={"exec": "x"})), "users[u].user.exec must be a mapping, not text"),
+        (
+            yaml.safe_dump(document(user={"exec": EXEC, "token": "t"})),
+            "users[u].user.exec and /etc/km/kubeconfig: users[u].user.token are both set: remove one of them",
+        ),
         (
             yaml.safe_dump(document(user={"client-key": "k"})),
             "users[u].user.client-key is set, but client-certificate is not",
