@@ -38,6 +38,8 @@ class SchedulerConfig:
     mesos_masters: tuple[str, ...]  # URLs without a path, like http://host:5050
     mesos_user: str
     mesos_role: str
+    mesos_roles: tuple[str, ...]  # whose offers are taken; `mesos_role` is one of them
+    mesos_pod_roles: tuple[str, ...]  # of pods that name none; some of them
     mesos_principal: str | None
     mesos_secret_file: str | None
     checkpoint: bool
@@ -62,6 +64,7 @@ class SchedulerConfig:
     refuse_s: float
     launch_timeout_s: float
     reconcile_interval_s: float
+    maps_ports: bool
     default_cpus_milli: int
     default_mem_mib: int
     allow_privileged: bool
@@ -93,6 +96,8 @@ def build(parsed: Parsed) -> SchedulerConfig:
         mesos_masters=tuple(_server("mesos-master", item, "http") for item in parsed["mesos-master"]),
         mesos_user=parsed["mesos-user"],
         mesos_role=parsed["mesos-role"],
+        mesos_roles=tuple(dict.fromkeys(parsed["mesos-framework-roles"])) or (parsed["mesos-role"],),
+        mesos_pod_roles=tuple(dict.fromkeys(parsed["mesos-default-pod-roles"])) or (parsed["mesos-role"],),
         mesos_principal=parsed["mesos-authentication-principal"],
         mesos_secret_file=parsed["mesos-authentication-secret-file"],
         checkpoint=parsed["checkpoint"],
@@ -117,6 +122,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         refuse_s=parsed["refuse-seconds"],
         launch_timeout_s=parsed["launch-timeout"],
         reconcile_interval_s=parsed["reconcile-interval"],
+        maps_ports=parsed["host-port-endpoints"],
         default_cpus_milli=round(parsed["default-container-cpu-limit"] * 1000),
         default_mem_mib=parsed["default-container-mem-limit"],
         allow_privileged=parsed["allow-privileged"],
@@ -232,6 +238,12 @@ def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> Non
         raise ConfigRefused(
             "--mesos-authentication-principal and --mesos-authentication-secret-file go together; give both or none"
         )
+    for name, roles in (("mesos-role", (config.mesos_role,)), ("mesos-default-pod-roles", config.mesos_pod_roles)):
+        if others := [each for each in roles if each not in config.mesos_roles]:
+            raise ConfigRefused(
+                f"--{name}: {', '.join(others)} is not in --mesos-framework-roles={','.join(config.mesos_roles)}, so"
+                f" there are no offers of it; add it there, or give --{name} one of these"
+            )
     if len(config.artifacts.keys() & set(KM_FLAGS)) > 1:
         raise ConfigRefused("--km-path and --executor-path name the same file; give one of them")
     if config.failover_timeout_s < WEEK_S and not allow_short:

@@ -15,6 +15,7 @@ from typing import Any
 from kmsched import values
 from kmsched.artifact_uri import with_digest, without_digest
 from kmsched.config import SchedulerConfig
+from kmsched.core.model import FLAVOUR_MARK
 from kmsched.executor.gate import gate_source
 from kmsched.flag import EXECUTOR
 from kmsched.flag_table import BY_NAME
@@ -27,6 +28,7 @@ INTERPRETER = "python3"
 FETCHED_NAME = "km"
 ID_PREFIX = "km-"
 ID_DIGITS = 16
+FLAVOUR_DIGITS = 6
 
 Json = dict[str, Any]
 
@@ -67,6 +69,13 @@ def fingerprint(spec: Mapping[str, Any]) -> str:
 
 def executor_id(spec: Mapping[str, Any]) -> str:
     return ID_PREFIX + fingerprint(spec)[:ID_DIGITS]
+
+
+def flavoured_id(executor_id: str, role: str, reservation: str) -> str:
+    """The id of the same executor where its own resources are of another role, or reserved: Mesos compares that, too,
+    and only offers of an agent tell which of them it has.
+    """
+    return f"{executor_id}{FLAVOUR_MARK}{hashlib.sha256(f'{role} {reservation}'.encode()).hexdigest()[:FLAVOUR_DIGITS]}"
 
 
 def executor_info(config: SchedulerConfig, digests: Mapping[str, str], framework_id: str) -> Json:

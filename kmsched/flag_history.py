@@ -49,7 +49,6 @@ ALIAS_BY_NAME: Mapping[str, Alias] = MappingProxyType({alias.name: alias for ali
 
 _LOGGING = "log lines go to stderr, where systemd keeps them; see --log-format and --log-level"
 _PUBLISH = "agents fetch from HDFS or any web server: km-upload publishes a file and prints what to give as --km-path"
-_ONE_ROLE = "there is one role: --mesos-role"
 _ROTATED = "executors write to their sandbox, which Mesos' container logger rotates"
 _WRITTEN = "the executor writes it for each agent"
 _NAMED = "a Node has its agent's hostname, in lower case"
@@ -66,7 +65,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "etcd-config": "write --etcd-servers, and --etcd-ca-file, --etcd-cert-file, --etcd-key-file",
         "service-address": "no Service is made for the scheduler; it is reached at --address and --port",
         "node-monitor-period": "nodes are watched; leave it out",
-        "host-port-endpoints": "host ports are kubelet's and kube-proxy's, as in any cluster; leave it out",
         "scheduler-config": "its settings are flags: --offer-ttl, --refuse-seconds, --launch-timeout,"
         " --reconcile-interval",
         "vmodule": _LOGGING,
@@ -78,8 +76,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "log-backtrace-at": _LOGGING,
         "version": "ask `km version`",
         # Mesos
-        "mesos-framework-roles": _ONE_ROLE,
-        "mesos-default-pod-roles": _ONE_ROLE,
         "mesos-authentication-provider": "the v1 API knows HTTP basic authentication only:"
         " --mesos-authentication-principal and --mesos-authentication-secret-file",
         "framework-store-uri": "the framework id lies in --state-dir",

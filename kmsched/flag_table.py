@@ -15,6 +15,8 @@ from kmsched.values import Kind
 
 _NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 
+_ROLES = (r"\*|[^\s.*-]\S*", "write * or names of roles, with commas between them")
+
 MESOS = (
     Flag("mesos-master", Kind.LIST, None, "Mesos masters, as host:port or URL.", required=True),
     Flag(
@@ -28,9 +30,23 @@ MESOS = (
         "mesos-role",
         Kind.TEXT,
         "*",
-        "Mesos role whose offers are taken, and whose resources executors have.",
+        "Mesos role whose offers are taken, and whose resources executors have where they can.",
         pattern=(r"\*|[^\s.*-]\S*|", "write * or the name of a role"),
         is_compared=True,
+    ),
+    Flag(
+        "mesos-framework-roles",
+        Kind.LIST,
+        None,
+        "All Mesos roles whose offers are taken, the best liked first; without it --mesos-role alone.",
+        pattern=_ROLES,
+    ),
+    Flag(
+        "mesos-default-pod-roles",
+        Kind.LIST,
+        None,
+        "Roles whose offers pods are placed on that name none, the best liked first; without it --mesos-role.",
+        pattern=_ROLES,
     ),
     Flag("mesos-authentication-principal", Kind.TEXT, None, "Principal to register with."),
     Flag("mesos-authentication-secret-file", Kind.PATH, None, "File that holds the principal's secret."),
@@ -185,6 +201,12 @@ SCHEDULING = (
     Flag("refuse-seconds", Kind.DURATION, "5s", "How long Mesos withholds what was declined.", at_least=0),
     Flag("launch-timeout", Kind.DURATION, "2m", "A launch silent for this long is dropped.", at_least=1),
     Flag("reconcile-interval", Kind.DURATION, "5m", "Pause between reconciliations of all tasks.", at_least=10),
+    Flag(
+        "host-port-endpoints",
+        Kind.BOOL,
+        "false",
+        "Find offered host ports for containerPorts without a hostPort, unless a pod's label portMapping says fixed.",
+    ),
     Flag(
         "default-container-cpu-limit",
         Kind.CPUS,

@@ -35,6 +35,20 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize(
+    ("tokens", "roles", "pod_roles"),
+    [
+        ([], ("*",), ("*",)),
+        (["--mesos-role=web"], ("web",), ("web",)),
+        (["--mesos-framework-roles=db,*,db"], ("db", "*"), ("*",)),
+        (["--mesos-framework-roles=*,db", "--mesos-default-pod-roles=db,*"], ("*", "db"), ("db", "*")),
+    ],
+)
+def test_roles(tokens: list[str], roles: tuple[str, ...], pod_roles: tuple[str, ...]) -> None:
+    built = build(*tokens)
+    assert (built.mesos_roles, built.mesos_pod_roles) == (roles, pod_roles)
+
+
+@pytest.mark.parametrize(
     ("tokens", "words"),
     [
         (["--failover-timeout=6d"], "--failover-timeout=518400s is below one week"),
@@ -45,6 +59,14 @@ def test_defaults() -> None:
         (["--launch-timeout=5m"], "--launch-timeout=300s must be shorter than --executor-launch-grace-period=300s"),
         (["--offer-ttl=3m"], "--offer-ttl=180s must be shorter than --launch-timeout=120s"),
         (["--agent-idle-timeout=90s"], "must be shorter than --agent-idle-timeout=90s"),
+        (
+            ["--mesos-framework-roles=web"],
+            "--mesos-role: * is not in --mesos-framework-roles=web, so",
+        ),
+        (
+            ["--mesos-framework-roles=*,web", "--mesos-default-pod-roles=db,*"],
+            "--mesos-default-pod-roles: db is not in --mesos-framework-roles=*,web",
+        ),
         (["--executor-path=hdfs:///km"], "--km-path and --executor-path name the same file; give one"),
     ],
 )

@@ -135,6 +135,18 @@ def test_what_is_compared_by_mesos_is_what_the_spec_says() -> None:
     assert spec["executor"]["command"] == {**info["command"], "arguments": arguments}
 
 
+def test_roles_of_the_framework_are_not_the_executors() -> None:
+    several = ("--mesos-framework-roles=*,web", "--mesos-default-pod-roles=web", "--host-port-endpoints")
+    digests = {"km-path": SHA}
+    assert fingerprint.executor_spec(build(*several), digests) == fingerprint.executor_spec(build(), digests)
+
+
+def test_the_same_executor_with_resources_of_another_part_has_an_id_of_its_own() -> None:
+    ids = {fingerprint.flavoured_id("km-1", *each) for each in (("web", ""), ("web", "x"), ("db", ""), ("db", "x"))}
+    assert len(ids) == 4
+    assert {each.partition(".")[0] for each in ids} == {"km-1"}
+
+
 def test_the_executor_parses_the_command_line_it_is_given() -> None:
     arguments = info_of(
         "--kubelet-v=4",

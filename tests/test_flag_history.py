@@ -28,8 +28,8 @@ auth-path mesos-launch-grace-period mesos-executor-cpus mesos-executor-mem execu
 """
 GONE = """
 advertised-address kube-api-qps kube-api-burst etcd-config service-address node-monitor-period
-host-port-endpoints scheduler-config vmodule logtostderr alsologtostderr stderrthreshold log-dir log-flush-frequency
-log-backtrace-at version mesos-framework-roles mesos-default-pod-roles mesos-authentication-provider
+scheduler-config vmodule logtostderr alsologtostderr stderrthreshold log-dir log-flush-frequency
+log-backtrace-at version mesos-authentication-provider
 framework-store-uri mesos-generate-task-discovery driver-port graceful ha-domain reconcile-cooldown
 executor-bindall executor-cgroup-prefix mesos-cgroup-prefix mesos-sandbox-overlay dockercfg-path static-pods-config
 contain-pod-resources kubelet-docker-endpoint kubelet-pod-infra-container-image kubelet-cadvisor-port

@@ -61,6 +61,8 @@ WRONG = {
 WRONG_BY_NAME = {
     "mesos-user": ("a b",),
     "mesos-role": ("-role", "a b", ".."),
+    "mesos-framework-roles": ("web,-role", "a b", ".."),
+    "mesos-default-pod-roles": ("web,-role", "a b", ".."),
     "scheduler-name": ("A", "-a", "a_b"),
     "cluster-domain": ("-x", "a..b", "a b"),
     "kubelet-container-runtime-endpoint": ("", "/run/containerd.sock", "tcp://h:1"),

@@ -50,10 +50,13 @@ DURATIONS = {
 #: with what else a flag may be given
 WITH = {
     "ha": ("--etcd-servers=e:2379", "--address=10.0.0.1"),
+    "mesos-default-pod-roles": ("--mesos-framework-roles=*,web,db",),
     "http-tls-cert-file": ("--http-tls-key-file=/k",),
     "http-tls-key-file": ("--http-tls-cert-file=/c",),
 }
 TEXTS = {
+    "mesos-framework-roles": WORD.map("*,{}".format),
+    "mesos-default-pod-roles": st.sampled_from(["*", "web", "db", "web,db", "db,web"]),
     "kubelet-container-runtime-endpoint": WORD.map("unix:///{}".format),
 }
 BY_KIND: dict[Kind, st.SearchStrategy[str]] = {

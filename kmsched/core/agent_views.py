@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from kmsched.core.executors import plain_id
 from kmsched.core.model import EXECUTOR_PREFIX
 from kmsched.core.offers import ENDED_PATIENCE_S, AgentOffers
 from kmsched.core.queue import Waiting
@@ -43,7 +44,7 @@ def _agent(state: State, agent_id: str, tasks: list[PodRecord]) -> dict[str, Any
     hostname = hostname or state.node_of_agent(agent_id)
     running = state.executors.on_agent.get(agent_id, {})
     ids = sorted(running)
-    other = _first(each for each in ids if each != state.settings.executor_id)
+    other = _first(each for each in ids if state.settings.flavour_of(each) is None)
     held = ZERO
     for record in tasks:
         held = held.plus(record.promised)
@@ -51,7 +52,7 @@ def _agent(state: State, agent_id: str, tasks: list[PodRecord]) -> dict[str, Any
         "agent_id": agent_id,
         "hostname": hostname,
         "executor_ids": ids,
-        "fingerprint": (other or _first(ids)).removeprefix(EXECUTOR_PREFIX),
+        "fingerprint": plain_id(other or _first(ids)).removeprefix(EXECUTOR_PREFIX),
         "compatible": not other,
         "differences": _differences(state, other),
         "reason": f"executor of another fingerprint ({state.executors.words(other)})" if other else "",
@@ -65,7 +66,7 @@ def _agent(state: State, agent_id: str, tasks: list[PodRecord]) -> dict[str, Any
 def _differences(state: State, other: str) -> list[str] | None:
     if not other:
         return []
-    found = state.executors.differences.get(other)
+    found = state.executors.differences.get(plain_id(other))
     return None if found is None else list(found)
 
 

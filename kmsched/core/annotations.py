@@ -14,6 +14,13 @@ BINDING_HOST = ANNOTATION_PREFIX + "bindingHost"
 AGENT_ID = ANNOTATION_PREFIX + "slaveId"
 OFFER_ID = ANNOTATION_PREFIX + "offerId"
 EXECUTOR_ID = ANNOTATION_PREFIX + "executorId"
+#: on pods, by users
+ROLES = ANNOTATION_PREFIX + "roles"
+#: label on pods, by users: fixed | wildcard
+PORT_MAPPING = ANNOTATION_PREFIX + "portMapping"
+#: of each open port that was given a host port: by protocol and number, and by protocol and name
+PORT = ANNOTATION_PREFIX + "port_"
+PORT_NAME = ANNOTATION_PREFIX + "portName_"
 
 
 def binding_annotations(
@@ -27,3 +34,13 @@ def binding_annotations(
         (OFFER_ID, ",".join(offer_ids)),
         (EXECUTOR_ID, executor_id),
     )
+
+
+def port_annotations(open_ports: Iterable[tuple[str, int, str]], mapped: Iterable[int]) -> tuple[tuple[str, str], ...]:
+    """The host ports that were found for a pod's open ports (protocol, number, name), in the same order."""
+    found: list[tuple[str, str]] = []
+    for (protocol, number, name), host_port in zip(open_ports, mapped, strict=False):
+        found.append((f"{PORT}{protocol}_{number}", str(host_port)))
+        if name:
+            found.append((f"{PORT_NAME}{protocol}_{name}", str(host_port)))
+    return tuple(found)

@@ -7,13 +7,12 @@ and `core.rank`'s; here is only who gets what, and what people are told about th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from kmsched.core.effects import AcceptOffers, Launch, ReportPod
 from kmsched.core.fit import Veto, explain, veto
 from kmsched.core.judge import Judge, Obstacles, Plan, kind_of
 from kmsched.core.offers import Fate, LetGo
-from kmsched.core.places import place_of
+from kmsched.core.places import place_of, take_from
 from kmsched.core.pods import apply, give_task
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import Trigger
@@ -24,7 +23,7 @@ REPORT_AFTER_S = 2.0
 
 def run_cycle(state: State, now: float) -> None:
     state.wants_cycle = False
-    plans = {a.agent_id: Plan(place_of(state, a)) for a in state.offers.usable(now)}
+    plans = {a.agent_id: Plan(place_of(state, a, now)) for a in state.offers.usable(now)}
     judge = Judge(state, plans, state.shaky.now(now))
     for uid in sorted(state.orphans):
         _adopt(state, state.pods[uid], judge, now)
@@ -77,29 +76,36 @@ def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, 
     record.vetoes = {}
     record.told = None
     apply(state, record, Trigger.LAUNCHED, now, f"{mode} on {place.hostname} as {task_id}")
-    plan.launches.append(Launch(task_id, pod.key, pod.uid, mode, pod.requests))
-    offered = place.offered.minus(pod.requests)
+    taken, place = take_from(place, pod, state.settings)
+    plan.flavour = taken.executor
+    record.executor_id = state.settings.id_of(taken.executor)
+    record.mapped_ports = taken.mapped
+    plan.launches.setdefault(taken.role, []).append(Launch(task_id, pod.key, pod.uid, mode, pod.requests, taken.shares))
     if mode == "bind":
         place = place.less(pod)
-    executor_id = place.executor_id or state.settings.executor_id  # it will run
-    judge.changed(plan, replace(place, offered=offered, executor_id=executor_id))
+    judge.changed(plan, place)
 
 
 def _accept(state: State, agent_id: str, plan: Plan, now: float) -> None:
-    pods = ", ".join(launch.pod_key for launch in plan.launches)
-    offer_ids = state.offers.take(agent_id, LetGo(now, Fate.ACCEPTED, f"for {len(plan.launches)} pods"))
-    for launch in plan.launches:
-        state.pods[launch.pod_uid].offer_ids = offer_ids
-    state.emit(
-        AcceptOffers(
-            agent_id=agent_id,
-            offer_ids=offer_ids,
-            launches=tuple(plan.launches),
-            refuse_s=0.0,
-            cause="cycle",
-            reason=f"{plan.place.hostname} takes {len(plan.launches)}: {pods}",
+    """One ACCEPT a role: Mesos takes no offers of several in one.  The first starts the executor, if none runs."""
+    for role, launches in sorted(plan.launches.items(), key=lambda each: each[0] != plan.flavour.role):
+        pods = ", ".join(launch.pod_key for launch in launches)
+        offer_ids = state.offers.take(agent_id, LetGo(now, Fate.ACCEPTED, f"for {len(launches)} pods"), role)
+        for launch in launches:
+            state.pods[launch.pod_uid].offer_ids = offer_ids
+        state.emit(
+            AcceptOffers(
+                agent_id=agent_id,
+                offer_ids=offer_ids,
+                launches=tuple(launches),
+                refuse_s=0.0,
+                cause="cycle",
+                reason=f"{plan.place.hostname} takes {len(launches)}: {pods}",
+                role=role,
+                executor_id=state.settings.id_of(plan.flavour),
+                flavour=plan.flavour,
+            )
         )
-    )
 
 
 def _report(state: State, record: PodRecord, obstacles: Obstacles, now: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kmsched.core.resources import Resources
+from kmsched.core.shares import ANYBODYS, Flavour, Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,12 @@ class Launch:
     pod_uid: str
     mode: str
     resources: Resources  # pods is never sent: Mesos does not count them
+    shares: tuple[Share, ...] = ()  # of which parts of the offers they are
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptOffers:
-    """All held offers of one agent, and what is launched on them. The rest is refused for `refuse_s`."""
+    """All held offers of one agent in one role, and what is launched on them. The rest is refused for `refuse_s`."""
 
     agent_id: str
     offer_ids: tuple[str, ...]
@@ -32,6 +34,10 @@ class AcceptOffers:
     refuse_s: float
     cause: str
     reason: str
+    role: str = ANYBODYS.role
+    #: the executor that runs there, or is started by this
+    executor_id: str = ""
+    flavour: Flavour = ANYBODYS
 
 
 @dataclass(frozen=True, slots=True)

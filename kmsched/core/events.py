@@ -93,6 +93,7 @@ class Resumed:
 @dataclass(frozen=True, slots=True)
 class OffersArrived:
     offers: tuple[Offer, ...]
+    wall_s: float = 0.0  # wall time when they came: offers tell of maintenance in it
 
 
 @dataclass(frozen=True, slots=True)

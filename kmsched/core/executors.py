@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kmsched.core.effects import ConfigureExecutor
-from kmsched.core.model import EXECUTOR_PREFIX
+from kmsched.core.model import EXECUTOR_PREFIX, FLAVOUR_MARK
 
 #: what a launch told is confirmed by then, and needs no message of its own
 FIRST_PAUSE_S = 2.0
@@ -27,6 +27,7 @@ UNKNOWN_SPEC = (
     "{executor_id}, whose spec is not in the store: copy executors/{digits}* from the state folder of the scheduler"
     " that started it, or read its command on the agent's page of Mesos"
 )
+OTHER_FLAVOUR = "{executor_id}, whose own resources are of a role that is not in --mesos-framework-roles"
 NO_DIFFERENCE = "{executor_id}, which differs in nothing that this version compares"
 
 
@@ -91,7 +92,10 @@ class Executors:
 
     def words(self, executor_id: str) -> str:
         """How an executor differs from ours."""
-        found = self.differences.get(executor_id)
+        plain = plain_id(executor_id)
+        found = self.differences.get(plain)
+        if found is None and plain != executor_id:
+            return OTHER_FLAVOUR.format(executor_id=executor_id)
         if found is None:
             return UNKNOWN_SPEC.format(executor_id=executor_id, digits=executor_id.removeprefix(EXECUTOR_PREFIX))
         if not found:
@@ -100,6 +104,11 @@ class Executors:
         if len(found) > MAX_NAMED:
             named = f"{named}; and {len(found) - MAX_NAMED} more"
         return named if len(named) <= MAX_WORDS else f"{named[:MAX_WORDS]}..."
+
+
+def plain_id(executor_id: str) -> str:
+    """The id by the fingerprint alone."""
+    return executor_id.partition(FLAVOUR_MARK)[0]
 
 
 def ours(executor_ids: Iterable[str]) -> tuple[str, ...]:

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from kmsched.core import agent_filters
 from kmsched.core.affinity import is_met, is_tolerated
+from kmsched.core.agent_filters import NOTHING_HELD, Held
 from kmsched.core.model import HostPort, Pod, Settings, Taint
 from kmsched.core.resources import SPOKEN_COUNTS, SPOKEN_RESOURCES, Counts, Resources
 
@@ -45,6 +47,7 @@ class Place:
     executor_id: str = ""  # the one that runs there, of another fingerprint before ours; "" none
     difference: str = ""  # how that one differs from ours, in words
     used_ports: frozenset[HostPort] = NO_PORTS
+    held: Held = NOTHING_HELD
 
     def less(self, pod: Pod) -> Place:
         """What kubelet has left there for the next pod, with this one."""
@@ -189,6 +192,8 @@ def _host_ports(pod: Pod, place: Place, settings: Settings) -> Veto | None:
 
 def _offered(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     want, have = pod.requests, place.offered  # pods are not Mesos': never asked here
+    if len(place.held.pools) > 1:
+        have = agent_filters.most_for(pod, place.held, settings)
     if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
         return None
     short = _shortfalls(want[:4], have[:4], SPOKEN_RESOURCES)
@@ -225,21 +230,38 @@ def _unsupported(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     return Veto(pod.unsupported[0].filter, f"the pod asks for what is not supported: {words}", True)
 
 
+def _held(name: str, words: Callable[[Pod, Held, Settings], str | None]) -> tuple[str, Filter]:
+    """A filter of `core.agent_filters` as a row of the table."""
+
+    def objection(pod: Pod, place: Place, settings: Settings) -> Veto | None:
+        found = words(pod, place.held, settings)
+        return None if found is None else Veto(name, found, False)
+
+    return name, objection
+
+
 #: In this order; the first that objects is the reason that people read.  Ours that no waiting helps against, then
 #: those of kube-scheduler in its order, between them the offers; what is not supported is all of later plugins.
 FILTERS: Filters = (
     ("privileged", _privileged),
     ("executor", _executor),
+    _held("maintenance", agent_filters.maintenance),
     ("NodeName", _node_name),
     ("NodeUnschedulable", _cordon),
     ("TaintToleration", _taints),
     ("NodeAffinity", _node_affinity),
     ("NodePorts", _host_ports),
+    _held("roles", agent_filters.roles),
     ("offers", _offered),
+    _held("executorRoom", agent_filters.executor_room),
+    _held("offeredPorts", agent_filters.offered_ports),
     ("NodeResourcesFit", _room),
     ("unsupported", _unsupported),
 )
 #: kubelet has admitted a bound pod already: a new task for it needs the agent, an executor and the reservation.
-ADOPTION_FILTERS: Filters = tuple(row for row in FILTERS if row[0] in ("NodeName", "executor", "offers"))
+ADOPTION_FILTERS: Filters = tuple(
+    row for row in FILTERS if row[0] in ("NodeName", "executor", "roles", "offers", "executorRoom")
+)
+OF_AGENTS = frozenset({"privileged", "executor", "maintenance", "roles", "offers", "executorRoom", "offeredPorts"})
 #: What a Node alone can be asked, without a Mesos agent: all that kube-scheduler asks, too.
-NODE_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in ("privileged", "executor", "offers"))
+NODE_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in OF_AGENTS)

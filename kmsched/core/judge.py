@@ -15,6 +15,7 @@ from kmsched.core.fit import Place, Veto, veto
 from kmsched.core.model import Pod
 from kmsched.core.rank import Score, score
 from kmsched.core.resources import NO_COUNTS
+from kmsched.core.shares import ANYBODYS, Flavour
 from kmsched.core.state import State
 
 #: shaky or not, and what `core.rank` says: the smallest is the best, the last is the agent id
@@ -26,7 +27,8 @@ class Plan:
     """One agent in this cycle: what is left of it, and what is launched there."""
 
     place: Place
-    launches: list[Launch] = field(default_factory=list)
+    launches: dict[str, list[Launch]] = field(default_factory=dict)  # by the role whose offers they take
+    flavour: Flavour = ANYBODYS  # of the executor that they run under
 
 
 @dataclass(slots=True)
@@ -109,4 +111,5 @@ def kind_of(pod: Pod) -> Hashable:
         pod.is_privileged,
         pod.node_name,
         pod.owner_uid,
+        pod.wishes,
     )

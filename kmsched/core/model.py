@@ -11,12 +11,16 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from kmsched.core.ports import NO_PORTS, Ports
 from kmsched.core.resources import ZERO, Counts, Resources
+from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
 
 ANNOTATION_PREFIX = "k8s.mesosphere.io/"
 ATTRIBUTE_LABEL_PREFIX = "k8s.mesosphere.io/attribute-"
 TASK_ID_ANNOTATION = ANNOTATION_PREFIX + "taskId"
 EXECUTOR_PREFIX = "km-"
+#: before what tells executors of one fingerprint apart, by what their own resources are of
+FLAVOUR_MARK = "."
 #: taints that tell the life of a kubelet; no veto where the executor will be started (protocol rule 8)
 LIFECYCLE_TAINTS = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
 #: values of --placement
@@ -79,6 +83,20 @@ class Unsupported(NamedTuple):
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a pod says to Mesos alone, in annotations and labels of ours."""
+
+    roles: tuple[str, ...] | None = None  # whose offers it may be placed on; None: it names none
+    port_mapping: str = ""  # fixed | wildcard; "" as the scheduler is set
+    open_ports: tuple[tuple[str, int, str], ...] = ()  # protocol, number, name: containers' ports without a host port
+    mapped_ports: tuple[int, ...] = ()  # annotations of its Binding: the host ports that were found for them
+    runs_at_most_s: float | None = None  # activeDeadlineSeconds
+
+
+NO_WISHES = Wishes()
+
+
 class HostPort(NamedTuple):
     """A port of the host that a container takes; ip "0.0.0.0" is every address."""
 
@@ -116,6 +134,7 @@ class Pod:
     node_affinity: tuple[NodeTerm, ...] | None = None  # required: one of these; None asks for nothing
     preferred: tuple[tuple[int, NodeTerm], ...] = ()  # node affinity that is wished for, with its weights
     host_ports: frozenset[HostPort] = frozenset()
+    wishes: Wishes = NO_WISHES
 
     @property
     def is_bound(self) -> bool:
@@ -142,6 +161,13 @@ class Node:
     extended: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
+class Window(NamedTuple):
+    """When an agent's machine is to be down for maintenance, in wall time; `end_s` None: nobody has said."""
+
+    start_s: float
+    end_s: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """One Mesos offer, in one role."""
@@ -149,9 +175,20 @@ class Offer:
     offer_id: str
     agent_id: str
     hostname: str
-    resources: Resources
+    resources: Resources  # the sum of its shares
     attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     executor_ids: frozenset[str] = frozenset()  # executors of this framework that run on the agent
+    role: str = ANYBODYS.role
+    reserved: tuple[Share, ...] = ()  # the parts of it that are reserved for the role
+    ports: Ports = NO_PORTS  # of the part that is nobody's
+    unavailable: Window | None = None
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        free = self.resources
+        for share in self.reserved:
+            free = free.minus(share.amount)
+        return (*self.reserved, Share(UNRESERVED, free, self.ports))
 
     @property
     def node_name(self) -> str:
@@ -162,7 +199,7 @@ class Offer:
 class Settings:
     """What the core must know of the configuration. Durations in seconds."""
 
-    executor_id: str
+    executor_id: str  # of executors whose resources are of `role`, and nobody's before
     executor_resources: Resources = ZERO  # charged once per agent, with its first task
     allow_privileged: bool = False
     placement: str = SPREAD  # or PACK
@@ -175,3 +212,18 @@ class Settings:
     backoff_max_s: float = 60.0
     reconcile_interval_s: float = 300.0
     pods_per_node: int = 110
+    role: str = ANYBODYS.role
+    roles: tuple[str, ...] = (ANYBODYS.role,)  # whose offers are taken, the best liked first
+    pod_roles: tuple[str, ...] = (ANYBODYS.role,)  # of pods that name none
+    #: the other ids that our executor may have, by what its own resources are of
+    other_flavours: Mapping[Flavour, str] = field(default_factory=lambda: MappingProxyType({}))
+    maps_ports: bool = False  # open ports of pods that do not say how are given host ports
+
+    def flavour_of(self, executor_id: str) -> Flavour | None:
+        """None: it is not our executor, but one of another fingerprint."""
+        if executor_id == self.executor_id:
+            return Flavour(self.role)
+        return next((each for each, other in self.other_flavours.items() if other == executor_id), None)
+
+    def id_of(self, flavour: Flavour) -> str:
+        return self.executor_id if flavour == Flavour(self.role) else self.other_flavours[flavour]

@@ -7,14 +7,15 @@ offer is good for is decided in `core.fit`; when to have offers at all, in `core
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from kmsched.core.executors import ours
-from kmsched.core.model import NOTHING, Offer
+from kmsched.core.model import NOTHING, Offer, Window
 from kmsched.core.resources import ZERO, Resources
+from kmsched.core.shares import Share
 
 #: an executor that an offer still lists so long after its end was heard of runs again: the news was old
 ENDED_PATIENCE_S = 10.0
@@ -54,6 +55,8 @@ class AgentOffers:
     ended_at: float = 0.0
     rescinded: int = 0  # offers that Mesos took back
     let_go: LetGo | None = None
+    has_ports: bool = False  # some offer had any: Mesos counts the ports of this agent
+    unavailable: Window | None = None  # its maintenance, as the newest offer tells
 
     @property
     def node_name(self) -> str:
@@ -66,6 +69,16 @@ class AgentOffers:
             amount = amount.plus(offer.resources)
         return amount
 
+    def shares_by_role(self, roles: Sequence[str]) -> list[tuple[str, Sequence[Share]]]:
+        """What the held offers have, in the order of `roles`, and nothing of those that are not ours any more."""
+        if len(self.offers) == 1:
+            (offer,) = self.offers.values()
+            return [(offer.role, offer.shares)] if offer.role in roles else []
+        found: dict[str, list[Share]] = {}
+        for offer in self.offers.values():
+            found.setdefault(offer.role, []).extend(offer.shares)
+        return [(role, found[role]) for role in roles if role in found]
+
 
 @dataclass(slots=True)
 class OfferLedger:
@@ -73,6 +86,7 @@ class OfferLedger:
     agent_of: dict[str, str] = field(default_factory=dict)  # offer id -> agent id
     by_node: dict[str, str] = field(default_factory=dict)  # node name -> agent id, the newest
     early: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    wall_ahead_s: float = 0.0  # of the time that the core counts: maintenance is told in wall time
 
     def add(self, offer: Offer, expires_at: float) -> bool:
         """Hold the offer. False: it was rescinded before it came."""
@@ -92,6 +106,8 @@ class OfferLedger:
         agent.executor_ids = ours(offer.executor_ids)
         if agent.ended_executor not in offer.executor_ids:
             agent.ended_executor = ""
+        agent.has_ports = agent.has_ports or bool(offer.ports) or any(share.ports for share in offer.reserved)
+        agent.unavailable = offer.unavailable
         agent.expires_at = expires_at if not agent.offers else min(agent.expires_at, expires_at)
         agent.offers[offer.offer_id] = offer
         self.agent_of[offer.offer_id] = offer.agent_id
@@ -111,17 +127,16 @@ class OfferLedger:
             now, Fate.RESCINDED, "Mesos took it back: it went to another framework, or the agent is gone"
         )
 
-    def take(self, agent_id: str, let_go: LetGo | None = None) -> tuple[str, ...]:
-        """Give up all offers of an agent, to accept or decline them together; returns their ids."""
+    def take(self, agent_id: str, let_go: LetGo | None = None, role: str | None = None) -> tuple[str, ...]:
+        """Give up all offers of an agent, or those of one role, to accept or decline them together; their ids."""
         agent = self.agents.get(agent_id)
         if agent is None:
             return ()
-        ids = tuple(agent.offers)
+        ids = tuple(each.offer_id for each in agent.offers.values() if role is None or each.role == role)
         if ids:
             agent.let_go = let_go
         for offer_id in ids:
-            del self.agent_of[offer_id]
-        agent.offers.clear()
+            del self.agent_of[offer_id], agent.offers[offer_id]
         return ids
 
     def drop_agent(self, agent_id: str) -> tuple[str, ...]:

@@ -6,20 +6,23 @@ Brings together the held offers, the Node and the pods that are counted on it.  
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from kmsched.core.agent_filters import Down, Held, Taken, taken_by
 from kmsched.core.fit import Place
-from kmsched.core.model import HostPort
+from kmsched.core.model import HostPort, Pod, Settings, Window
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
-from kmsched.core.resources import NO_COUNTS, ZERO, whole_counts
-from kmsched.core.state import State
+from kmsched.core.resources import NO_COUNTS, ZERO, Resources, whole_counts
+from kmsched.core.shares import Flavour, Pool, charged, pool_of
+from kmsched.core.state import PodRecord, State
 
 
-def place_of(state: State, agent: AgentOffers) -> Place:
+def place_of(state: State, agent: AgentOffers, now: float) -> Place:
     """The agent as a pod would find it; one without a Node is judged by the Node that it would get."""
     settings, name = state.settings, agent.node_name
-    offered = agent.total
-    if not agent.executor_ids:
-        offered = offered.minus(settings.executor_resources)
     other = state.other_executor(agent)
     executor_id = other or (settings.executor_id if agent.executor_ids else "")
     difference = state.executors.words(other) if other else ""
@@ -27,6 +30,8 @@ def place_of(state: State, agent: AgentOffers) -> Place:
     used = state.usage.get(name, NO_COUNTS)
     records = [state.pods[uid] for uid in state.on_node.get(name, ())]
     ports: frozenset[HostPort] = frozenset().union(*(r.pod.host_ports for r in records))
+    held = _held(state, agent, records, now)
+    offered = _sum(held.pools)
     if node is not None:
         extended = dict(node.extended)
         for record in records:
@@ -45,19 +50,69 @@ def place_of(state: State, agent: AgentOffers) -> Place:
             executor_id=executor_id,
             difference=difference,
             used_ports=ports,
+            held=held,
         )
-    held = ZERO  # by our own tasks: it is out of the offers already
+    whole = agent.total if agent.executor_ids else agent.total.minus(settings.executor_resources)
+    taken = ZERO  # by our own tasks: it is out of the offers already
     for record in records:
         if record.task_id:
-            held = held.plus(record.promised)
+            taken = taken.plus(record.promised)
     return Place(
         agent_id=agent.agent_id,
         hostname=agent.hostname,
         node_name=name,
         offered=offered,
-        room=whole_counts(offered.plus(held)).minus(used)._replace(pods=settings.pods_per_node - used.pods),
+        room=whole_counts(whole.plus(taken)).minus(used)._replace(pods=settings.pods_per_node - used.pods),
         labels=node_labels(agent.hostname, agent.attributes),
         executor_id=executor_id,
         difference=difference,
         used_ports=ports,
+        held=held,
     )
+
+
+def take_from(place: Place, pod: Pod, settings: Settings) -> tuple[Taken, Place]:
+    """What the pod's task takes of the offers, and the place without it; nothing may have objected."""
+    taken, held = taken_by(pod, place.held, settings)
+    executor_id = place.executor_id or settings.executor_id  # it will run
+    return taken, replace(place, held=held, offered=_sum(held.pools), executor_id=executor_id)
+
+
+def _held(state: State, agent: AgentOffers, records: Sequence[PodRecord], now: float) -> Held:
+    settings = state.settings
+    pools = [pool_of(role, shares) for role, shares in agent.shares_by_role(settings.roles)]
+    executor = settings.flavour_of(agent.executor_ids[0]) if agent.executor_ids else None
+    if not agent.executor_ids:
+        pools = [charged(pool, settings.executor_resources, _flavours(settings, records)) for pool in pools]
+    down = _down(agent.unavailable, now + state.offers.wall_ahead_s) if agent.unavailable else None
+    return Held(tuple(pools), executor, agent.has_ports, down)
+
+
+def _flavours(settings: Settings, records: Sequence[PodRecord]) -> Sequence[Flavour]:
+    """What an executor that is started there may be of.
+
+    Where one was started lately, offers from before do not name it: only the same could join it.
+    """
+    started = {record.executor_id for record in records if record.task_id and record.executor_id}
+    known = [flavour for each in sorted(started) if (flavour := settings.flavour_of(each)) is not None]
+    return known or (Flavour(settings.role), *settings.other_flavours)
+
+
+def _down(window: Window, wall_s: float) -> Down | None:
+    if window.end_s is not None and window.end_s <= wall_s:
+        return None
+    end = f" to {_moment(window.end_s)}" if window.end_s is not None else ", with no end"
+    return Down(window.start_s - wall_s, f"from {_moment(window.start_s)}{end}")
+
+
+def _moment(wall_s: float) -> str:
+    return f"{datetime.fromtimestamp(wall_s, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _sum(pools: Sequence[Pool]) -> Resources:
+    if len(pools) == 1:
+        return pools[0].amount
+    total = ZERO
+    for pool in pools:
+        total = total.plus(pool.amount)
+    return total

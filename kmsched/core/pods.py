@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from kmsched.core.annotations import binding_annotations
+from kmsched.core.annotations import binding_annotations, port_annotations
 from kmsched.core.effects import AcknowledgeUpdate, AdoptPod, BindPod
 from kmsched.core.resources import ZERO
 from kmsched.core.state import GONE, PodRecord, State
@@ -75,6 +75,7 @@ def _drop_task(state: State, record: PodRecord) -> None:
     record.has_started = record.is_running = False
     record.attempts = 0
     record.offer_ids = ()
+    record.mapped_ports = ()
     record.promised = ZERO
 
 
@@ -141,7 +142,8 @@ def _patch(state: State, record: PodRecord, now: float, why: str) -> None:
 
 
 def _annotations(state: State, record: PodRecord) -> tuple[tuple[str, str], ...]:
-    return binding_annotations(
+    mapped = port_annotations(record.pod.wishes.open_ports, record.mapped_ports)
+    return mapped + binding_annotations(
         hostname=record.node_name,
         task_id=record.task_id,
         agent_id=record.agent_id,

@@ -21,7 +21,7 @@ class Waiting(Enum):
 
 def _asks(pod: Pod) -> tuple[object, ...]:
     """What may change of an unbound pod, and matters for its place."""
-    rules = (pod.node_selector, pod.node_affinity, pod.preferred, pod.tolerations, pod.unsupported)
+    rules = (pod.node_selector, pod.node_affinity, pod.preferred, pod.tolerations, pod.unsupported, pod.wishes)
     return pod.requests, pod.counts, rules, pod.is_gated, pod.is_terminating
 
 

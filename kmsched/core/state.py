@@ -61,6 +61,7 @@ class PodRecord:
     node_name: str = ""  # where the pod is bound or its task was launched
     promised: Resources = ZERO  # what its task holds
     offer_ids: tuple[str, ...] = ()  # that its task was launched on, as far as this process knows
+    mapped_ports: tuple[int, ...] = ()  # host ports that its task has for the pod's open ports, likewise
     has_started: bool = False  # the executor of the current task is ready
     is_running: bool = False  # the newest news of the current task
     held: list[HeldUpdate] = field(default_factory=list)
@@ -143,7 +144,7 @@ class State:
 
     def other_executor(self, agent: AgentOffers) -> str:
         """The first executor of another fingerprint that runs there: beside it ours would wait for its kubelet."""
-        return next((each for each in agent.executor_ids if each != self.settings.executor_id), "")
+        return next((each for each in agent.executor_ids if self.settings.flavour_of(each) is None), "")
 
     def recount(self, record: PodRecord) -> None:
         """Bring the usage of nodes up to date with this record (protocol rule 9)."""

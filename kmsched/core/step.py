@@ -122,6 +122,7 @@ def _resumed(state: State, event: Resumed, now: float) -> None:
 
 
 def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
+    state.offers.wall_ahead_s = event.wall_s - now
     for offer in event.offers:
         before = state.offers.by_node.get(offer.node_name, offer.agent_id)
         if before != offer.agent_id:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from kmsched.core.agent_filters import open_ports
 from kmsched.core.effects import AcknowledgeUpdate, DeclineOffers, ReportPod
 from kmsched.core.events import TaskState, TaskUpdated
 from kmsched.core.offers import Fate, LetGo
@@ -81,6 +82,8 @@ def _claims(state: State, record: PodRecord, event: TaskUpdated) -> bool:
         return False
     if record.task_id or event.task_id in state.killing.victims:
         return False
+    if not record.pod.is_bound and open_ports(record.pod, state.settings):
+        return False  # only who launched it knows which host ports it has
     if record.pod.task_id == event.task_id:
         return record.state in (PodState.ORPHANED, PodState.DONE)
     node_name = _node_of(state, record, event)
@@ -180,7 +183,7 @@ def executor_ended(state: State, agent_id: str, executor_id: str, now: float) ->
     agent = state.offers.agents.get(agent_id)
     if agent is None or not executor_id:
         return
-    if executor_id in agent.executor_ids and executor_id != state.settings.executor_id:
+    if executor_id in agent.executor_ids and state.settings.flavour_of(executor_id) is None:
         # new pods may go there now
         state.has_fresh_work = True
     agent.ended_executor, agent.ended_at = executor_id, now

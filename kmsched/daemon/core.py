@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from kmsched.core.agent_views import agents
 from kmsched.core.effects import Effect
 from kmsched.core.events import Event
+from kmsched.core.executors import plain_id
 from kmsched.core.intake import is_ours, names_task
 from kmsched.core.model import Settings
 from kmsched.core.state import Link, State
@@ -79,8 +80,8 @@ class Core:
         return Counter((each["fingerprint"], each["compatible"]) for each in found)
 
     def agents_by_executor(self) -> Counter[str]:
-        """On how many agents each executor runs."""
-        return Counter(each for running in self.state.executors.on_agent.values() for each in running)
+        """On how many agents each executor runs, whatever its own resources are of."""
+        return Counter(plain_id(each) for running in self.state.executors.on_agent.values() for each in running)
 
     def offers_held(self) -> int:
         return len(self.state.offers.agent_of)

@@ -162,7 +162,7 @@ class FromMesos:
         if isinstance(item, wire.Offers):
             arrived = tuple(o for event in good if isinstance(event, events.OffersArrived) for o in event.offers)
             if arrived:
-                yield events.OffersArrived(arrived)
+                yield events.OffersArrived(arrived, self._clock.wall())
         else:
             yield from good
 

@@ -29,7 +29,7 @@ from kmsched.daemon.to_mesos import ToMesos
 from kmsched.wire import mesos_calls
 from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos_calls import Call
-from kmsched.wire.offers import task_info
+from kmsched.wire.offers import executor_info_of, task_info
 
 #: for a look at the leading master, which another may have to follow
 PROBE_DEADLINE_S = 3.0
@@ -132,7 +132,7 @@ class Outlets:
         if framework_id not in self._executor_infos:
             made = fingerprint.executor_info(self._config, self._digests, framework_id)
             self._executor_infos = {framework_id: made}
-        executor = self._executor_infos[framework_id]
+        executor = executor_info_of(self._executor_infos[framework_id], effect.executor_id, effect.flavour)
         hot = HotSettings(settings_version=self._term(), settings=dict(self._config.hot_settings))
-        tasks = [task_info(launch, effect.agent_id, executor, hot) for launch in effect.launches]
+        tasks = [task_info(launch, effect.agent_id, effect.role, executor, hot) for launch in effect.launches]
         return mesos_calls.accept(effect.offer_ids, tasks, refuse_s=effect.refuse_s)

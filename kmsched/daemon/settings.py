@@ -6,6 +6,7 @@ Knows both spellings and nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from kmsched import fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
@@ -14,13 +15,17 @@ from kmsched.clients.mesos import Credentials
 from kmsched.config import SchedulerConfig, read_secret
 from kmsched.core.model import Settings
 from kmsched.core.resources import MILLI, Resources
+from kmsched.core.shares import UNRESERVED, Flavour
 from kmsched.wire.mesos_calls import FrameworkInfo
+from kmsched.wire.offers import static_reservations
 from kmsched.wire.pod_requests import Defaults
 
 
 def core_settings(config: SchedulerConfig, digests: Mapping[str, str]) -> Settings:
+    executor_id = fingerprint.executor_id(fingerprint.executor_spec(config, digests))
+    flavours = [Flavour(role, each) for role in config.mesos_roles for each in (UNRESERVED, *static_reservations(role))]
     return Settings(
-        executor_id=fingerprint.executor_id(fingerprint.executor_spec(config, digests)),
+        executor_id=executor_id,
         executor_resources=Resources(cpus=config.executor_cpus_milli, mem=config.executor_mem_mib * MILLI),
         allow_privileged=config.allow_privileged,
         placement=config.placement,
@@ -29,6 +34,17 @@ def core_settings(config: SchedulerConfig, digests: Mapping[str, str]) -> Settin
         refuse_s=config.refuse_s,
         launch_timeout_s=config.launch_timeout_s,
         reconcile_interval_s=config.reconcile_interval_s,
+        role=config.mesos_role,
+        roles=config.mesos_roles,
+        pod_roles=config.mesos_pod_roles,
+        other_flavours=MappingProxyType(
+            {
+                flavour: fingerprint.flavoured_id(executor_id, *flavour)
+                for flavour in flavours
+                if flavour != Flavour(config.mesos_role)
+            }
+        ),
+        maps_ports=config.maps_ports,
     )
 
 
@@ -36,7 +52,7 @@ def framework_info(config: SchedulerConfig, hostname: str) -> FrameworkInfo:
     return FrameworkInfo(
         name=config.framework_name,
         user=config.mesos_user,
-        roles=(config.mesos_role,),
+        roles=config.mesos_roles,
         failover_timeout_s=config.failover_timeout_s,
         checkpoint=config.checkpoint,
         principal=config.mesos_principal,

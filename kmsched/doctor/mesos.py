@@ -45,15 +45,17 @@ async def principal(subject: Subject) -> list[Found]:
 
 
 async def role(subject: Subject) -> list[Found]:
-    """Whether the role can be, and may be, subscribed with."""
-    wanted = subject.config.mesos_role
-    if why := _bad_role(wanted):
-        return [Found(f"--mesos-role={wanted!r} {why}")]
+    """Whether the roles can be, and may be, subscribed with."""
+    wanted = subject.config.mesos_roles
+    if bad := [Found(f"{_flag_of(subject, each)}={each!r} {why}") for each in wanted if (why := _bad_role(each))]:
+        return bad
     found = []
     flags = await subject.master_flags.answer()
     allowed = [each.strip() for each in (flags.value("roles") or "").split(",") if each.strip()]
-    if allowed and wanted not in [*allowed, "*"]:
-        found.append(Found(f"--mesos-role={wanted} is not among the master's --roles={','.join(allowed)}"))
+    for each in wanted:
+        if allowed and each not in [*allowed, "*"]:
+            words = f"{_flag_of(subject, each)}={each} is not among the master's --roles={','.join(allowed)}"
+            found.append(Found(words))
     text = flags.value("acls")
     if text is not None:
         try:
@@ -67,11 +69,19 @@ def _refused_by_acls(subject: Subject, text: str) -> Iterator[Found]:
     acls, config = parse_acls(text), subject.config
     who = f"principal {config.mesos_principal!r}" if config.mesos_principal else "a framework without a principal"
     for action, words, value in (
-        ("register_frameworks", f"register with --mesos-role={config.mesos_role}", config.mesos_role),
+        *(
+            ("register_frameworks", f"register with {_flag_of(subject, each)}={each}", each)
+            for each in config.mesos_roles
+        ),
         ("run_tasks", f"run tasks as --mesos-user={config.mesos_user}", config.mesos_user),
     ):
         if not acls.allow(action, config.mesos_principal, value):
             yield Found(f"the master's ACL {action} does not let {who} {words}")
+
+
+def _flag_of(subject: Subject, role: str) -> str:
+    """Which flag names the role."""
+    return "--mesos-role" if role == subject.config.mesos_role else "--mesos-framework-roles"
 
 
 def _bad_role(name: str) -> str | None:

@@ -51,6 +51,7 @@ from kmsched.wire.pod_requests import (
     amounts_of,
     pod_amounts,
 )
+from kmsched.wire.pod_wishes import pod_wishes
 from kmsched.wire.quantity import count_up, milli_mib_up, milli_up
 
 __all__ = ["Defaults", "decode_node", "decode_pod"]
@@ -93,6 +94,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
     meta, spec = pod.metadata, pod.spec
     try:
         amounts = pod_amounts(pod, defaults.amounts())
+        wishes = pod_wishes(pod)
     except ProtocolError as error:
         raise ProtocolError(f"Pod {_name(meta)}: {error}") from error
     annotations = meta.annotations or NOTHING
@@ -126,6 +128,7 @@ def decode_pod(obj: Object, defaults: Defaults = NO_DEFAULTS) -> Pod:
         node_affinity=_node_affinity(spec),
         preferred=_preferred(spec),
         host_ports=_host_ports(spec),
+        wishes=wishes,
     )
 
 

@@ -38,6 +38,8 @@ class Resources(Struct):
 
 
 class Port(Struct, rename="camel"):
+    container_port: int = 0
+    name: str = ""
     host_port: int = 0
     host_ip: str = field(default="", name="hostIP")
     protocol: str = "TCP"
@@ -124,6 +126,7 @@ class PodSpec(Struct, rename="camel"):
     node_name: str = ""
     scheduler_name: str = "default-scheduler"
     priority: int | None = None
+    active_deadline_seconds: int | None = None
     node_selector: dict[str, str] | None = None
     affinity: Affinity | None = None
     tolerations: list[Toleration] | None = None

@@ -1,13 +1,16 @@
 """Mesos' messages as the core's values, and the core's launches as Mesos' TaskInfo.
 
-Knows Mesos' fixed point (thousandths) and which resources are anyone's to use.  Only unreserved, unrevocable resources
-count: those reserved for a role, shared or lent out cannot be mixed with them in one task, and are left in the offer.
+Knows Mesos' fixed point (thousandths) and which resources a task may hold for good: those that are lent out, shared,
+or are a volume or disk of their own are left in the offer.  What is reserved is only offered to its role, and is told
+apart by Mesos' own words for the reservation, which go back with the task.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -16,8 +19,10 @@ import msgspec
 from kmsched.core import events
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
-from kmsched.core.model import Offer
-from kmsched.core.resources import MILLI, Resources
+from kmsched.core.model import Offer, Window
+from kmsched.core.ports import NO_PORTS, merged
+from kmsched.core.resources import MILLI, ZERO, Resources
+from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
 from kmsched.errors import ProtocolError
 from kmsched.wire import hotsettings, mesos, taskdata
 from kmsched.wire.hotsettings import HotSettings
@@ -25,6 +30,7 @@ from kmsched.wire.mesos import Json
 
 #: what Mesos calls them and how many thousandths we count them in; pods are not Mesos'
 KINDS = ("cpus", "mem", "disk", "gpus")
+PORTS = "ports"
 #: 0.1 + 0.2 arrives as 0.30000000000000004, and 0.3 may as 0.29999999999999998: this many thousandths are noise
 _NOISE = 0.001
 _STATES = {state.value: state for state in TaskState}
@@ -56,30 +62,74 @@ def core_event(event: mesos.SchedulerEvent) -> events.Event | None:
 
 def decode_offer(offer: mesos.Offer) -> Offer:
     """ProtocolError names the offer, the resource and its value."""
+    shares = decode_shares(offer.resources, f"offer {offer.id.value}")
+    free = shares.pop(UNRESERVED, Share(UNRESERVED, ZERO))
+    total = free.amount
+    for share in shares.values():
+        total = total.plus(share.amount)
     return Offer(
         offer_id=offer.id.value,
         agent_id=offer.agent_id.value,
         hostname=offer.hostname,
-        resources=decode_resources(offer.resources, f"offer {offer.id.value}"),
+        resources=total,
         attributes=decode_attributes(offer.attributes),
         executor_ids=frozenset(one.value for one in offer.executor_ids),
+        role=sys.intern(offer.allocation_info.role),
+        reserved=tuple(shares.values()),
+        ports=free.ports,
+        unavailable=_window(offer.unavailability) if offer.unavailability is not None else None,
     )
 
 
-def decode_resources(resources: Iterable[mesos.Resource], where: str) -> Resources:
-    """The sum of what may be used freely, each scalar rounded down to thousandths; `where` is told in errors."""
-    total = dict.fromkeys(KINDS, 0)
+def decode_shares(resources: Iterable[mesos.Resource], where: str) -> dict[str, Share]:
+    """By reservation; each scalar is rounded down to thousandths. `where` is told in errors."""
+    amounts: dict[str, dict[str, int]] = {}
+    ports: dict[str, list[tuple[int, int]]] = {}
     for one in resources:
-        if one.name in total and one.scalar is not None and is_free(one):
-            total[one.name] += _thousandths(one.scalar.value, f"{where}: {one.name}")
-    return Resources(**total)
+        if not _is_kept(one):
+            continue
+        if one.scalar is not None and one.name in KINDS:
+            found = amounts.setdefault(_reservation(one), {})
+            found[one.name] = found.get(one.name, 0) + _thousandths(one.scalar.value, f"{where}: {one.name}")
+        elif one.ranges is not None and one.name == PORTS:
+            ports.setdefault(_reservation(one), []).extend((each.begin, each.end) for each in one.ranges.range)
+    return {
+        each: Share(each, Resources(**amounts.get(each, {})), merged(ports[each]) if each in ports else NO_PORTS)
+        for each in dict.fromkeys((*amounts, *ports))
+    }
 
 
-def is_free(resource: mesos.Resource) -> bool:
-    """Neither reserved, lent, shared, nor a volume or disk of its own."""
-    is_reserved = bool(resource.reservations) or resource.reservation is not None or resource.role not in (None, "*")
+def _is_kept(resource: mesos.Resource) -> bool:
+    """Neither lent, shared, nor a volume or disk of its own, nor reserved in the form that Mesos had before 1.4."""
+    is_plain = resource.role in (None, ANYBODYS.role) and resource.reservation is None
     is_special = resource.revocable is not None or resource.shared is not None or bool(resource.disk)
-    return not is_reserved and not is_special and resource.provider_id is None
+    return bool(is_plain or resource.reservations) and not is_special and resource.provider_id is None
+
+
+def _reservation(resource: mesos.Resource) -> str:
+    """A reservation's one text: equal ones give equal text."""
+    return reservation(resource.reservations) if resource.reservations else UNRESERVED
+
+
+def reservation(stack: Sequence[Json]) -> str:
+    return sys.intern(json.dumps(stack, sort_keys=True, separators=(",", ":")))
+
+
+def static_reservations(role: str) -> tuple[str, ...]:
+    """What agents may be started with for this role, or for one above it."""
+    parts = role.split("/")
+    above = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return () if role == ANYBODYS.role else tuple(reservation([{"type": "STATIC", "role": each}]) for each in above)
+
+
+def _window(unavailability: Json) -> Window:
+    """ProtocolError: it has no beginning."""
+    try:
+        start = unavailability["start"]["nanoseconds"]
+        lasts = unavailability.get("duration")
+        return Window(start / 1e9, None if lasts is None else (start + lasts["nanoseconds"]) / 1e9)
+    except (KeyError, TypeError) as error:
+        raise ProtocolError(f"an unavailability is {unavailability!r}, which tells no time") from error
 
 
 def decode_attributes(attributes: Iterable[mesos.Attribute]) -> dict[str, str]:
@@ -113,8 +163,12 @@ def decode_update(status: mesos.TaskStatus) -> events.TaskUpdated:
     )
 
 
-def task_info(launch: Launch, agent_id: str, executor_info: Json, settings: HotSettings | None = None) -> Json:
-    """The TaskInfo of one launch; `executor_info` as Mesos compares it, the same for every task of the agent."""
+def task_info(
+    launch: Launch, agent_id: str, role: str, executor_info: Json, settings: HotSettings | None = None
+) -> Json:
+    """The TaskInfo of one launch on offers of `role`; `executor_info` as Mesos compares it, the same for every task of
+    the agent.
+    """
     data = taskdata.TaskData(
         mode=_mode(launch), pod=launch.pod_key, uid=launch.pod_uid, settings=settings or msgspec.UNSET
     )
@@ -122,18 +176,37 @@ def task_info(launch: Launch, agent_id: str, executor_info: Json, settings: HotS
         "name": launch.pod_key,
         "task_id": {"value": launch.task_id},
         "agent_id": {"value": agent_id},
-        "resources": scalars(launch.resources),
+        "resources": [each for share in launch.shares for each in _resources(role, share)],
         "executor": executor_info,
         "data": taskdata.encode(data),
     }
 
 
-def scalars(resources: Resources) -> list[Json]:
+def executor_info_of(info: Json, executor_id: str, flavour: Flavour) -> Json:
+    """The ExecutorInfo with its resources out of one part of the offers: Mesos compares that with the one that runs."""
+    marks = _marks(flavour.role, flavour.reservation)
+    resources = [each | marks for each in info["resources"]]
+    return info | {"executor_id": {"value": executor_id}, "resources": resources}
+
+
+def _resources(role: str, share: Share) -> list[Json]:
     """As Mesos takes them: no kind of which there is nothing, and never pods."""
-    amounts: Sequence[tuple[str, int]] = [(kind, getattr(resources, kind)) for kind in KINDS]
-    return [
-        {"name": kind, "type": "SCALAR", "scalar": {"value": amount / MILLI}} for kind, amount in amounts if amount > 0
+    marks = _marks(role, share.reservation)
+    found: list[Json] = [
+        {"name": kind, "type": "SCALAR", "scalar": {"value": amount / MILLI}} | marks
+        for kind in KINDS
+        if (amount := getattr(share.amount, kind)) > 0
     ]
+    if share.ports:
+        ranges = [{"begin": first, "end": last} for first, last in share.ports]
+        found.append({"name": PORTS, "type": "RANGES", "ranges": {"range": ranges}} | marks)
+    return found
+
+
+def _marks(role: str, reservation: str) -> Json:
+    """What tells a resource from others of its name."""
+    allocated: Json = {"allocation_info": {"role": role}}
+    return allocated if reservation == UNRESERVED else allocated | {"reservations": json.loads(reservation)}
 
 
 def _mode(launch: Launch) -> Literal["bind", "adopt"]:

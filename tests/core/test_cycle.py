@@ -17,6 +17,7 @@ from kmsched.core.events import (
 )
 from kmsched.core.model import Phase, Taint
 from kmsched.core.resources import Resources, whole_counts
+from kmsched.core.shares import Share
 from kmsched.core.views import explain_pod
 from tests.core.values import EXECUTOR, PLENTY, SETTINGS, SMALL, Fold, bound, node, offer, pod, update
 
@@ -32,7 +33,10 @@ def test_several_pods_go_out_in_one_accept_with_all_offers_of_the_agent() -> Non
     fold = Fold(pod("u1"), pod("u2"), pod("u3"))
     half = Resources(cpus=850, mem=1_000_000)
     launches = fold.launch(offer("o1", resources=half), offer("o2", resources=half))
-    assert launches == [Launch(f"u{n}.2.{n + 1}", f"ns/u{n}", f"u{n}", "bind", SMALL) for n in (1, 2, 3)]
+    assert launches == [
+        Launch(f"u{n}.2.{n + 1}", f"ns/u{n}", f"u{n}", "bind", SMALL, (Share("", SMALL._replace(pods=0)),))
+        for n in (1, 2, 3)
+    ]
     (accept,) = fold.of(AcceptOffers)
     assert (accept.offer_ids, accept.agent_id, accept.refuse_s) == (("o1", "o2"), "A1", 0.0)
     assert accept.reason == "A1 takes 3: ns/u1, ns/u2, ns/u3"

@@ -114,12 +114,16 @@ def test_the_filters_of_kube_scheduler_are_asked_in_its_order() -> None:
     assert [name for name, _ in FILTERS] == [
         "privileged",
         "executor",
+        "maintenance",
         "NodeName",
         "NodeUnschedulable",
         "TaintToleration",
         "NodeAffinity",
         "NodePorts",
+        "roles",
         "offers",
+        "executorRoom",
+        "offeredPorts",
         "NodeResourcesFit",
         "unsupported",
     ]
@@ -148,7 +152,7 @@ def test_privileged_pods_are_placed_where_that_is_allowed() -> None:
 
 
 def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
-    assert [name for name, _ in ADOPTION_FILTERS] == ["executor", "NodeName", "offers"]
+    assert [name for name, _ in ADOPTION_FILTERS] == ["executor", "NodeName", "roles", "offers", "executorRoom"]
     bound = pod(
         node_name="agent-1",
         node_selector={"gone": "label"},

@@ -24,6 +24,7 @@ from kmsched.clients.store import FolderStore
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import Effect
 from kmsched.core.events import Event, OffersArrived, PodsListed, Subscribed
+from kmsched.core.shares import Flavour
 from kmsched.core.state import State
 from kmsched.core.step import step
 from kmsched.daemon.core import StepState
@@ -381,6 +382,19 @@ def test_settings_reach_the_core(tmp_path: Path) -> None:
     assert core.executor_resources.cpus == 250
     assert core.executor_resources.mem == 256_000
     assert core.executor_id.startswith("km-")
+    assert (core.roles, core.pod_roles, core.role, core.maps_ports) == (("*",), ("*",), "*", False)
+    assert not core.other_flavours
+
+
+def test_an_executor_has_an_id_for_each_part_of_the_offers_that_may_hold_it(tmp_path: Path) -> None:
+    roles = ("--mesos-role=web", "--mesos-framework-roles=web,*", "--host-port-endpoints")
+    core = core_settings(settings(tmp_path, *roles), {"km-path": SHA})
+    assert (core.roles, core.pod_roles, core.maps_ports) == (("web", "*"), ("web",), True)
+    reserved = Flavour("web", '[{"role":"web","type":"STATIC"}]')
+    assert set(core.other_flavours) == {Flavour("*"), reserved}
+    for flavour in (Flavour("web"), Flavour("*"), reserved):
+        assert core.flavour_of(core.id_of(flavour)) == flavour
+    assert core.id_of(Flavour("web")) == core.executor_id
 
 
 def test_a_mutable_path_is_read_once_and_its_digest_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -95,6 +95,16 @@ def test_a_role_that_is_not_on_the_masters_list(tmp_path: Path) -> None:
     assert said(mesos.role, world.subject()) == []
 
 
+def test_each_of_several_roles_is_asked_for(tmp_path: Path) -> None:
+    several = "--mesos-framework-roles=*,web,kube"
+    world = World(tmp_path, {"GET_FLAGS": flag_answer(roles="web")})
+    assert said(mesos.role, world.subject(several)) == [
+        "--mesos-framework-roles=kube is not among the master's --roles=web"
+    ]
+    [words] = said(mesos.role, world.subject("--mesos-framework-roles=*,a/../b"))
+    assert words.startswith("--mesos-framework-roles='a/../b' is no name of a role")
+
+
 def test_a_role_that_the_acls_refuse(tmp_path: Path) -> None:
     world = World(tmp_path, {"GET_FLAGS": flag_answer(acls=ACLS)})
     flags = ("--mesos-authentication-principal=km", "--mesos-authentication-secret-file=/s")

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from kmsched.core import events
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
-from kmsched.core.model import Offer
+from kmsched.core.model import Offer, Window
 from kmsched.core.resources import Resources
+from kmsched.core.shares import Flavour, Share
 from kmsched.errors import ProtocolError
 from kmsched.wire import hotsettings, taskdata
 from kmsched.wire.mesos import Resource, Scalar, scheduler_event
-from kmsched.wire.offers import core_event, decode_resources, scalars, task_info
+from kmsched.wire.offers import core_event, decode_shares, executor_info_of, reservation, static_reservations, task_info
 
 
 def scalar(name: str, value: float, **more: Any) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def test_an_offer() -> None:
                 resources=Resources(cpus=3500, mem=1024250, disk=100000, gpus=1000),
                 attributes={"rack": "r1", "slots": "8", "speed": "2.5", "hundred": "100"},
                 executor_ids=frozenset({"km-1"}),
+                ports=((31000, 32000),),
             ),
         )
     )
@@ -76,7 +78,6 @@ def test_an_offer() -> None:
     "special",
     [
         {"role": "web"},
-        {"reservations": [{"type": "DYNAMIC", "role": "web"}]},
         {"reservation": {"principal": "p"}},
         {"revocable": {}},
         {"shared": {}},
@@ -91,27 +92,84 @@ def test_what_is_not_free_to_use_is_not_counted(special: dict[str, Any]) -> None
     assert found.offers[0].resources == Resources(disk=2000)
 
 
+WEB = [{"type": "STATIC", "role": "web"}]
+MINE = [{"type": "DYNAMIC", "role": "web", "principal": "p", "labels": {"labels": [{"key": "k", "value": "v"}]}}]
+
+
+def ports(*ranges: tuple[int, int], **more: Any) -> dict[str, Any]:
+    found = [{"begin": first, "end": last} for first, last in ranges]
+    return {"name": "ports", "type": "RANGES", "ranges": {"range": found}, **more}
+
+
+def test_what_is_reserved_is_told_apart_and_all_together_is_what_is_offered() -> None:
+    resources = [
+        scalar("cpus", 1, reservations=WEB),
+        scalar("cpus", 2, reservations=MINE),
+        scalar("cpus", 4),
+        scalar("cpus", 8, reservations=[{"role": "web", "type": "STATIC"}]),
+        ports((31005, 31009), (31000, 31001), reservations=WEB),
+        ports((80, 80)),
+    ]
+    found = told(
+        {"type": "OFFERS", "offers": {"offers": [offer(resources=resources, allocation_info={"role": "web"})]}}
+    )
+    assert isinstance(found, events.OffersArrived)
+    (one,) = found.offers
+    assert (one.role, one.resources, one.ports) == ("web", Resources(cpus=15000), ((80, 80),))
+    assert one.reserved == (
+        Share(reservation(WEB), Resources(cpus=9000), ((31000, 31001), (31005, 31009))),
+        Share(reservation(MINE), Resources(cpus=2000)),
+    )
+    assert one.shares[-1] == Share("", Resources(cpus=4000), ((80, 80),))
+
+
+def test_static_reservations_are_those_of_the_role_and_of_the_ones_above() -> None:
+    assert static_reservations("*") == ()
+    assert static_reservations("web") == (reservation(WEB),)
+    assert [json.loads(each)[0]["role"] for each in static_reservations("eng/web/a")] == ["eng/web/a", "eng/web", "eng"]
+
+
+@pytest.mark.parametrize(
+    ("unavailability", "window"),
+    [
+        (None, None),
+        ({"start": {"nanoseconds": 5 * 10**9}}, Window(5.0, None)),
+        ({"start": {"nanoseconds": 5 * 10**9}, "duration": {"nanoseconds": 10**9}}, Window(5.0, 6.0)),
+    ],
+)
+def test_maintenance(unavailability: dict[str, Any] | None, window: Window | None) -> None:
+    found = told({"type": "OFFERS", "offers": {"offers": [offer(unavailability=unavailability)]}})
+    assert isinstance(found, events.OffersArrived)
+    assert found.offers[0].unavailable == window
+
+
+def test_maintenance_without_a_beginning_is_named() -> None:
+    with pytest.raises(ProtocolError, match=r"an unavailability is \{'duration': 5\}, which tells no time"):
+        told({"type": "OFFERS", "offers": {"offers": [offer(unavailability={"duration": 5})]}})
+
+
 @pytest.mark.parametrize(
     ("value", "thousandths"),
     [(0.1 + 0.2, 300), (0.29999999999999998, 300), (0.0019, 1), (0.0009, 0), (1.9999, 1999), (1e6, 10**9)],
 )
 def test_scalars_are_rounded_down_except_for_noise(value: float, thousandths: int) -> None:
-    found = decode_resources([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
-    assert found.cpus == thousandths
+    found = decode_shares([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
+    assert found[""].amount.cpus == thousandths
 
 
 @given(st.integers(1, 10**12))
 def test_thousandths_survive_the_way_out_and_back(amount: int) -> None:
-    (sent,) = json.loads(json.dumps(scalars(Resources(mem=amount))))
+    launch = Launch("uid.1.0", "ns/web", "uid", "bind", Resources(), (Share("", Resources(mem=amount)),))
+    (sent,) = json.loads(json.dumps(task_info(launch, "S1", "*", {})["resources"]))
     assert Fraction(str(sent["scalar"]["value"])) == Fraction(amount, 1000)
-    back = decode_resources([Resource("mem", "SCALAR", Scalar(sent["scalar"]["value"]))], "task")
-    assert back.mem == amount
+    back = decode_shares([Resource("mem", "SCALAR", Scalar(sent["scalar"]["value"]))], "task")
+    assert back[""].amount.mem == amount
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_no_amount_is_refused(value: float) -> None:
     with pytest.raises(ProtocolError, match=r"offer O1: cpus is .* no amount of a resource"):
-        decode_resources([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
+        decode_shares([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
 
 
 def test_an_update_with_all_that_it_can_carry() -> None:
@@ -179,32 +237,55 @@ def test_other_events(event: dict[str, Any], known: events.Event | None) -> None
     assert told(event) == known
 
 
-def test_task_info() -> None:
-    launch = Launch("uid.1.0", "ns/web", "uid", "bind", Resources(cpus=250, mem=64001, disk=0, pods=1))
+def test_a_task_takes_what_it_takes_of_each_part_of_the_offers() -> None:
+    shares = (
+        Share(reservation(WEB), Resources(cpus=250, disk=0), ((31000, 31000), (31002, 31002))),
+        Share("", Resources(cpus=250, mem=64001)),
+    )
     executor = {"executor_id": {"value": "km-1"}}
-    info = task_info(launch, "S1", executor)
+    info = task_info(Launch("uid.1.0", "ns/web", "uid", "bind", Resources(), shares), "S1", "web", executor)
     data = info.pop("data")
+    allocated = {"allocation_info": {"role": "web"}}
     assert info == {
         "name": "ns/web",
         "task_id": {"value": "uid.1.0"},
         "agent_id": {"value": "S1"},
-        "resources": [scalar("cpus", 0.25), scalar("mem", 64.001)],
+        "resources": [
+            scalar("cpus", 0.25, **allocated, reservations=WEB),
+            ports((31000, 31000), (31002, 31002), **allocated, reservations=WEB),
+            scalar("cpus", 0.25, **allocated),
+            scalar("mem", 64.001, **allocated),
+        ],
         "executor": executor,
     }
     assert taskdata.decode(data) == taskdata.TaskData(mode="bind", pod="ns/web", uid="uid")
 
 
+def test_an_executors_own_resources_are_of_one_part() -> None:
+    info = {"executor_id": {"value": "km-1"}, "name": "km", "resources": [scalar("cpus", 1), scalar("mem", 2)]}
+    marks = {"allocation_info": {"role": "web"}, "reservations": WEB}
+    assert executor_info_of(info, "km-1.abc", Flavour("web", reservation(WEB))) == {
+        "executor_id": {"value": "km-1.abc"},
+        "name": "km",
+        "resources": [scalar("cpus", 1, **marks), scalar("mem", 2, **marks)],
+    }
+    assert executor_info_of(info, "km-1", Flavour("*"))["resources"][0] == scalar(
+        "cpus", 1, allocation_info={"role": "*"}
+    )
+    assert info["resources"] == [scalar("cpus", 1), scalar("mem", 2)]
+
+
 def test_hot_settings_ride_along_with_a_launch() -> None:
     hot = hotsettings.HotSettings(settings_version=7, settings={"agent-log-level": "debug"})
-    info = task_info(Launch("uid.1.0", "ns/web", "uid", "bind", Resources(cpus=1)), "S1", {}, hot)
+    info = task_info(Launch("uid.1.0", "ns/web", "uid", "bind", Resources(cpus=1)), "S1", "*", {}, hot)
     assert hotsettings.read(taskdata.decode(info["data"]).settings) == hot
 
 
 def test_a_task_that_adopts_says_so() -> None:
-    info = task_info(Launch("uid.1.0", "ns/web", "uid", "adopt", Resources(cpus=1)), "S1", {})
+    info = task_info(Launch("uid.1.0", "ns/web", "uid", "adopt", Resources(cpus=1)), "S1", "*", {})
     assert taskdata.decode(info["data"]).mode == "adopt"
 
 
 def test_a_mode_that_no_executor_knows_is_a_fault_of_ours() -> None:
     with pytest.raises(ValueError, match="mode 'seize', not bind or adopt"):
-        task_info(Launch("uid.1.0", "ns/web", "uid", "seize", Resources(cpus=1)), "S1", {})
+        task_info(Launch("uid.1.0", "ns/web", "uid", "seize", Resources(cpus=1)), "S1", "*", {})

@@ -1,0 +1,175 @@
+"""What a Mesos agent alone may object to: offers of other roles, ports that are not offered, maintenance.
+
+Each filter looks at one pod and at what is held of one agent, and has no objection, or says in words what it is.
+`core.fit` has them in its table; an agent that is not of Mesos (`km whatif`) holds nothing and objects to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from kmsched.core.annotations import ROLES
+from kmsched.core.model import Pod, Settings
+from kmsched.core.ports import Ports, holds, lowest, words
+from kmsched.core.resources import MILLI, ZERO, Resources
+from kmsched.core.shares import Flavour, Pool, Share, released, take
+
+WILDCARD = "wildcard"
+NO_PORTS_OFFERED = "{wanted} host ports are to be found (portMapping), and Mesos offers none"
+
+
+class Down(NamedTuple):
+    """A maintenance of the agent's machine that has begun or is to come."""
+
+    in_s: float
+    words: str  # "from 2026-11-24 10:00 UTC to 2026-11-24 12:00 UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What Mesos alone tells of an agent."""
+
+    pools: tuple[Pool, ...] = ()  # one a role, the best liked first
+    executor: Flavour | None = None  # of the one that runs, or that a launch of this cycle starts
+    has_ports: bool = False  # Mesos counts the ports of this agent
+    down: Down | None = None
+
+
+NOTHING_HELD = Held()
+
+
+class Taken(NamedTuple):
+    """What one task takes."""
+
+    role: str
+    shares: tuple[Share, ...]
+    mapped: tuple[int, ...]  # host ports for the pod's open ports, in their order
+    executor: Flavour  # that it runs under
+
+
+def roles_of(pod: Pod, settings: Settings) -> tuple[str, ...]:
+    """Whose offers the pod may take, the best liked first."""
+    if pod.wishes.roles is None:
+        return settings.pod_roles
+    return tuple(role for role in pod.wishes.roles if role in settings.roles)
+
+
+def roles(pod: Pod, held: Held, settings: Settings) -> str | None:
+    wanted = roles_of(pod, settings)
+    if any(pool.role in wanted for pool in held.pools) or not held.pools:
+        return None
+    named = ", ".join(pod.wishes.roles or ()) if pod.wishes.roles is not None else ", ".join(wanted)
+    if not named:
+        return f"the annotation {ROLES} names no role"
+    if not wanted:
+        return f"the pod wants offers of role {named}, and the framework has {', '.join(settings.roles)}"
+    return f"offers of role {', '.join(pool.role for pool in held.pools)} only; the pod wants {named}"
+
+
+def most_for(pod: Pod, held: Held, settings: Settings) -> Resources:
+    """What is offered in the first role that has enough for it; if none has, in the one with the most cpus."""
+    pools = list(_candidates(pod, held, settings))
+    enough = [pool.amount for pool in pools if _is_enough(pod, pool)]
+    return enough[0] if enough else max((pool.amount for pool in pools), default=ZERO)
+
+
+def executor_room(pod: Pod, held: Held, settings: Settings) -> str | None:
+    if all(pool.has_room for pool in held.pools):
+        return None
+    if any(pool.has_room and _is_enough(pod, pool) for pool in _candidates(pod, held, settings)):
+        return None
+    cpus, mem = settings.executor_resources.cpus / MILLI, settings.executor_resources.mem // MILLI
+    return f"the executor ({cpus:g} cpus, {mem} MiB) fits into no part of the offers that is reserved alike"
+
+
+def offered_ports(pod: Pod, held: Held, settings: Settings) -> str | None:
+    if not pod.host_ports and not pod.wishes.open_ports:
+        return None
+    wanted = len(open_ports(pod, settings))
+    if not held.has_ports:
+        return (
+            f"{wanted} host ports are to be found (portMapping), and Mesos offers none"
+            if wanted and held.pools
+            else None
+        )
+    ports: Ports = ()
+    for pool in _candidates(pod, held, settings):
+        if not (pool.has_room and _is_enough(pod, pool)):
+            continue
+        ports = pool.ports
+        if _mapping(pod, ports, settings) is not None:
+            return None
+    for port in sorted(pod.host_ports):
+        if not holds(ports, port.port):
+            return f"host port {port.port}/{port.protocol} not in the offered ports ({words(ports)})"
+    return f"{wanted} host ports are to be found (portMapping), and the offered ports are {words(ports)}"
+
+
+def maintenance(pod: Pod, held: Held, settings: Settings) -> str | None:
+    if held.down is None:
+        return None
+    longest_s = pod.wishes.runs_at_most_s
+    if longest_s is not None and settings.launch_timeout_s + longest_s <= held.down.in_s:
+        return None
+    return f"maintenance {held.down.words}"
+
+
+def taken_by(pod: Pod, held: Held, settings: Settings) -> tuple[Taken, Held]:
+    """What its task takes, of the first role that has it all, and what is left. Nothing here may have objected.
+
+    A pod that runs already takes those of its ports that are still offered: it has them in any case.
+    """
+    pool = _first_fitting(pod, held, settings)
+    flavour = held.executor or (pool.executor if pool else None)
+    if pool is None or flavour is None:
+        raise ValueError(f"nothing that is held of the agent has room for {pod.key}")
+    ports = pool.ports if held.has_ports else ()
+    mapped = () if pod.is_bound else _mapping(pod, ports, settings) or ()
+    numbers = {port.port for port in pod.host_ports} | {*mapped, *pod.wishes.mapped_ports}
+    shares, left = take(pool.shares, pod.requests, sorted(number for number in numbers if holds(ports, number)))
+    pools = list(held.pools)
+    if held.executor is None:
+        pools = [released(each, settings.executor_resources) for each in pools]
+    index = next(index for index, each in enumerate(held.pools) if each.role == pool.role)
+    pools[index] = Pool(pool.role, left, pool.amount.minus(pod.requests._replace(pods=0)))
+    return Taken(pool.role, shares, mapped, flavour), replace(held, pools=tuple(pools), executor=flavour)
+
+
+def _first_fitting(pod: Pod, held: Held, settings: Settings) -> Pool | None:
+    for pool in _candidates(pod, held, settings):
+        if pool.has_room and _is_enough(pod, pool):
+            is_free = pod.is_bound or not held.has_ports or _mapping(pod, pool.ports, settings) is not None
+            if is_free:
+                return pool
+    return None
+
+
+def _candidates(pod: Pod, held: Held, settings: Settings) -> Iterator[Pool]:
+    for role in roles_of(pod, settings):
+        for pool in held.pools:
+            if pool.role == role:
+                yield pool
+
+
+def _is_enough(pod: Pod, pool: Pool) -> bool:
+    want, have = pod.requests, pool.amount
+    return want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus
+
+
+def open_ports(pod: Pod, settings: Settings) -> tuple[tuple[str, int, str], ...]:
+    """Those of the pod's ports that are to be given host ports: protocol, number, name."""
+    wishes = pod.wishes
+    is_mapped = wishes.port_mapping == WILDCARD if wishes.port_mapping else settings.maps_ports
+    return wishes.open_ports if is_mapped else ()
+
+
+def _mapping(pod: Pod, ports: Ports, settings: Settings) -> tuple[int, ...] | None:
+    """Host ports for the pod's open ports, its own ones left out; None: these do not have all that it wants."""
+    fixed = {port.port for port in pod.host_ports}
+    if not all(holds(ports, number) for number in fixed):
+        return None
+    wanted = len(open_ports(pod, settings))
+    found = lowest(ports, wanted, fixed) if wanted else ()
+    return found if len(found) == wanted else None
