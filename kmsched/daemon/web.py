@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from aiohttp import web
 
@@ -44,7 +45,8 @@ class Web:
         idle_s: float = IDLE_S,
     ) -> None:
         self.access = access or Access()
-        app = application([*routes, *(debugging.routes() if profiling else [])], self.access)
+        served = [*routes, *(debugging.routes() if profiling else [])]
+        app = application(served, self.access, is_private=is_loopback(address))
         if profiling:
             app.cleanup_ctx.append(debugging.traced)
         # peers hold connections open: their handlers end when they go
@@ -136,18 +138,27 @@ def is_bound_to(sock: socket.socket, address: str, port: int) -> bool:
     return bound[0] == where[0] and port in (0, bound[1])
 
 
-def application(routes: Sequence[Route], access: Access) -> web.Application:
+def is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def application(routes: Sequence[Route], access: Access, *, is_private: bool = False) -> web.Application:
+    """`is_private`: only this machine reaches it."""
     app = web.Application(middlewares=[_refusals_as_json], client_max_size=MAX_BODY_BYTES)
     for route in routes:
-        handler = _guarded(route, access)
+        handler = _guarded(route, access, is_private)
         # aiohttp answers HEAD where it answers GET, and 405 to every other method of a path
         app.router.add_get(route.path, handler) if route.method == GET else app.router.add_post(route.path, handler)
     return app
 
 
-def _guarded(route: Route, access: Access) -> Handler:
+def _guarded(route: Route, access: Access, is_private: bool) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
-        refusal = access.refusal(route.right, request.headers.get("Authorization"))
+        host = request.headers.get("Host") if is_private else None
+        refusal = access.refusal(route.right, request.headers.get("Authorization"), host)
         if refusal is None:
             return await route.handler(request)
         answer = as_json({"error": f"{request.method} {request.path}: {refusal.words}"}, refusal.status)

@@ -13,15 +13,20 @@ import hmac
 import ssl
 import tempfile
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kmsched.errors import ConfigRefused
-from kmsched.http_settings import ACT_TOKEN, CERT, KEY, HttpSettings, Tokens, read_tokens
+from kmsched.http_settings import ACT_TOKEN, CERT, KEY, READ_TOKEN, HttpSettings, Tokens, read_tokens
 
 BEARER, BASIC = "Bearer", "Basic"
 CHALLENGE = 'Bearer realm="kmsched"'
 #: browsers ask for user and password then: any user, and the token
 CHALLENGE_OF_PAGES = 'Basic realm="kmsched"'
+
+
+_FOREIGN = f"%r is no name of this machine; ask for 127.0.0.1 or localhost, or give the scheduler --{READ_TOKEN}=FILE"
 
 
 class Right(enum.Enum):
@@ -70,10 +75,13 @@ class Access:
                 kept.append(f"the certificate stays as it was: {error}")
         return kept
 
-    def refusal(self, right: Right, authorization: str | None) -> Refusal | None:
-        """Why a request with this header may not have `right`; None: it may."""
-        if right is Right.OPEN or (right is Right.READ and self._tokens.read is None):
+    def refusal(self, right: Right, authorization: str | None, host: str | None = None) -> Refusal | None:
+        """Why a request with this header may not have `right`; None: it may. `host`: what it was sent to, if none but
+        this machine can send any."""
+        if right is Right.OPEN:
             return None
+        if right is Right.READ and self._tokens.read is None:
+            return None if host is None or is_own(host) else Refusal(421, _FOREIGN % (host,))
         if right is Right.ACT and self._tokens.act is None:
             return Refusal(403, f"acting is switched off; start the scheduler with --{ACT_TOKEN}=FILE")
         challenges = (CHALLENGE, CHALLENGE_OF_PAGES) if right is Right.READ else (CHALLENGE,)
@@ -87,6 +95,15 @@ class Access:
         if is_reader:
             return Refusal(403, f"this token may only read; acting needs that of --{ACT_TOKEN}")
         return Refusal(401, "this token is not known", challenges)
+
+
+def is_own(host: str) -> bool:
+    """Whether this machine alone can be meant: any other name may be of a site that has pointed it here."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def presented(authorization: str, *, takes_basic: bool) -> str:

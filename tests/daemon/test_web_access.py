@@ -174,6 +174,39 @@ def test_without_a_read_token_the_pages_are_open_and_without_an_act_token_nothin
     assert ask(routes, only_act, "POST", "/api/v1/resign", f"Bearer {ACT}")[0] == 200
 
 
+def hosts_and_statuses(settings: HttpSettings, address: str, token: str = "") -> dict[str, int]:
+    """Of a page that may be read; by the name that was asked for."""
+
+    async def scenario() -> dict[str, int]:
+        found = {}
+        served = Web(web_routes.routes(views()), address, 0, access=Access(settings))
+        await served.start()
+        url = f"http://127.0.0.1:{served.listening.getsockname()[1]}/api/v1/status"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            async with aiohttp.ClientSession(headers=headers) as session:
+                for host in ("127.0.0.1:1", "localhost", "LocalHost.:1", "[::1]:1", "evil.example:1", "127.0.0.1.evil"):
+                    async with session.get(url, headers={"Host": host}) as reply:
+                        found[host] = reply.status
+                async with session.get(url.replace("api/v1/status", "readyz"), headers={"Host": "evil"}) as reply:
+                    assert reply.status == 200
+        finally:
+            await served.stop()
+        return found
+
+    return asyncio.run(scenario())
+
+
+def test_a_site_whose_name_points_at_this_machine_reads_nothing(files: HttpSettings) -> None:
+    """A browser on this machine takes the answer for that site's own, and shows it to its scripts."""
+    found = hosts_and_statuses(HttpSettings(), "127.0.0.1")
+    assert {host for host, status in found.items() if status == 421} == {"evil.example:1", "127.0.0.1.evil"}
+    assert set(found.values()) == {200, 421}
+    # it has no token; and who listens for others is called by names that are not known here
+    assert set(hosts_and_statuses(files, "127.0.0.1", READ).values()) == {200}
+    assert set(hosts_and_statuses(HttpSettings(), "0.0.0.0").values()) == {200}
+
+
 def test_browsers_read_with_a_password_and_never_act_with_it(files: HttpSettings) -> None:
     routes = everything(Handing())
     status, _, challenge = ask(routes, files, "GET", "/api/v1/status")
