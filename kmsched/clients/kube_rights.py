@@ -13,6 +13,7 @@ from typing import Any
 from kmsched.clients.kube import Json
 
 COORDINATION = "coordination.k8s.io"
+KUBE_SYSTEM, KUBE_SCHEDULER = "kube-system", "kube-scheduler"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 #: schedulerName of pods that name none, and the name of the profile that kube-scheduler has unless it is told otherwise
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
@@ -62,6 +63,16 @@ RIGHTS: tuple[Right, ...] = (
     Right("watch", "nodes", "clients.reflector"),
     Right("create", "events", "kube_pods.create_event"),
     Right("patch", "events", "kube_pods.repeat_event"),
+    Right(
+        "get",
+        "leases",
+        "kube_lease.living_scheduler",
+        group=COORDINATION,
+        namespace=KUBE_SYSTEM,
+        name=KUBE_SCHEDULER,
+        is_vital=False,
+        with_default_name=True,
+    ),
 )
 
 #: what an executor does with its node's own credentials, beside what kubelet does with them

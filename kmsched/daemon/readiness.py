@@ -35,6 +35,8 @@ class Readiness:
     interruptions: dict[str, Interruption] = field(default_factory=dict)
     #: why there is no subscription; "" while there is one
     unsubscribed: str = "not tried yet"
+    #: a kube-scheduler that places the same pods, in words; "" there is none
+    rival: str = ""
 
     def heard(self, kind: str) -> None:
         """The copy of `kind` is whole and as new as it gets."""
@@ -56,6 +58,13 @@ class Readiness:
         """A watch stands. Whether it lasts is not known yet."""
         if kind in self.interruptions:
             self.interruptions[kind].watching = self.clock.monotonic()
+
+    def found_rival(self, words: str) -> None:
+        self.rival = words
+
+    def warnings(self) -> list[str]:
+        """What is wrong and lets this process work all the same."""
+        return [self.rival] if self.rival else []
 
     def reasons(self) -> list[str]:
         """Nothing: ready."""

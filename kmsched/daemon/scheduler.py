@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kmsched import fingerprint
+from kmsched.clients.kube_rights import DEFAULT_SCHEDULER_NAME
 from kmsched.clients.reflector import Reflector
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
@@ -37,6 +38,7 @@ from kmsched.daemon.preflight import await_access, tell_findings
 from kmsched.daemon.reach import Reach
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
+from kmsched.daemon.rival import watch_for_rival
 from kmsched.daemon.runner import Runner
 from kmsched.daemon.specs import Specs
 from kmsched.daemon.surroundings import Surroundings
@@ -201,6 +203,9 @@ class Scheduler:
             )
             self._start_sources(group)
             group.create_task(tell_findings(self._config, self._surroundings))
+            if self._config.scheduler_name == DEFAULT_SCHEDULER_NAME:
+                name = self._config.scheduler_name
+                group.create_task(watch_for_rival(self._outlets.kube, name, self.readiness.found_rival, self._clock))
 
     async def begin(self) -> None:
         """Answer at our socket, and lead as soon as this process may."""

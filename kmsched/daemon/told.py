@@ -96,6 +96,7 @@ class Told:
         return {
             "ready": not reasons,
             "reasons": reasons,
+            "warnings": self.readiness.warnings(),
             "role": self.lead.role,
             "term": self.core.state.term,
             "since_s": self.tenure.since_s or None,

@@ -54,6 +54,7 @@ PARTS: tuple[Facts | Rows, ...] = (
             ("role", "role"),
             ("ready", "ready"),
             ("reasons", "why not"),
+            ("warnings", "warnings"),
             ("instance", "instance"),
             ("term", "term"),
             ("since_s", "leads since"),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kmsched.clients.http import within
+from kmsched.clients.kube_lease import REMEDY
 from kmsched.doctor import addresses, agents, artifacts, clocks, etcd, kubernetes, mesos, records, statefolder, versions
 from kmsched.doctor.findings import FLAGS, Check, Result, Severity, finding, unchecked
 from kmsched.doctor.subject import Subject
@@ -85,6 +86,13 @@ CHECKS: tuple[Check, ...] = (
         "grant it: kubectl apply what km manifests --user=USER prints",
         kubernetes.permissions,
         at_start=True,
+    ),
+    Check(
+        "kubernetes-rival",
+        "with --scheduler-name=default-scheduler, the Lease of kube-scheduler: is one alive",
+        WARNING,
+        REMEDY,
+        kubernetes.rival,
     ),
     Check(
         "mesos-masters",

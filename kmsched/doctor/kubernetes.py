@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from kmsched.clients.kube import KubeClient
-from kmsched.clients.kube_rights import REVIEWS, Right, rights
-from kmsched.doctor.findings import Found, NotChecked, Severity
+from kmsched.clients.kube_lease import REMEDY, WORDS, living_scheduler
+from kmsched.clients.kube_rights import DEFAULT_SCHEDULER_NAME, REVIEWS, Right, rights
+from kmsched.doctor.findings import NOT_CHECKED, Found, NotChecked, Severity
 from kmsched.doctor.subject import Subject
 from kmsched.errors import Forbidden, KmError, Unavailable
 
@@ -60,6 +61,18 @@ async def permissions(subject: Subject) -> list[Found]:
 async def _is_granted(client: KubeClient, right: Right) -> bool:
     review = await client.create(REVIEWS, right.review())
     return bool(review.get("status", {}).get("allowed"))
+
+
+async def rival(subject: Subject) -> list[Found]:
+    """A kube-scheduler that places the same pods. Only of the name that it has by default is anything known."""
+    name = subject.config.scheduler_name
+    if name != DEFAULT_SCHEDULER_NAME:
+        return []
+    try:
+        holder = await living_scheduler(await answering(subject), subject.clock.wall())
+    except Forbidden as error:
+        return [Found(f"{NOT_CHECKED}{error}", severity=Severity.NOTE)]
+    return [Found(WORDS.format(holder=holder, name=name), REMEDY)] if holder else []
 
 
 async def answering(subject: Subject) -> KubeClient:

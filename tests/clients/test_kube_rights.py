@@ -16,6 +16,7 @@ from kmsched.clients import kube_pods
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request
 from kmsched.clients.kube import KubeAccess, KubeClient
+from kmsched.clients.kube_lease import living_scheduler
 from kmsched.clients.kube_rights import DEFAULT_SCHEDULER_NAME, RIGHTS, rights, rules
 from kmsched.clients.reflector import Reflector
 from kmsched.daemon.preflight import await_access
@@ -61,6 +62,7 @@ CALLS_ON_PODS: dict[str, Made | None] = {
 }
 #: every module that asks an API server, whose calls are recorded here
 ASKING = {
+    "clients/kube_lease.py",
     "clients/kube_pods.py",
     "clients/reflector.py",
     "daemon/preflight.py",
@@ -110,21 +112,28 @@ async def accessible(kube: KubeClient) -> None:
 
 def of_the_doctor(folder: Path) -> list[Request]:
     world = World(folder)
-    for check in (kubernetes.reachable, kubernetes.permissions, records.framework_id, versions.versions):
+    for check in (
+        kubernetes.reachable,
+        kubernetes.permissions,
+        kubernetes.rival,
+        records.framework_id,
+        versions.versions,
+    ):
         found(check, world.subject())
     return [request for request in world.requests if request.url.startswith("https://api")]
 
 
 def test_the_scheduler_is_granted_what_it_does_and_nothing_else(tmp_path: Path) -> None:
     made = [each for each in CALLS_ON_PODS.values() if each is not None]
-    requests = recorded([*made, watched("/api/v1/pods"), watched("/api/v1/nodes"), accessible])
+    made += [watched("/api/v1/pods"), watched("/api/v1/nodes"), accessible, lambda kube: living_scheduler(kube, 0.0)]
+    requests = recorded(made)
     assert calls([*requests, *of_the_doctor(tmp_path)], RIGHTS) == as_calls(RIGHTS)
     assert len(as_calls(RIGHTS)) == len(RIGHTS)
 
 
 def test_rights_that_a_scheduler_name_makes_needless() -> None:
     assert rights(DEFAULT_SCHEDULER_NAME) == RIGHTS
-    assert {str(right) for right in RIGHTS if right not in rights("mesos")} == set()
+    assert {str(right) for right in RIGHTS if right not in rights("mesos")} == {"get leases kube-system/kube-scheduler"}
 
 
 def test_a_role_has_one_rule_for_each_resource() -> None:

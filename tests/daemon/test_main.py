@@ -75,6 +75,7 @@ class World:
         self.transport = HandlerTransport(self.answer)
         self.artifacts: dict[str, bytes] = {}
         self.is_mesos_away = False
+        self.lease: dict[str, Any] = {"spec": {}}  # of kube-scheduler
 
     def read(self, uri: str) -> Iterator[bytes]:
         if uri not in self.artifacts:
@@ -93,6 +94,8 @@ class World:
             if call["type"] == "SUBSCRIBE":
                 return Reply(200, self.stream, {"mesos-stream-id": "s-1"})
             return Reply(202)
+        if request.url.endswith("/leases/kube-scheduler"):
+            return Reply(200, [json.dumps(self.lease).encode()])
         kind = "pods" if "/pods" in request.url else "nodes"
         if "watch=1" in request.url:
             return Reply(200, [Silence()])
@@ -181,6 +184,22 @@ def test_the_second_start_keeps_the_framework_id_and_takes_a_new_term(tmp_path: 
     world = World()
     asyncio.run(Process(tmp_path, world).until(is_subscribed))
     assert world.calls[0]["framework_id"] == {"value": "f-1"}
+
+
+def test_a_kube_scheduler_of_the_same_name_is_a_warning_and_the_process_is_ready(tmp_path: Path) -> None:
+    world = World()
+    world.lease = {"spec": {"holderIdentity": "cp-1", "renewTime": "2100-01-01T00:00:00Z"}}
+    process = Process(tmp_path, world)
+
+    def is_told(_: Event) -> bool:
+        scheduler = process.daemon.scheduler
+        return scheduler is not None and scheduler.told.ready()["warnings"] != []
+
+    asyncio.run(process.until(is_told))
+    assert process.daemon.scheduler is not None
+    ready = process.daemon.scheduler.told.ready()
+    assert [words.partition(" (")[0] for words in ready["warnings"]] == ["a kube-scheduler is alive"]
+    assert not any("kube-scheduler" in words for words in ready["reasons"])
 
 
 def test_a_term_that_pods_name_is_never_used_again(tmp_path: Path) -> None:

@@ -78,3 +78,10 @@ def test_watches_that_end_at_once_are_one_outage_and_those_that_lasted_are_not()
     clock.now_s += STALE_S
     readiness.interrupted("nodes", "the watch broke")
     assert readiness.reasons() == []
+
+
+def test_a_rival_is_a_warning_and_no_reason() -> None:
+    readiness = synced(FakeClock())
+    assert readiness.warnings() == []
+    readiness.found_rival("a kube-scheduler is alive")
+    assert (readiness.warnings(), readiness.reasons()) == (["a kube-scheduler is alive"], [])

@@ -74,3 +74,36 @@ def test_a_secret_of_mesos_that_cannot_be_read(tmp_path: Path) -> None:
     subject.reached = replace(subject.reached, credentials=refuse)
     [words] = said(kubernetes.credentials, subject)
     assert words.startswith("the secret cannot be used: --mesos-authentication-secret-file")
+
+
+LEASE = "/leases/kube-scheduler"
+HELD = {"spec": {"holderIdentity": "cp-1_42", "leaseDurationSeconds": 15, "renewTime": "2100-01-01T00:00:00.5Z"}}
+
+
+def test_a_kube_scheduler_that_places_the_same_pods(tmp_path: Path) -> None:
+    world = World(tmp_path, {LEASE: HELD})
+    [only] = found(kubernetes.rival, world.subject())
+    assert only.message.startswith(
+        "a kube-scheduler is alive (cp-1_42) and places pods with schedulerName default-scheduler as well"
+    )
+    assert only.remedy.startswith("stop it, or give --scheduler-name another name")
+    assert said(kubernetes.rival, World(tmp_path).subject()) == []
+
+
+def test_a_kube_scheduler_beside_a_scheduler_of_another_name(tmp_path: Path) -> None:
+    world = World(tmp_path, {LEASE: HELD})
+    assert said(kubernetes.rival, world.subject("--scheduler-name=mesos")) == []
+    assert world.requests == []
+
+
+def test_a_lease_that_may_not_be_read_is_a_note(tmp_path: Path) -> None:
+    refused = Reply(403, [b'{"message":"leases is forbidden"}'])
+    [only] = found(kubernetes.rival, World(tmp_path, {LEASE: refused}).subject())
+    assert only.severity is Severity.NOTE
+    assert "not checked: GET https://api:6443/apis/coordination.k8s.io/v1/" in only.message
+    missing = World(tmp_path, missing=frozenset({"get leases"}))
+    [right] = found(kubernetes.permissions, missing.subject())
+    assert (right.severity, right.message) == (
+        Severity.NOTE,
+        "user 'km' of the kubeconfig may not: get leases kube-system/kube-scheduler",
+    )
