@@ -61,6 +61,18 @@ class ReviveOffers:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerInverseOffer:
+    """Whether an agent may go down; after `refuse_s` Mesos may ask again."""
+
+    offer_id: str
+    agent_id: str
+    may_go: bool
+    refuse_s: float
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AcknowledgeUpdate:
     agent_id: str
     task_id: str
@@ -143,6 +155,7 @@ Effect = (
     | DeclineOffers
     | SuppressOffers
     | ReviveOffers
+    | AnswerInverseOffer
     | AcknowledgeUpdate
     | KillTask
     | ReconcileTasks

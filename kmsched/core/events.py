@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from kmsched.core.model import Node, Offer, Pod
+from kmsched.core.model import InverseOffer, Node, Offer, Pod
 
 
 class TaskState(Enum):
@@ -99,6 +99,11 @@ class OffersArrived:
 @dataclass(frozen=True, slots=True)
 class OfferRescinded:
     offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOffersArrived:
+    offers: tuple[InverseOffer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +233,7 @@ Event = (
     | Resumed
     | OffersArrived
     | OfferRescinded
+    | InverseOffersArrived
     | TaskUpdated
     | ExecutorFailed
     | AgentFailed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -166,6 +167,24 @@ class Window(NamedTuple):
 
     start_s: float
     end_s: float | None
+
+
+def spoken_window(window: Window) -> str:
+    """ "from 2026-11-24 10:00 UTC to 2026-11-24 12:00 UTC" """
+    end = f" to {_moment(window.end_s)}" if window.end_s is not None else ", with no end"
+    return f"from {_moment(window.start_s)}{end}"
+
+
+def _moment(wall_s: float) -> str:
+    return f"{datetime.fromtimestamp(wall_s, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+class InverseOffer(NamedTuple):
+    """Mesos' question whether an agent may go down then."""
+
+    offer_id: str
+    agent_id: str
+    unavailable: Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from kmsched.core.agent_filters import Down, Held, Taken, taken_by
 from kmsched.core.fit import Place
-from kmsched.core.model import HostPort, Pod, Settings, Window
+from kmsched.core.model import HostPort, Pod, Settings, Window, spoken_window
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
 from kmsched.core.resources import NO_COUNTS, ZERO, Resources, whole_counts
@@ -101,12 +100,7 @@ def _flavours(settings: Settings, records: Sequence[PodRecord]) -> Sequence[Flav
 def _down(window: Window, wall_s: float) -> Down | None:
     if window.end_s is not None and window.end_s <= wall_s:
         return None
-    end = f" to {_moment(window.end_s)}" if window.end_s is not None else ", with no end"
-    return Down(window.start_s - wall_s, f"from {_moment(window.start_s)}{end}")
-
-
-def _moment(wall_s: float) -> str:
-    return f"{datetime.fromtimestamp(wall_s, UTC):%Y-%m-%d %H:%M} UTC"
+    return Down(window.start_s - wall_s, spoken_window(window))
 
 
 def _sum(pools: Sequence[Pool]) -> Resources:

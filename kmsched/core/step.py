@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kmsched.core import demand, reconcile
+from kmsched.core import demand, maintenance, reconcile
 from kmsched.core.cycle import run_cycle
 from kmsched.core.effects import DeclineOffers, Effect
 from kmsched.core.events import (
@@ -23,6 +23,7 @@ from kmsched.core.events import (
     Disconnected,
     Event,
     ExecutorFailed,
+    InverseOffersArrived,
     NodeChanged,
     NodeDeleted,
     NodesListed,
@@ -294,6 +295,7 @@ _HANDLERS: dict[type[Any], Callable[[State, Any, float], None]] = {
     Resumed: _resumed,
     OffersArrived: _offers_arrived,
     OfferRescinded: _offer_rescinded,
+    InverseOffersArrived: maintenance.answer,
     TaskUpdated: task_updated,
     ExecutorFailed: _executor_failed,
     AgentFailed: _agent_failed,

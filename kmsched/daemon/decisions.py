@@ -60,6 +60,9 @@ class Decisions:
         if isinstance(effect, effects.DeclineOffers) and effect.cause == OTHER_EXECUTOR:
             # the same agent is offered again and again: it is told once, and again when something else differs
             return logging.WARNING if self._repeats.is_first(effect.reason) else logging.DEBUG
+        if isinstance(effect, effects.AnswerInverseOffer):
+            # asked again and again, likewise
+            return logging.INFO if self._repeats.is_first(effect.reason) else logging.DEBUG
         return QUIET.get(type(effect), logging.INFO)
 
     def listed(self) -> list[dict[str, object]]:
@@ -76,6 +79,8 @@ def subject(effect: Effect) -> str:
             return _named(effect.offer_ids)
         case effects.SuppressOffers() | effects.ReviveOffers():
             return "all roles"
+        case effects.AnswerInverseOffer():
+            return f"agent {effect.agent_id}: {'may go' if effect.may_go else 'not yet'}"
         case effects.AcknowledgeUpdate() | effects.KillTask():
             return f"task {effect.task_id}"
         case effects.ReconcileTasks():

@@ -20,6 +20,7 @@ from kmsched.clock import Clock
 from kmsched.core.effects import (
     AcceptOffers,
     AcknowledgeUpdate,
+    AnswerInverseOffer,
     ConfigureExecutor,
     DeclineOffers,
     KillTask,
@@ -47,6 +48,7 @@ RETRY_CAP_S = 2.0
 MesosEffect = (
     AcceptOffers
     | AcknowledgeUpdate
+    | AnswerInverseOffer
     | ConfigureExecutor
     | DeclineOffers
     | KillTask
@@ -171,6 +173,8 @@ class ToMesos:
                 return mesos_calls.decline(effect.offer_ids, refuse_s=effect.refuse_s)
             case SuppressOffers():
                 return mesos_calls.suppress()
+            case AnswerInverseOffer():
+                return mesos_calls.answer_inverse_offer(effect.offer_id, may_go=effect.may_go, refuse_s=effect.refuse_s)
             case ReviveOffers():
                 return mesos_calls.revive()
             case AcknowledgeUpdate():

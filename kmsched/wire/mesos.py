@@ -120,6 +120,24 @@ class Rescind(Struct, frozen=True):
     offer_id: Id
 
 
+class InverseOffer(Struct, frozen=True):
+    id: Id
+    unavailability: Json
+    agent_id: Id | None = None
+
+
+class InverseOffers(Struct, frozen=True):
+    """Whether agents may go down; each waits for an answer until it is rescinded."""
+
+    inverse_offers: list[InverseOffer] = []
+
+
+class RescindInverseOffer(Struct, frozen=True):
+    """Nothing is lost by answering it all the same."""
+
+    inverse_offer_id: Id
+
+
 class Update(Struct, frozen=True):
     status: TaskStatus
 
@@ -154,7 +172,19 @@ class UnknownEvent(Struct, frozen=True):
     type: str
 
 
-SchedulerEvent = Subscribed | Offers | Rescind | Update | Message | Failure | ErrorEvent | Heartbeat | UnknownEvent
+SchedulerEvent = (
+    Subscribed
+    | Offers
+    | Rescind
+    | InverseOffers
+    | RescindInverseOffer
+    | Update
+    | Message
+    | Failure
+    | ErrorEvent
+    | Heartbeat
+    | UnknownEvent
+)
 
 
 class _Envelope(Struct):
@@ -162,6 +192,8 @@ class _Envelope(Struct):
     subscribed: Subscribed | None = None
     offers: Offers | None = None
     rescind: Rescind | None = None
+    inverse_offers: InverseOffers | None = None
+    rescind_inverse_offer: RescindInverseOffer | None = None
     update: Update | None = None
     message: Message | None = None
     failure: Failure | None = None
@@ -172,6 +204,8 @@ _BODY_OF = {
     "SUBSCRIBED": "subscribed",
     "OFFERS": "offers",
     "RESCIND": "rescind",
+    "INVERSE_OFFERS": "inverse_offers",
+    "RESCIND_INVERSE_OFFER": "rescind_inverse_offer",
     "UPDATE": "update",
     "MESSAGE": "message",
     "FAILURE": "failure",

@@ -89,6 +89,12 @@ def decline(offer_ids: Iterable[str], *, refuse_s: float = DEFAULT_REFUSE_S) -> 
     return Call("DECLINE", {"offer_ids": _ids(offer_ids), "filters": _filters(refuse_s)})
 
 
+def answer_inverse_offer(offer_id: str, *, may_go: bool, refuse_s: float) -> Call:
+    """Whether the agent may go down; Mesos asks again after `refuse_s` at the earliest."""
+    body = {"inverse_offer_ids": _ids([offer_id]), "filters": _filters(refuse_s)}
+    return Call("ACCEPT_INVERSE_OFFERS" if may_go else "DECLINE_INVERSE_OFFERS", body)
+
+
 def revive(roles: Sequence[str] = ()) -> Call:
     """Drop all filters and lift SUPPRESS, for all roles when none is given."""
     return Call("REVIVE", {"roles": list(roles)} if roles else None)

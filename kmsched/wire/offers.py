@@ -19,7 +19,7 @@ import msgspec
 from kmsched.core import events
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
-from kmsched.core.model import Offer, Window
+from kmsched.core.model import InverseOffer, Offer, Window
 from kmsched.core.ports import NO_PORTS, merged
 from kmsched.core.resources import MILLI, ZERO, Resources
 from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
@@ -45,6 +45,13 @@ def core_event(event: mesos.SchedulerEvent) -> events.Event | None:
             return events.OffersArrived(tuple(decode_offer(one) for one in event.offers))
         case mesos.Rescind():
             return events.OfferRescinded(event.offer_id.value)
+        case mesos.InverseOffers():
+            return events.InverseOffersArrived(
+                tuple(
+                    InverseOffer(one.id.value, one.agent_id.value if one.agent_id else "", _window(one.unavailability))
+                    for one in event.inverse_offers
+                )
+            )
         case mesos.Update():
             return decode_update(event.status)
         case mesos.Failure():

@@ -12,6 +12,7 @@ from kmsched.clients.mesos import Subscription
 from kmsched.core.effects import (
     AcceptOffers,
     AcknowledgeUpdate,
+    AnswerInverseOffer,
     ConfigureExecutor,
     DeclineOffers,
     KillTask,
@@ -74,10 +75,12 @@ def test_every_effect_is_sent_in_order_as_its_call() -> None:
             KillTask("t1", "", **WHY),
             ReconcileTasks((("t1", "agent-1"), ("t2", "")), **WHY),
             ReconcileTasks((), **WHY),
+            AnswerInverseOffer("i1", "agent-1", True, 60.0, **WHY),
+            AnswerInverseOffer("i2", "agent-2", False, 5.0, **WHY),
             SuppressOffers(**WHY),
         ):
             to_mesos.put(effect)
-        for _ in range(8):
+        for _ in range(10):
             await to_mesos.send_next()
         assert mesos.calls == [
             mesos_calls.revive(),
@@ -87,6 +90,8 @@ def test_every_effect_is_sent_in_order_as_its_call() -> None:
             mesos_calls.kill("t1"),
             mesos_calls.reconcile([("t1", "agent-1"), ("t2", None)]),
             mesos_calls.reconcile(),
+            mesos_calls.answer_inverse_offer("i1", may_go=True, refuse_s=60.0),
+            mesos_calls.answer_inverse_offer("i2", may_go=False, refuse_s=5.0),
             mesos_calls.suppress(),
         ]
         assert reported == []

@@ -80,7 +80,7 @@ def test_an_update_has_its_bytes_decoded() -> None:
             event("SUBSCRIBED", subscribed={"framework_id": {"value": "F"}, "heartbeat_interval_seconds": 15}),
             mesos.Subscribed(Id("F"), 15.0),
         ),
-        (event("INVERSE_OFFERS", inverse_offers={}), mesos.UnknownEvent("INVERSE_OFFERS")),
+        (event("INVERSE_OFFERS", inverse_offers={}), mesos.InverseOffers()),
         (event("OFFERS_OF_TOMORROW", offers=None), mesos.UnknownEvent("OFFERS_OF_TOMORROW")),
     ],
 )

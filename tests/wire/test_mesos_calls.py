@@ -64,6 +64,20 @@ F = {"framework_id": {"value": "F"}}
             calls.decline(["o1"]),
             {"type": "DECLINE", "decline": {"offer_ids": [{"value": "o1"}], "filters": {"refuse_seconds": 5.0}}},
         ),
+        (
+            calls.answer_inverse_offer("i1", may_go=True, refuse_s=60),
+            {
+                "type": "ACCEPT_INVERSE_OFFERS",
+                "accept_inverse_offers": {"inverse_offer_ids": [{"value": "i1"}], "filters": {"refuse_seconds": 60}},
+            },
+        ),
+        (
+            calls.answer_inverse_offer("i1", may_go=False, refuse_s=5),
+            {
+                "type": "DECLINE_INVERSE_OFFERS",
+                "decline_inverse_offers": {"inverse_offer_ids": [{"value": "i1"}], "filters": {"refuse_seconds": 5}},
+            },
+        ),
         (calls.revive(), {"type": "REVIVE"}),
         (calls.revive(["r"]), {"type": "REVIVE", "revive": {"roles": ["r"]}}),
         (calls.suppress(), {"type": "SUPPRESS"}),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kmsched.core import events
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
-from kmsched.core.model import Offer, Window
+from kmsched.core.model import InverseOffer, Offer, Window
 from kmsched.core.resources import Resources
 from kmsched.core.shares import Flavour, Share
 from kmsched.errors import ProtocolError
@@ -212,6 +212,26 @@ def test_an_unknown_state_is_named() -> None:
         ({"type": "SUBSCRIBED", "subscribed": {"framework_id": {"value": "F"}}}, events.Subscribed("F")),
         ({"type": "RESCIND", "rescind": {"offer_id": {"value": "O1"}}}, events.OfferRescinded("O1")),
         ({"type": "FAILURE", "failure": {"agent_id": {"value": "S1"}}}, events.AgentFailed("S1")),
+        (
+            {
+                "type": "INVERSE_OFFERS",
+                "inverse_offers": {
+                    "inverse_offers": [
+                        {
+                            "id": {"value": "I1"},
+                            "framework_id": {"value": "F"},
+                            "agent_id": {"value": "S1"},
+                            "unavailability": {"start": {"nanoseconds": 5 * 10**9}},
+                        }
+                    ]
+                },
+            },
+            events.InverseOffersArrived((InverseOffer("I1", "S1", Window(5.0, None)),)),
+        ),
+        (
+            {"type": "RESCIND_INVERSE_OFFER", "rescind_inverse_offer": {"inverse_offer_id": {"value": "I1"}}},
+            None,
+        ),
         (
             {"type": "FAILURE", "failure": {"agent_id": {"value": "S1"}, "executor_id": {"value": "km-1"}}},
             events.ExecutorFailed("S1", "km-1"),
