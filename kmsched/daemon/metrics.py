@@ -16,13 +16,14 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics import MetricWrapperBase
 
 from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect, ReconcileTasks
-from kmsched.core.events import TaskUpdated
+from kmsched.core.events import Event, TaskUpdated
 from kmsched.core.leadership import Role
+from kmsched.daemon.offer_metrics import LATENCY_BUCKETS_US, OfferMetrics
 
-MICROSECONDS = 1_000_000
-LATENCY_BUCKETS_US = (1e3, 2.5e3, 5e3, 1e4, 2.5e4, 5e4, 1e5, 2.5e5, 5e5, 1e6, 2.5e6, 5e6, 1e7, 3e7, 6e7, 3e8)
+CALL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 STEP_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 BATCH_BUCKETS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 110)
 
@@ -39,11 +40,8 @@ class Metrics:
             registry=registry,
             buckets=LATENCY_BUCKETS_US,
         )
-        self.bind_latency = Histogram(
-            "mesos_scheduler_bind_latency_microseconds",
-            "Duration of Binding calls",
-            registry=registry,
-            buckets=LATENCY_BUCKETS_US,
+        self.binding_s = Histogram(
+            "kmsched_binding_seconds", "Duration of Binding calls", registry=registry, buckets=CALL_BUCKETS_S
         )
         # named without the _total that the client library would add: dashboards know it so
         self._status_updates = Gauge(
@@ -62,7 +60,7 @@ class Metrics:
         )
         self._offers_held = Gauge("kmsched_offers_held", "Offers held now", registry=registry)
         self.accepts = Counter("kmsched_accepts", "ACCEPT calls decided", registry=registry)
-        self.launches = Counter("kmsched_tasks_launched", "Tasks in those ACCEPT calls", registry=registry)
+        self.launches = Counter("kmsched_tasks_launched", "Tasks in ACCEPT calls", registry=registry)
         self.pods_per_accept = Histogram(
             "kmsched_pods_per_accept", "Tasks in one ACCEPT", registry=registry, buckets=BATCH_BUCKETS
         )
@@ -80,12 +78,19 @@ class Metrics:
         )
         self._is_ready = Gauge("kmsched_ready", "1 when /readyz says so", registry=registry)
         self.subscriptions = Counter("kmsched_subscriptions", "SUBSCRIBED received", registry=registry)
+        Gauge("mesos_runtime_panics", "Always 0: a defect ends the process, with exit code 70", registry=registry)
+        self._offers = OfferMetrics(registry)
         self.lead = LeadMetrics(registry)
 
-    def stepped(self, event: str, duration_s: float) -> None:
-        self._step_s.labels(event).observe(duration_s)
+    def heard(self, event: Event, now: float) -> None:
+        """Before the core steps; `now` is monotonic, as for `decided`."""
+        self._offers.heard(event, now)
 
-    def decided(self, effect: Effect) -> None:
+    def stepped(self, event: Event, duration_s: float) -> None:
+        self._step_s.labels(type(event).__name__).observe(duration_s)
+
+    def decided(self, effect: Effect, now: float) -> None:
+        self._offers.decided(effect, now)
         self.effects.labels(type(effect).__name__).inc()
         if isinstance(effect, AcceptOffers):
             self.accepts.inc()
@@ -129,6 +134,19 @@ class Metrics:
             self.lead.reconciliations["cancelled"].labels(_kind(effect)).inc()
         self.calls_failed.labels(type(effect).__name__, type(error).__name__).inc()
 
+    def table(self) -> list[tuple[str, str, tuple[str, ...], str]]:
+        """Name, kind, labels and help of each metric, as it is shown."""
+        shown = (each for each in self._registry._collector_to_names if isinstance(each, MetricWrapperBase))
+        return sorted(
+            (
+                f"{each._name}{'_total' if each._type == 'counter' else ''}",
+                str(each._type),
+                tuple(each._labelnames),
+                each._documentation,
+            )
+            for each in shown
+        )
+
     def rendered(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self._registry)
@@ -146,7 +164,9 @@ class LeadMetrics:
             "kmsched_leaderless_seconds_total", "Time without a leader, as this process saw it", registry=registry
         )
         self._failovers = Gauge(
-            "kmsched_failovers_total", "Times that another process took the lead, likewise", registry=registry
+            "kmsched_failovers_total",
+            "Times that another process took the lead, as this process saw it",
+            registry=registry,
         )
         self._dead = Gauge(
             "kmsched_dead_leaders_total", "Leases of dead leaders that this process has ended", registry=registry
@@ -157,7 +177,9 @@ class LeadMetrics:
         self._pending = Gauge("kmsched_pods_pending", "Pods that wait, by what for", ["reason"], registry=registry)
         self._tasks = Gauge("kmsched_reconciliation_tasks", "Tasks that pods are known to have", registry=registry)
         self._unanswered = Gauge(
-            "kmsched_reconciliation_unanswered", "Those of them that Mesos has not answered for", registry=registry
+            "kmsched_reconciliation_unanswered",
+            "Tasks that Mesos was asked for and has not answered",
+            registry=registry,
         )
         self.reconciliation_latency = Histogram(
             "mesos_scheduler_reconciliation_latency_microseconds",

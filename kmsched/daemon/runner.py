@@ -100,17 +100,18 @@ class Runner:
         self.tick_if_due()
 
     def _take(self, event: Event) -> None:
-        kind = type(event).__name__
         started = self._clock.monotonic()
+        self._metrics.heard(event, started)
         try:
             following = self._step(event, started)
         except Exception as error:
+            kind = type(event).__name__
             log.exception("the core cannot take %s: %r", kind, event)
             raise InternalError(
                 f"the core cannot take {kind}: {type(error).__name__}: {error};"
                 " this is a defect of kmsched: keep the log and report it; pods run on meanwhile"
             ) from error
-        self._metrics.stepped(kind, self._clock.monotonic() - started)
+        self._metrics.stepped(event, self._clock.monotonic() - started)
         if isinstance(event, Ticked):
             self._is_tick_waiting = False
         else:
@@ -120,5 +121,5 @@ class Runner:
                 self._gathering = asyncio.create_task(self._tick_soon())
         for effect in following:
             self._decisions.record(effect)
-            self._metrics.decided(effect)
+            self._metrics.decided(effect, started)
             self._execute(effect)

@@ -32,7 +32,8 @@ from kmsched.daemon.group import Group
 from kmsched.daemon.identity import FrameworkId, next_term
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.lead import Lead, SoleLead
-from kmsched.daemon.metrics import MICROSECONDS, Metrics
+from kmsched.daemon.metrics import Metrics
+from kmsched.daemon.offer_metrics import MICROSECONDS
 from kmsched.daemon.outlets import Outlets
 from kmsched.daemon.preflight import await_access, tell_findings
 from kmsched.daemon.reach import Reach

@@ -27,7 +27,7 @@ from kmsched.core.events import (
     PodDeleted,
 )
 from kmsched.core.model import TASK_ID_ANNOTATION, Pod
-from kmsched.daemon.metrics import MICROSECONDS, Metrics
+from kmsched.daemon.metrics import Metrics
 from kmsched.errors import Conflict, Invalid, KmError, NotFound
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class ToKube:
             await self._refused(effect, error)
             return
         if isinstance(effect, BindPod):
-            self._metrics.bind_latency.observe((self._clock.monotonic() - started) * MICROSECONDS)
+            self._metrics.binding_s.observe(self._clock.monotonic() - started)
         self._report(done)
 
     async def _bind(self, effect: BindPod) -> Event:
