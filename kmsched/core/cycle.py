@@ -1,111 +1,181 @@
 """A scheduling cycle: every pod that waits × every offer that is held; several pods per ACCEPT.
 
-Orphaned pods first: they run already, on an agent that only they can go to.  Fit is `core.fit`'s, order `core.queue`'s
-and `core.rank`'s; here is only who gets what, and what people are told about those that get nothing.
+First it plans: orphaned pods, which run already, on an agent that only they can go to, then the queue in its order.
+Then it commits, agent by agent.  It is done in slices of bounded work, and between two of them anything may happen.
+So a plan changes nothing but what people are told of pods that get nothing, and what was planned is asked again, of
+the agent as it has become, before it is launched; who has no place there any more waits for the next cycle.
+
+Fit is `core.fit`'s, order `core.queue`'s and `core.rank`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from kmsched.core.agent_filters import Taken
 from kmsched.core.effects import AcceptOffers, Launch, ReportPod
-from kmsched.core.fit import Veto, explain, veto
-from kmsched.core.judge import Judge, Obstacles, Plan, kind_of
+from kmsched.core.fit import Place, Veto, explain, veto
+from kmsched.core.judge import Judge, Obstacles, Plan
+from kmsched.core.model import Pod, Settings
 from kmsched.core.offers import Fate, LetGo
 from kmsched.core.places import place_of, take_from
 from kmsched.core.pods import apply, give_task
-from kmsched.core.state import PodRecord, State
+from kmsched.core.queue import Waiting
+from kmsched.core.shares import ANYBODYS, Flavour
+from kmsched.core.state import Cycle, PodRecord, State
 from kmsched.core.tasks import Trigger
 
 #: a pod that waits is not talked about before this: offers need a moment to come
 REPORT_AFTER_S = 2.0
+#: what is planned by then is committed, and the rest left to the next cycle: offers do not keep for ever, and a pod
+#: that is more urgent may have come
+LONGEST_CYCLE_S = 2.0
+#: work of the steps below, in agents that are judged for one pod
+PLACE_WORK = 4
+POD_WORK = 6
+LAUNCH_WORK = 20
 
 
 def run_cycle(state: State, now: float) -> None:
-    state.wants_cycle = False
-    plans = {a.agent_id: Plan(place_of(state, a, now)) for a in state.offers.usable(now)}
-    judge = Judge(state, plans, state.shaky.now(now))
+    """Begin a cycle, or go on with the one that is under way; at most one slice of it."""
+    cycle = state.cycle
+    if cycle is None:
+        state.wants_cycle = False
+        cycle = state.cycle = Cycle(now, now + LONGEST_CYCLE_S, state.queue.wakes)
+        cycle.rest = _cycle(state, cycle)
+    cycle.now = now
+    left = state.settings.slice_work
+    for done in cycle.rest:
+        left -= done
+        if left <= 0:
+            return
+    state.cycle = None
+    if state.queue.wakes != cycle.wakes:
+        # what may help came when some had been found to fit nowhere already
+        state.wants_cycle = state.queue.wake() or state.wants_cycle
+
+
+def _cycle(state: State, cycle: Cycle) -> Iterator[int]:
+    """All of its work; yields how much was done since the last time."""
+    plans: dict[str, Plan] = {}
+    for agent in state.offers.usable(cycle.now):
+        place = place_of(state, agent, cycle.now)
+        plans[agent.agent_id] = Plan(place, used=state.used_on(place.node_name))
+        yield PLACE_WORK
+    judge = Judge(state, plans, state.shaky.now(cycle.now), state.refusals.owners())
     for uid in sorted(state.orphans):
-        _adopt(state, state.pods[uid], judge, now)
+        if uid in state.orphans:
+            _plan_adoption(state, state.pods[uid], judge)
+            yield POD_WORK
     for pod in state.queue.active():
-        _place(state, state.pods[pod.uid], judge, now)
+        if state.queue.classes.get(pod.uid) is Waiting.ACTIVE:
+            yield from _plan(state, state.pods[pod.uid], judge, cycle)
+        if cycle.now >= cycle.until:
+            state.wants_cycle = True
+            break
     for agent_id, plan in plans.items():
-        if plan.launches:
-            _accept(state, agent_id, plan, now)
+        if plan.uids:
+            _commit(state, agent_id, plan, cycle.now)
+            yield LAUNCH_WORK * len(plan.uids)
 
 
-def _adopt(state: State, record: PodRecord, judge: Judge, now: float) -> None:
+def _plan_adoption(state: State, record: PodRecord, judge: Judge) -> None:
     plan = judge.plans.get(state.offers.by_node.get(record.pod.node_name, ""))
     if plan is None:
         return
     objection = veto(record.pod, plan.place, state.settings)
     if objection is None:
-        _take(state, record, plan, judge, "adopt", now)
+        judge.assume(plan, record.pod, take(plan.place, record.pod, state.settings)[1])
     else:
         record.vetoes = {plan.place.agent_id: objection}
 
 
-def _place(state: State, record: PodRecord, judge: Judge, now: float) -> None:
-    best, vetoes = judge.best(record.pod)
-    if best is not None:
-        _take(state, record, best, judge, "bind", now)
-        return
-    obstacles = _obstacles(state, record, judge, vetoes)
-    record.vetoes = obstacles.vetoes
-    state.queue.park(record.pod.uid)
-    _report(state, record, obstacles, now)
+def _plan(state: State, record: PodRecord, judge: Judge, cycle: Cycle) -> Iterator[int]:
+    pod = record.pod
+    plan = yield from judge.best(pod)
+    if plan is not None:
+        judge.assume(plan, pod, take(plan.place, pod, state.settings)[1])
+    else:
+        obstacles = yield from judge.why_not(record)
+        record.vetoes = obstacles.vetoes
+        state.queue.park(pod.uid)
+        _report(state, record, obstacles, cycle.now)
+    yield POD_WORK
 
 
-def _obstacles(state: State, record: PodRecord, judge: Judge, vetoes: Mapping[str, Veto]) -> Obstacles:
-    """Made once in a cycle for equal pods with equal past: thousands of them may wait, for thousands of agents."""
-    before = record.vetoes
-    key = (kind_of(record.pod), id(before) if before else 0)
-    found = judge.obstacles.get(key)
-    if found is None:
-        merged = {a: v for a, v in before.items() if a in state.offers.agents} | dict(vetoes)
-        causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in merged.values())
-        found = judge.obstacles[key] = Obstacles(before, merged, causes)
-    return found
+def take(place: Place, pod: Pod, settings: Settings) -> tuple[Taken, Place]:
+    """What the pod's task takes, and what is left with the pod there; kubelet has counted a bound one before."""
+    taken, rest = take_from(place, pod, settings)
+    return taken, rest if pod.is_bound else rest.less(pod)
 
 
-def _take(state: State, record: PodRecord, plan: Plan, judge: Judge, mode: str, now: float) -> None:
-    pod, place = record.pod, plan.place
+def _commit(state: State, agent_id: str, plan: Plan, now: float) -> None:
+    """Launch what was planned and still fits, all held offers of the agent together."""
+    agent = state.offers.agents.get(agent_id)
+    flavour, launches = ANYBODYS, dict[str, list[Launch]]()  # by the role whose offers they take
+    left = len(plan.uids)
+    if agent is not None and agent.is_usable(now):
+        place = place_of(state, agent, now)
+        for uid in plan.uids:
+            record = state.pods.get(uid)
+            if record is not None and _may_go(state, record, place):
+                taken, place = take(place, record.pod, state.settings)
+                flavour = taken.executor
+                launches.setdefault(taken.role, []).append(_launch(state, record, place, taken, now))
+                left -= 1
+    if left:
+        # some that were told to wait may have waited for these
+        state.queue.wake()
+        state.wants_cycle = True
+    # the first starts the executor, if none runs
+    for role in sorted(launches, key=lambda role: role != flavour.role):
+        _accept(state, agent_id, role, flavour, launches[role], plan.place.hostname, now)
+
+
+def _may_go(state: State, record: PodRecord, place: Place) -> bool:
+    pod = record.pod
+    if veto(pod, place, state.settings) is not None:
+        return False
+    if pod.uid in state.orphans:
+        return True
+    return state.queue.classes.get(pod.uid) is Waiting.ACTIVE and state.refusals.veto(pod, place.node_name) is None
+
+
+def _launch(state: State, record: PodRecord, place: Place, taken: Taken, now: float) -> Launch:
+    pod = record.pod
+    mode = "adopt" if pod.is_bound else "bind"
     task_id = state.new_task_id(pod.uid)
     give_task(state, record, task_id, place.agent_id, place.node_name)
     record.promised = pod.requests
     record.vetoes = {}
     record.told = None
     apply(state, record, Trigger.LAUNCHED, now, f"{mode} on {place.hostname} as {task_id}")
-    taken, place = take_from(place, pod, state.settings)
-    plan.flavour = taken.executor
     record.executor_id = state.settings.id_of(taken.executor)
     record.mapped_ports = taken.mapped
-    plan.launches.setdefault(taken.role, []).append(Launch(task_id, pod.key, pod.uid, mode, pod.requests, taken.shares))
-    if mode == "bind":
-        place = place.less(pod)
-    judge.changed(plan, place)
+    return Launch(task_id, pod.key, pod.uid, mode, pod.requests, taken.shares)
 
 
-def _accept(state: State, agent_id: str, plan: Plan, now: float) -> None:
-    """One ACCEPT a role: Mesos takes no offers of several in one.  The first starts the executor, if none runs."""
-    for role, launches in sorted(plan.launches.items(), key=lambda each: each[0] != plan.flavour.role):
-        pods = ", ".join(launch.pod_key for launch in launches)
-        offer_ids = state.offers.take(agent_id, LetGo(now, Fate.ACCEPTED, f"for {len(launches)} pods"), role)
-        for launch in launches:
-            state.pods[launch.pod_uid].offer_ids = offer_ids
-        state.emit(
-            AcceptOffers(
-                agent_id=agent_id,
-                offer_ids=offer_ids,
-                launches=tuple(launches),
-                refuse_s=0.0,
-                cause="cycle",
-                reason=f"{plan.place.hostname} takes {len(launches)}: {pods}",
-                role=role,
-                executor_id=state.settings.id_of(plan.flavour),
-                flavour=plan.flavour,
-            )
+def _accept(
+    state: State, agent_id: str, role: str, flavour: Flavour, launches: list[Launch], hostname: str, now: float
+) -> None:
+    """One a role: Mesos takes no offers of several in one."""
+    pods = ", ".join(launch.pod_key for launch in launches)
+    offer_ids = state.offers.take(agent_id, LetGo(now, Fate.ACCEPTED, f"for {len(launches)} pods"), role)
+    for launch in launches:
+        state.pods[launch.pod_uid].offer_ids = offer_ids
+    state.emit(
+        AcceptOffers(
+            agent_id=agent_id,
+            offer_ids=offer_ids,
+            launches=tuple(launches),
+            refuse_s=0.0,
+            cause="cycle",
+            reason=f"{hostname} takes {len(launches)}: {pods}",
+            role=role,
+            executor_id=state.settings.id_of(flavour),
+            flavour=flavour,
         )
+    )
 
 
 def _report(state: State, record: PodRecord, obstacles: Obstacles, now: float) -> None:

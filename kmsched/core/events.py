@@ -221,6 +221,11 @@ class Ticked:
     """Time has passed; deadlines are looked at, and a scheduling cycle may run."""
 
 
+@dataclass(frozen=True, slots=True)
+class CycleInterrupted:
+    """Other events have been taken since a slice of the cycle: it may go on."""
+
+
 Event = (
     PodsListed
     | PodChanged
@@ -247,4 +252,5 @@ Event = (
     | AdoptRefused
     | AdoptFailed
     | Ticked
+    | CycleInterrupted
 )

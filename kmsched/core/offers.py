@@ -62,6 +62,10 @@ class AgentOffers:
     def node_name(self) -> str:
         return self.hostname.lower()
 
+    def is_usable(self, now: float) -> bool:
+        """Is something offered, and no ended executor bars it?"""
+        return bool(self.offers) and (not self.ended_executor or now - self.ended_at >= ENDED_PATIENCE_S)
+
     @property
     def total(self) -> Resources:
         amount = ZERO
@@ -164,5 +168,4 @@ class OfferLedger:
         return [a for a in self.agents.values() if a.offers]
 
     def usable(self, now: float) -> Iterable[AgentOffers]:
-        """Those of them that no ended executor bars."""
-        return [a for a in self.held() if not a.ended_executor or now - a.ended_at >= ENDED_PATIENCE_S]
+        return [a for a in self.agents.values() if a.is_usable(now)]

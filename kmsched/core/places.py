@@ -14,7 +14,7 @@ from kmsched.core.fit import Place
 from kmsched.core.model import HostPort, Pod, Settings, Window, spoken_window
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
-from kmsched.core.resources import NO_COUNTS, ZERO, Resources, whole_counts
+from kmsched.core.resources import ZERO, Resources, whole_counts
 from kmsched.core.shares import Flavour, Pool, charged, pool_of
 from kmsched.core.state import PodRecord, State
 
@@ -26,7 +26,7 @@ def place_of(state: State, agent: AgentOffers, now: float) -> Place:
     executor_id = other or (settings.executor_id if agent.executor_ids else "")
     difference = state.executors.words(other) if other else ""
     node = state.nodes.get(name)
-    used = state.usage.get(name, NO_COUNTS)
+    used = state.used_on(name)
     records = [state.pods[uid] for uid in state.on_node.get(name, ())]
     ports: frozenset[HostPort] = frozenset().union(*(r.pod.host_ports for r in records))
     held = _held(state, agent, records, now)

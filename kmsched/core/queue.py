@@ -30,9 +30,11 @@ class Queue:
     """Pods by uid; a pod is in one class at a time."""
 
     classes: dict[str, Waiting] = field(default_factory=dict)
+    members: dict[Waiting, dict[str, None]] = field(default_factory=lambda: {waiting: {} for waiting in Waiting})
     pods: dict[str, Pod] = field(default_factory=dict)
     timers: list[tuple[float, str]] = field(default_factory=list)  # heap of (ready at, uid)
     ready_at: dict[str, float] = field(default_factory=dict)
+    wakes: int = 0  # how often something happened that can help
 
     def put(self, pod: Pod, now: float, pause_s: float = 0.0) -> None:
         """Let the pod wait for a place, at first for `pause_s`."""
@@ -57,7 +59,9 @@ class Queue:
             self.put(pod, now)
 
     def remove(self, uid: str) -> None:
-        self.classes.pop(uid, None)
+        waiting = self.classes.pop(uid, None)
+        if waiting is not None:
+            del self.members[waiting][uid]
         self.pods.pop(uid, None)
         self.ready_at.pop(uid, None)
 
@@ -68,7 +72,8 @@ class Queue:
 
     def wake(self) -> bool:
         """Something happened that can help pods that fit nowhere. True: there are such pods."""
-        woken = [uid for uid, waiting in self.classes.items() if waiting is Waiting.UNSCHEDULABLE]
+        self.wakes += 1
+        woken = list(self.members[Waiting.UNSCHEDULABLE])
         for uid in woken:
             self._set(uid, Waiting.ACTIVE)
         return bool(woken)
@@ -85,20 +90,21 @@ class Queue:
 
     def active(self) -> list[Pod]:
         """Those to try now, first things first."""
-        pods = [self.pods[uid] for uid, waiting in self.classes.items() if waiting is Waiting.ACTIVE]
+        pods = [self.pods[uid] for uid in self.members[Waiting.ACTIVE]]
         return sorted(pods, key=lambda p: (-p.priority, p.created_s, p.key))
 
     def wants_offers(self) -> bool:
         """Is there a pod that an offer may help?"""
-        return any(waiting is not Waiting.GATED for waiting in self.classes.values())
+        return len(self.classes) > len(self.members[Waiting.GATED])
 
     def counts(self) -> dict[str, int]:
-        found = {waiting.value: 0 for waiting in Waiting}
-        for waiting in self.classes.values():
-            found[waiting.value] += 1
-        return found
+        return {waiting.value: len(members) for waiting, members in self.members.items()}
 
     def _set(self, uid: str, waiting: Waiting) -> None:
+        before = self.classes.get(uid)
+        if before is not None:
+            del self.members[before][uid]
         self.classes[uid] = waiting
+        self.members[waiting][uid] = None
         if waiting is not Waiting.BACKOFF:
             self.ready_at.pop(uid, None)

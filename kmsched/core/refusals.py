@@ -37,6 +37,10 @@ class Refusals:
             del self.until[key]
         return bool(over)
 
+    def owners(self) -> frozenset[str]:
+        """Those from whose pods something is kept."""
+        return frozenset(owner for _, owner in self.until)
+
     def veto(self, pod: Pod, node_name: str) -> Veto | None:
         if not self.until or not pod.owner_uid:
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -88,6 +88,18 @@ class Reconciliation:
 
 
 @dataclass(slots=True)
+class Cycle:
+    """A scheduling cycle that is under way: other events are taken between its slices."""
+
+    now: float  # of the slice
+    until: float  # what is planned by then is committed
+    wakes: int  # of the queue, when it began
+    rest: Iterator[int] = field(
+        default_factory=lambda: iter(())
+    )  # what is still to be done; yields the work it has done
+
+
+@dataclass(slots=True)
 class State:
     settings: Settings
     term: int
@@ -113,6 +125,7 @@ class State:
     has_pods: bool = False  # the first complete list has come
     has_nodes: bool = False
     wants_cycle: bool = False
+    cycle: Cycle | None = None
     has_fresh_work: bool = False  # pods that no offer has been asked for yet
     revived_at: float = float("-inf")
     orphan_pause_s: float = 1.0  # until the next REVIVE for orphaned pods alone
@@ -145,6 +158,10 @@ class State:
     def other_executor(self, agent: AgentOffers) -> str:
         """The first executor of another fingerprint that runs there: beside it ours would wait for its kubelet."""
         return next((each for each in agent.executor_ids if self.settings.flavour_of(each) is None), "")
+
+    def used_on(self, node_name: str) -> Counts:
+        """What its pods request."""
+        return self.usage.get(node_name, NO_COUNTS)
 
     def recount(self, record: PodRecord) -> None:
         """Bring the usage of nodes up to date with this record (protocol rule 9)."""

@@ -20,6 +20,7 @@ from kmsched.core.events import (
     AgentFailed,
     BindFailed,
     BindRefused,
+    CycleInterrupted,
     Disconnected,
     Event,
     ExecutorFailed,
@@ -254,12 +255,26 @@ def _ticked(state: State, event: Ticked, now: float) -> None:
         # where nothing is offered, nothing else would wake the pods that are to be explained
         state.report_at = None
         state.wants_cycle = state.queue.wake() or state.wants_cycle
-    if state.wants_cycle and state.link is Link.ACTIVE:
-        run_cycle(state, now)
-    demand.tick(state, now)
+    _place_pods(state, now)
     if state.link is Link.ACTIVE:
         for told in state.executors.due(state.term, now):
             state.emit(told)
+
+
+def _cycle_interrupted(state: State, event: CycleInterrupted, now: float) -> None:
+    if state.cycle is not None:
+        _place_pods(state, now)
+
+
+def _place_pods(state: State, now: float) -> None:
+    if state.link is not Link.ACTIVE:
+        state.wants_cycle = state.wants_cycle or state.cycle is not None
+        state.cycle = None
+    elif state.wants_cycle or state.cycle is not None:
+        run_cycle(state, now)
+    if state.cycle is None:
+        # what is planned already is neither declined nor asked for
+        demand.tick(state, now)
 
 
 def _run_timers(state: State, now: float) -> None:
@@ -309,4 +324,5 @@ _HANDLERS: dict[type[Any], Callable[[State, Any, float], None]] = {
     AdoptRefused: _adopt_refused,
     AdoptFailed: _adopt_failed,
     Ticked: _ticked,
+    CycleInterrupted: _cycle_interrupted,
 }

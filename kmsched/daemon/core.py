@@ -38,6 +38,10 @@ class Core:
         """Both complete lists went through the core."""
         return self.state.has_pods and self.state.has_nodes
 
+    def is_placing(self) -> bool:
+        """Is a scheduling cycle under way, that goes on when other events have been taken?"""
+        return self.state.cycle is not None
+
     def is_reconciled(self) -> bool:
         return self.state.link is Link.ACTIVE
 

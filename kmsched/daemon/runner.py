@@ -1,5 +1,7 @@
 """The one consumer: events in their order through the core, effects out, a tick when there was work.
 
+A scheduling cycle that is cut into slices goes on behind what waits, so that news, calls and leases have their turn.
+
 Knows when to step and that a core that raises ends the process.  It does not know what events mean, how effects are
 executed, or what the state looks like.
 """
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from kmsched.clock import Clock
 from kmsched.core.effects import Effect
-from kmsched.core.events import Event, Ticked
+from kmsched.core.events import CycleInterrupted, Event, Ticked
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.metrics import Metrics
@@ -20,8 +22,9 @@ from kmsched.errors import InternalError
 
 log = logging.getLogger(__name__)
 
-#: events stepped before other tasks of the process get their turn
+#: events stepped, or time spent on them, before other tasks of the process get their turn
 MAX_BATCH = 200
+TURN_S = 0.02
 #: how long news is gathered before a cycle places pods: pods that come together share an ACCEPT
 GATHER_S = 0.025
 #: deadlines of the core are looked at this often when nothing happens
@@ -31,7 +34,10 @@ Step = Callable[[Event, float], Sequence[Effect]]
 
 
 class Runner:
-    """`step(event, now)` is the core with its state; `execute` takes each effect and returns at once."""
+    """`step(event, now)` is the core with its state; `execute` takes each effect and returns at once.
+
+    `is_placing`: has the core a cycle under way?
+    """
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class Runner:
         decisions: Decisions,
         metrics: Metrics,
         clock: Clock,
+        is_placing: Callable[[], bool] = lambda: False,
         on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._step = step
@@ -50,9 +57,11 @@ class Runner:
         self._decisions = decisions
         self._metrics = metrics
         self._clock = clock
+        self._is_placing = is_placing
         self._on_turn = on_turn
         self._has_news = False
         self._is_tick_waiting = False
+        self._is_slice_waiting = False
         self._gathering: asyncio.Task[None] | None = None
         self._last_tick = clock.monotonic()
         self.turned_at = clock.monotonic()
@@ -70,8 +79,13 @@ class Runner:
 
     async def turn(self) -> None:
         """Wait for events, step them, execute what follows."""
-        for event in await self._inbox.drain(MAX_BATCH):
+        events = await self._inbox.drain(MAX_BATCH)
+        began = self._clock.monotonic()
+        for event in events:
             self._take(event)
+            if self._clock.monotonic() - began >= TURN_S:
+                await asyncio.sleep(0)
+                began = self._clock.monotonic()
         self._metrics.events_waiting.set(len(self._inbox))
         self.turned_at = self._clock.monotonic()
         self._on_turn()
@@ -114,6 +128,8 @@ class Runner:
         self._metrics.stepped(event, self._clock.monotonic() - started)
         if isinstance(event, Ticked):
             self._is_tick_waiting = False
+        elif isinstance(event, CycleInterrupted):
+            self._is_slice_waiting = False
         else:
             self._has_news = True
             # an idle scheduler wakes up for its deadlines only
@@ -123,3 +139,6 @@ class Runner:
             self._decisions.record(effect)
             self._metrics.decided(effect, started)
             self._execute(effect)
+        if self._is_placing() and not self._is_slice_waiting:
+            self._is_slice_waiting = True
+            self._inbox.put_now(CycleInterrupted())

@@ -135,6 +135,7 @@ class Scheduler:
             decisions=self.decisions,
             metrics=self.metrics,
             clock=clock,
+            is_placing=self.core.is_placing,
             on_turn=self._turned,
         )
         told = self.told = Told(

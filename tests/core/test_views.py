@@ -155,6 +155,7 @@ def test_an_explanation_names_a_bounded_number_of_agents() -> None:
     fold = Fold(pod(requests=HUGE))
     fold.take(OffersArrived(tuple(offer(f"o{n}", f"A{n:05}") for n in range(MAX_VETOES + 5))))
     fold.tick()
+    fold.finish()
     told = explain_pod(fold.state, "ns/u1", fold.moment)
     assert (len(told["vetoes"]), told["vetoes_left_out"]) == (MAX_VETOES, 5)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from kmsched.core.effects import AcceptOffers, Effect, Launch
 from kmsched.core.events import (
+    CycleInterrupted,
     Event,
     NodesListed,
     OffersArrived,
@@ -90,6 +91,14 @@ class Fold:
     def tick(self, after_s: float = 0.0) -> list[Effect]:
         self.now += after_s
         return self.take(Ticked())
+
+    def finish(self) -> list[Effect]:
+        """Go on with a cycle that is under way until it has ended."""
+        found: list[Effect] = []
+        while self.state.cycle is not None:
+            found += self.take(CycleInterrupted())
+        self.effects = found
+        return found
 
     @property
     def moment(self) -> Now:

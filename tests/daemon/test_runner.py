@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from kmsched.core.demand import OTHER_EXECUTOR
 from kmsched.core.effects import DeclineOffers, Effect, ReviveOffers
-from kmsched.core.events import Event, NodeDeleted, OfferRescinded, Ticked
+from kmsched.core.events import CycleInterrupted, Event, NodeDeleted, OfferRescinded, Ticked
 from kmsched.daemon.decisions import Decisions
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.metrics import Metrics
-from kmsched.daemon.runner import GATHER_S, MAX_BATCH, TICK_S, Runner, Step
+from kmsched.daemon.runner import GATHER_S, MAX_BATCH, TICK_S, TURN_S, Runner, Step
 from kmsched.errors import EXIT_INTERNAL, InternalError
 from tests.clients.fakes import FakeClock
 from tests.daemon.values import accept
@@ -30,6 +30,8 @@ class Scene:
         self.metrics = Metrics()
         self.stepped: list[tuple[Event, float]] = []
         self.executed: list[Effect] = []
+        self.slices: Iterator[bool] = iter(())
+        self.taken = 0
         self.runner = Runner(
             step or self._remember,
             self.executed.append,
@@ -37,7 +39,13 @@ class Scene:
             decisions=self.decisions,
             metrics=self.metrics,
             clock=self.clock,
+            is_placing=lambda: next(self.slices, False),
         )
+
+    def take_long(self) -> Sequence[Effect]:
+        self.taken += 1
+        self.clock.now_s += TURN_S
+        return []
 
     def _remember(self, event: Event, now: float) -> Sequence[Effect]:
         self.stepped.append((event, now))
@@ -97,6 +105,39 @@ def test_a_turn_takes_a_bounded_batch() -> None:
         await scene.runner.turn()
         assert len(scene.stepped) == MAX_BATCH
         assert len(scene.inbox) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_cycle_goes_on_behind_what_waits_and_once_at_a_time() -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        scene.slices = iter((True, True, True, False))
+        await scene.inbox.put(Ticked())
+        await scene.inbox.put(NodeDeleted("a"))
+        for _ in range(3):
+            await scene.runner.turn()
+        assert [event for event, _ in scene.stepped] == [
+            Ticked(),
+            NodeDeleted("a"),
+            CycleInterrupted(),
+            CycleInterrupted(),
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_a_long_turn_lets_others_in_between() -> None:
+    async def scenario() -> None:
+        scene = Scene(lambda event, now: scene.take_long())
+        for name in ("a", "b", "c"):
+            await scene.inbox.put(NodeDeleted(name))
+        turning = asyncio.create_task(scene.runner.turn())
+        seen = set()
+        while not turning.done():
+            await asyncio.sleep(0)
+            seen.add(scene.taken)
+        assert 2 in seen
 
     asyncio.run(scenario())
 

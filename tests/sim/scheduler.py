@@ -17,6 +17,8 @@ from tests.sim.master import Connection, Master
 
 TICK_S = 0.5
 GATHER_S = 0.025
+#: between two slices of a cycle, at most
+SLICE_S = 0.2
 #: a call whose caller has given up is served within
 LATE_S = (3.0, 20.0)
 
@@ -46,6 +48,7 @@ class Scheduler:
         self._decided: set[str] = set()  # tasks of which a write has ended
         self._has_subscribed = False
         self._is_tick_waiting = False
+        self._is_slice_waiting = False
         self._pods: Watch = kube.watch_pods(self._pod_seen)
         self._nodes: Watch = kube.watch_nodes(self._node_seen)
         loop.tell(f"scheduler of term {term} starts")
@@ -74,7 +77,7 @@ class Scheduler:
     def take(self, event: ev.Event) -> None:
         if not self.is_alive:
             return
-        if not isinstance(event, ev.Ticked):
+        if not isinstance(event, ev.Ticked | ev.CycleInterrupted):
             self.loop.tell(f"scheduler hears {_short(event)}")
             self._tick_soon()
         for effect in self.shell.step(self.state, event, self.loop.now):
@@ -85,6 +88,13 @@ class Scheduler:
                     return
             self.loop.tell(f"scheduler does {_short(effect)}")
             self._carry_out(effect)
+        if self.state.cycle is not None and not self._is_slice_waiting:
+            self._is_slice_waiting = True
+            self.loop.at(self.loop.between(0.0, SLICE_S), self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_slice_waiting = False
+        self.take(ev.CycleInterrupted())
 
     def _tick_soon(self) -> None:
         if not self._is_tick_waiting:

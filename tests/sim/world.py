@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kmsched.core.model import Phase, Pod, Settings
 from kmsched.core.resources import Resources, whole_counts
@@ -29,6 +29,8 @@ SETTINGS = Settings(
     backoff_max_s=5.0,
     reconcile_interval_s=30.0,
 )
+#: cycles that anything may interrupt, and whole ones
+SLICES = (1, 12, 4000)
 AGENTS = 3
 MAX_PODS = 16
 FAULTS_UNTIL_S = 60.0
@@ -59,6 +61,7 @@ class World:
         self.kube = Kube(loop, self.list_delay_s)
         self.idle_s = loop.rng.choice((0.0, 15.0)) if self.has_faults else 0.0
         self.sizes = loop.rng.choice((LOOSE, TIGHT))
+        self.settings = replace(SETTINGS, slice_work=loop.rng.choice(SLICES))
         self.agents = [self._agent(f"a{number}") for number in range(1, AGENTS + 1)]
         self.master = Master(loop, SETTINGS.executor_id, self.agents)
         self.scheduler = self._new_scheduler(1)
@@ -78,6 +81,7 @@ class World:
 
     idle_s: float = field(init=False)
     sizes: tuple[Resources, ...] = field(init=False)
+    settings: Settings = field(init=False)
 
     def run(self) -> None:
         """Violation, or any other exception, when something does not hold."""
@@ -108,7 +112,7 @@ class World:
         return Agent(self.loop, name, TOTAL, EXECUTOR_RESOURCES, make, kubelet)
 
     def _new_scheduler(self, term: int) -> Scheduler:
-        return Scheduler(self.loop, self.kube, self.master, SETTINGS, term, self.shell)
+        return Scheduler(self.loop, self.kube, self.master, self.settings, term, self.shell)
 
     # --- the workload
 
