@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -83,12 +84,17 @@ def resign(to: str | None, urls: tuple[str, ...], wait_s: float, credentials: Cr
     """
 
     def ask(method: str, url: str, path: str, body: Json | None) -> tuple[int, Json]:
-        return exchange(method, url, path, credentials, body, timeout_s=HAND_OVER_S if method == "POST" else LOOK_S)
+        if method == "POST":
+            return exchange(method, url, path, credentials, body, timeout_s=HAND_OVER_S)
+        return exchange(method, url, path, strangers, body, timeout_s=LOOK_S)
 
+    # refused before anybody is asked
+    credentials.headers()
+    # where to ask next is what others say: they get no token, and need none to tell who leads
+    strangers = replace(credentials, token_file=None)
     clock = Clock()
     started = clock.now()
-    before, members = leader_of(ask, urls or (DEFAULT_URL,))
-    hand_over(ask, before, to)
+    before, members = hand_over_to_leader(ask, urls or (DEFAULT_URL,), to)
     after = await_other(ask, [*members, before.url, *urls], before, wait_s, clock)
     took_s = round(clock.now() - started, 3)
     if as_json:
@@ -99,6 +105,18 @@ def resign(to: str | None, urls: tuple[str, ...], wait_s: float, credentials: Cr
             f" before it did {before.instance} in term {before.term}; {took_s:g} s"
         )
     return EXIT_OK
+
+
+def hand_over_to_leader(ask: Exchange, urls: Sequence[str], to: str | None) -> tuple[Leading, list[str]]:
+    """Who led, and where the members of its group are; see `leader_of` and `hand_over`."""
+    before, members = leader_of(ask, urls)
+    if _is_tls(urls[0]) and not _is_tls(before.url):
+        raise ConfigRefused(
+            f"{before.instance} leads at {before.url}, and the token is for https alone, as --scheduler={urls[0]} is;"
+            f" give that scheduler a certificate, or write --scheduler={before.url}"
+        )
+    hand_over(ask, before, to)
+    return before, members
 
 
 def leader_of(ask: Exchange, urls: Iterable[str]) -> tuple[Leading, list[str]]:
@@ -168,9 +186,16 @@ def _leading(url: str, status: int, told: Json) -> Leading | None:
     # without --ha it leads from the first moment, and has no boot id since there is nobody to tell it from
     if status != 200 and not is_named and "boot_id" in told:
         return None
-    return Leading(instance, url, int(told.get("term") or 0), str(told.get("role")))
+    # its own term is told once it subscribes, that of its key from the first moment
+    terms = [told.get("term"), told.get("leader_term") if is_named else 0]
+    return Leading(instance, url, max(each if isinstance(each, int) else 0 for each in terms), str(told.get("role")))
+
+
+def _is_tls(url: str) -> bool:
+    return urlsplit(url).scheme == "https"
 
 
 def _urls(records: Any) -> list[str]:
     found = records if isinstance(records, list) else []
-    return [each["url"] for each in found if isinstance(each, Mapping) and isinstance(each.get("url"), str)]
+    urls = [each.get("url") for each in found if isinstance(each, Mapping)]
+    return [each for each in urls if isinstance(each, str) and each.startswith(("http://", "https://"))]

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from kmsched.cli import km
-from kmsched.cli.resign import Clock, Kept, Leading, NobodyLeads, await_other, hand_over, leader_of
+from kmsched.cli.ask import Credentials, exchange
+from kmsched.cli.resign import Clock, Kept, Leading, NobodyLeads, await_other, hand_over, hand_over_to_leader, leader_of
 from kmsched.errors import ConfigRefused, Unavailable
+from tests import virtual_time
 from tests.daemon.certificates import certificate
+from tests.daemon.test_main_ha import Peer, play
+
+T = TypeVar("T")
 
 URLS = {"a": "http://a:1", "b": "http://b:1", "c": "http://c:1"}
 
@@ -141,6 +148,73 @@ def test_an_answer_that_is_lost_is_made_up_for_by_looking(capsys: pytest.Capture
     assert "a did not answer" in capsys.readouterr().err
 
 
+def test_a_token_for_tls_goes_nowhere_else() -> None:
+    group = Schedulers()
+    with pytest.raises(ConfigRefused, match="a leads at http://a:1, and the token is for https alone"):
+        hand_over_to_leader(group.ask, ["https://c:1"], None)
+    assert group.posted == []
+
+
+def test_a_leader_that_has_no_subscription_yet_has_its_term_all_the_same() -> None:
+    """Else the same one, once it is active, would look like the next."""
+
+    def ask(*_: object) -> tuple[int, Mapping[str, Any]]:
+        leader = {"instance": "a", "url": "http://a:1", "boot_id": "b1"}
+        told = {"instance": "a", "boot_id": "b1", "role": "elected", "term": 0, "leader": leader, "leader_term": 8}
+        return 503, told
+
+    assert leader_of(ask, ["http://a:1"])[0] == Leading("a", "http://a:1", 8, "elected")
+
+
+def test_an_answer_that_is_none_is_no_leaders() -> None:
+    for told in (
+        {"term": "x"},
+        {"instance": "a", "term": [1]},
+        {"leader": 1, "members": 2},
+        {"members": [{"url": 7}, {"url": "ftp://x"}]},
+    ):
+        with pytest.raises(NobodyLeads):
+            leader_of(lambda *_, told=told: (503, {"boot_id": "b", **told}), ["http://a:1"])
+
+
+async def beside(job: Callable[[], T]) -> T:
+    """In a thread, while schedulers in virtual time go on."""
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(job)
+        async with virtual_time.exchange():
+            while True:
+                if done.done():
+                    return done.result()
+                await asyncio.sleep(0.05)
+
+
+def test_real_schedulers_hand_over_and_the_next_one_is_found(tmp_path: Path) -> None:
+    token = tmp_path / "act"
+    token.write_text("secret")
+
+    async def story(add: Callable[..., Peer]) -> None:
+        peers: dict[str, Peer] = {}
+        for name in "abc":
+            peers[f"http://10.0.0.{ord(name)}:10251"] = add(name, f"--http-act-token-file={token}")
+            await asyncio.sleep(5)
+        first, _, third = peers.values()
+
+        def ask(method: str, url: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any]]:
+            asked = peers[url].daemon.scheduler
+            assert asked is not None
+            shown = Credentials(token if method == "POST" else None)
+            return exchange(method, asked.web.url, path, shown, body, timeout_s=10)
+
+        before, members = await beside(lambda: hand_over_to_leader(ask, list(peers)[1:], "c"))
+        assert (before.instance, before.term, members) == ("a", first.term, list(peers))
+        await asyncio.sleep(2)
+        after, _ = await beside(lambda: leader_of(ask, members))
+        assert (after.instance, after.url, after.term) == ("c", members[2], third.term)
+        assert after.term > before.term
+
+    play(tmp_path, story)
+
+
 class Replaced(BaseHTTPRequestHandler):
     """One scheduler that is replaced by another process at the same port."""
 
@@ -148,6 +222,7 @@ class Replaced(BaseHTTPRequestHandler):
     seen: list[tuple[str, str | None]]
 
     def do_GET(self) -> None:
+        self.server.shown.append(self.headers["Authorization"])  # type: ignore[attr-defined]
         self._tell({"instance": "s", "role": "active", "term": self.server.term})  # type: ignore[attr-defined]
 
     def do_POST(self) -> None:
@@ -173,6 +248,7 @@ class Server(HTTPServer):
     def __init__(self, tls: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), Replaced)
         self.seen: list[tuple[str, str | None]] = []
+        self.shown: list[str | None] = []
         self.socket = tls.wrap_socket(self.socket, server_side=True)
 
 
@@ -204,6 +280,8 @@ def test_the_command(
     assert km.run(["resign", f"--scheduler={url}"]) == 0
     assert capsys.readouterr().out.startswith(f"s leads in term 5, at {url}; before it did s in term 4")
     assert server.seen == [("/api/v1/resign", "Bearer abc")] * 2
+    # who leads tells everybody, and others name whom they like
+    assert set(server.shown) == {None}
     monkeypatch.delenv("KM_CA_FILE")
     assert km.run(["resign", f"--scheduler={url}"]) == 69
     assert "certificate verify failed" in capsys.readouterr().err
