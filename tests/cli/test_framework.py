@@ -226,10 +226,10 @@ def test_a_leader_that_begins_just_then_keeps_its_id() -> None:
         await tools.adopt("f-1")
         answer = model.answer
 
-        def leads_meanwhile(path: str, body: dict[str, Any]) -> Any:
+        def leads_meanwhile(path: str, body: dict[str, Any], token: str) -> Any:
             if path.endswith("/txn"):
                 put(model, "leader", LEADER)
-            return answer(path, body)
+            return answer(path, body, token)
 
         meanwhile: Any = SimpleNamespace(answer=leads_meanwhile)
         tools.ways.model = meanwhile
