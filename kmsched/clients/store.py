@@ -246,8 +246,10 @@ def replace_synced(path: Path, content: bytes) -> None:
     """Put `content` in place of the file, whole or not at all, and on the disk before returning. OSError."""
     # one fixed name: the lock admits one writer, and what a killed one left is simply overwritten
     draft = path.with_name(f".{path.name}.new")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    # whoever may write in the folder must not lead root to another file
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        give_to_owner_of(path.parent, fd)
         with os.fdopen(fd, "wb", closefd=False) as file:
             file.write(content)
         os.fsync(fd)
@@ -255,6 +257,13 @@ def replace_synced(path: Path, content: bytes) -> None:
         os.close(fd)
     draft.replace(path)
     sync_folder(path.parent)
+
+
+def give_to_owner_of(folder: Path, fd: int) -> None:
+    """What root writes there, as by `km framework`, is for the user whose folder it is. OSError."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def sync_folder(folder: Path) -> None:
@@ -272,8 +281,9 @@ def is_key(key: str) -> bool:
 
 def _opened(path: Path, inherited_fd: int | None) -> int:
     """OSError. An inherited descriptor must be of this very file."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     if inherited_fd is None:
+        give_to_owner_of(path.parent, fd)
         return fd
     is_same = os.path.samestat(os.fstat(fd), os.fstat(inherited_fd))
     os.close(fd)

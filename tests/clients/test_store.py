@@ -174,3 +174,28 @@ def test_a_lock_has_a_name_that_no_other_has(tmp_path: Path) -> None:
         store.close()
     assert names[0] == names[1] != names[2]
     assert names[0].startswith(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+
+
+def test_what_root_writes_belongs_to_the_scheduler(tmp_path: Path) -> None:
+    """km framework adopt and reset are run as root; the scheduler's user must read what they leave."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    owner = 65534 if os.geteuid() == 0 else os.geteuid()
+    os.chown(folder, owner, -1)
+    store = FolderStore(folder)
+    asyncio.run(store.create("framework-id", "f-1"))
+    store.close()
+    found = {path.name: path.stat().st_uid for path in folder.rglob("*")}
+    assert found == dict.fromkeys(("lock", "framework-id"), owner)
+
+
+@pytest.mark.parametrize("name", ["lock", ".framework-id.new"])
+def test_a_link_in_the_folder_leads_nobody_to_other_files(tmp_path: Path, name: str) -> None:
+    """The scheduler's user could have root write over any file."""
+    other, folder = tmp_path / "shadow", tmp_path / "state"
+    other.write_text("root:*:")
+    folder.mkdir()
+    (folder / name).symlink_to(other)
+    with pytest.raises(ConfigRefused, match="symbolic links"):
+        asyncio.run(FolderStore(folder).create("framework-id", "f-1"))
+    assert other.read_text() == "root:*:"
