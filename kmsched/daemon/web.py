@@ -62,6 +62,7 @@ class Web:
         self._port = port
         self._listening = listening
         self._accepting: asyncio.Server | None = None
+        self._idle_s = idle_s
         self.url = ""
 
     async def start(self) -> None:
@@ -88,9 +89,15 @@ class Web:
 
     async def resume(self) -> None:
         assert self._runner.server is not None, "start comes first"
-        # what accepts closes the socket that it is given
+        tls = self.access.tls
         self._accepting = await asyncio.get_running_loop().create_server(
-            Door(self._runner.server), sock=self.listening.dup(), backlog=BACKLOG, ssl=self.access.tls
+            Door(self._runner.server),
+            # what accepts closes the socket that it is given
+            sock=self.listening.dup(),
+            backlog=BACKLOG,
+            ssl=tls,
+            # nobody has come to the door before
+            ssl_handshake_timeout=None if tls is None else self._idle_s,
         )
 
     async def stop(self) -> None:

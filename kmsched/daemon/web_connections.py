@@ -16,8 +16,8 @@ from aiohttp import http_exceptions, web
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS, MAX_OF_ONE = 512, 128
-#: for a request to arrive, and between two
-IDLE_S = 30.0
+#: for the handshake of TLS, for a request to arrive, and between two
+IDLE_S = 10.0
 
 
 class Door:

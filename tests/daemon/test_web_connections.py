@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from kmsched.daemon.web import Web
+from kmsched.daemon.web_access import Access
 from kmsched.daemon.web_connections import IDLE_S, MAX_CONNECTIONS, MAX_OF_ONE, refusal
 from kmsched.daemon.web_routes import routes
+from kmsched.http_settings import HttpSettings
+from tests.daemon.certificates import certificate
 from tests.daemon.test_web import views
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -21,9 +25,9 @@ US, OTHER = "127.0.0.1", "127.0.0.2"
 ASKED = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def play(story: Callable[[Connect], Awaitable[None]], idle_s: float = IDLE_S) -> None:
+def play(story: Callable[[Connect], Awaitable[None]], idle_s: float = IDLE_S, access: Access | None = None) -> None:
     async def main() -> None:
-        served, opened = Web(routes(views()), US, 0, idle_s=idle_s), list[asyncio.StreamWriter]()
+        served, opened = Web(routes(views()), US, 0, idle_s=idle_s, access=access), list[asyncio.StreamWriter]()
         await served.start()
         port = served.listening.getsockname()[1]
 
@@ -67,7 +71,7 @@ def test_one_address_cannot_take_all_connections() -> None:
                     break
                 await asyncio.sleep(0.01)
 
-    play(story)
+    play(story, idle_s=600)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +87,19 @@ def test_why_one_is_not_let_in(others: list[str], words: str) -> None:
     assert refusal("a", others) == words
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nX: "])
-def test_one_that_says_nothing_whole_is_ended(said: bytes) -> None:
+@pytest.mark.parametrize(
+    ("said", "is_tls"), [(b"", False), (b"GET /healthz HTTP/1.1\r\nX: ", False), (b"", True), (b"\x16\x03\x01", True)]
+)
+def test_one_that_says_nothing_whole_is_ended(said: bytes, is_tls: bool, tmp_path: Path) -> None:
+    pair = certificate(tmp_path, "server") if is_tls else (None, None)
+    access = Access(HttpSettings(cert_file=pair[0], key_file=pair[1]))
+
     async def story(connect: Connect) -> None:
         reader, writer = await connect(US)
         writer.write(said)
         assert await reader.read() == b""
 
-    play(story, idle_s=0.05)
+    play(story, 0.05, access)
 
 
 def test_what_is_no_request_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
