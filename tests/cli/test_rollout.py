@@ -54,6 +54,13 @@ def test_allowing_showing_and_clearing() -> None:
             await allow(tools.place, NEW, OLD, tools.make, clock)
         assert (await allow(tools.place, "a" * 8, "b" * 8, tools.make, clock)).allowed == (OLD, NEW)
         assert (await look(tools.place, tools.make, clock)).allowed == (OLD, NEW)
+        # a play that was broken off is run again, from hosts that have the new one, and when that one leads
+        for leads in (OLD, NEW):
+            put(model, "fingerprint", {"schema": 1, "revision": 1, "value": leads})
+            for again in ((NEW, NEW), (OLD, NEW)):
+                assert (await allow(tools.place, *again, tools.make, clock)).allowed == (OLD, NEW)
+        with pytest.raises(Mismatched, match="the group's fingerprint is bbb"):
+            await allow(tools.place, OLD, OTHER, tools.make, clock)
         assert (await clear(tools.place, tools.make, clock)).allowed == ()
         assert (await clear(tools.place, tools.make, clock)).allowed == ()
 
