@@ -19,7 +19,9 @@ from pathlib import Path
 
 import aiohttp
 
+from kmsched.clients import tls_refusals
 from kmsched.clients.http import MAX_BODY_BYTES, Request, Response
+from kmsched.clients.tls_refusals import NOWHERE, TlsNames
 from kmsched.errors import ConfigRefused, NobodyListens, Unavailable
 
 #: A peer that vanished without a packet is noticed by the kernel after idle + interval x count seconds.
@@ -41,6 +43,9 @@ class TlsSettings:
     key_file: str | None = None
     key_data: str | None = None
     insecure: bool = False
+    #: whether a certificate must name the host that was asked for
+    checks_names: bool = True
+    names: TlsNames = NOWHERE
 
 
 def ssl_context(tls: TlsSettings) -> ssl.SSLContext:
@@ -49,27 +54,34 @@ def ssl_context(tls: TlsSettings) -> ssl.SSLContext:
         context = ssl.create_default_context()
     else:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        authority = tls.ca_data or _read(tls.ca_file or "", "CA certificate")
+        authority = tls.ca_data or _read(tls.ca_file or "", "CA certificate", tls.names.ca)
         try:
             context.load_verify_locations(cadata=authority)
         except (ssl.SSLError, ValueError) as error:
-            raise ConfigRefused(f"{_origin(tls.ca_file, 'CA')} is not a PEM certificate: {error}") from error
-    if tls.insecure:
+            origin = _origin(tls.ca_file, "CA", tls.names.ca)
+            raise ConfigRefused(f"{origin} is not a PEM certificate: {error}") from error
+    if tls.insecure or not tls.checks_names:
         context.check_hostname = False
+    if tls.insecure:
         context.verify_mode = ssl.CERT_NONE
     _load_client_certificate(context, tls)
     return context
 
 
 def _load_client_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
-    cert = tls.cert_data or (_read(tls.cert_file, "client certificate") if tls.cert_file else "")
-    key = tls.key_data or (_read(tls.key_file, "client key") if tls.key_file else "")
+    names = tls.names
+    cert = tls.cert_data or (_read(tls.cert_file, "client certificate", names.cert) if tls.cert_file else "")
+    key = tls.key_data or (_read(tls.key_file, "client key", names.key) if tls.key_file else "")
+    of_cert, of_key = (
+        _origin(tls.cert_file, "client certificate", names.cert),
+        _origin(tls.key_file, "client key", names.key),
+    )
     if not cert and not key:
         return
     if not key and "PRIVATE KEY" not in cert:
-        raise ConfigRefused(f"{_origin(tls.cert_file, 'client certificate')} comes without a key: set both")
+        raise ConfigRefused(f"{of_cert} comes without a key: set both")
     if not cert:
-        raise ConfigRefused(f"{_origin(tls.key_file, 'client key')} comes without a certificate: set both")
+        raise ConfigRefused(f"{of_key} comes without a certificate: set both")
     # The ssl module takes a chain from files only.
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:
         pem.write(f"{cert}\n{key}\n")
@@ -77,19 +89,21 @@ def _load_client_certificate(context: ssl.SSLContext, tls: TlsSettings) -> None:
         try:
             context.load_cert_chain(pem.name, password="")
         except (ssl.SSLError, OSError, ValueError) as error:
-            pair = f"{_origin(tls.cert_file, 'client certificate')} and {_origin(tls.key_file, 'client key')}"
-            raise ConfigRefused(f"{pair} are not a matching PEM pair without passphrase: {error}") from error
+            raise ConfigRefused(
+                f"{of_cert} and {of_key} are not a matching PEM pair without passphrase: {error}"
+            ) from error
 
 
-def _origin(path: str | None, what: str) -> str:
-    return path if path else f"the inline {what}"
+def _origin(path: str | None, what: str, flag: str) -> str:
+    origin = path if path else f"the inline {what}"
+    return f"{flag}={origin}" if flag else origin
 
 
-def _read(path: str, what: str) -> str:
+def _read(path: str, what: str, flag: str) -> str:
     try:
         return Path(path).read_text(encoding="ascii")
     except (OSError, ValueError) as error:
-        raise ConfigRefused(f"cannot read the {what} {path}: {error}") from error
+        raise ConfigRefused(f"{flag}{': ' if flag else ''}cannot read the {what} {path}: {error}") from error
 
 
 class AiohttpTransport:
@@ -97,6 +111,7 @@ class AiohttpTransport:
 
     def __init__(self, tls: TlsSettings | None = None, *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._ssl = ssl_context(tls) if tls is not None else None
+        self._names = tls.names if tls is not None else NOWHERE
         self._max_body_bytes = max_body_bytes
         self._session: aiohttp.ClientSession | None = None
 
@@ -132,7 +147,7 @@ class AiohttpTransport:
         except TimeoutError as error:
             raise Unavailable(f"{request.host} did not answer within {deadline_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise unavailable(request, error) from error
+            raise unavailable(request, error, self._names) from error
 
     @asynccontextmanager
     async def stream(self, request: Request, *, connect_s: float, idle_s: float) -> AsyncIterator[_AiohttpStream]:
@@ -148,9 +163,9 @@ class AiohttpTransport:
         except TimeoutError as error:
             raise Unavailable(f"{request.host} did not answer within {connect_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise unavailable(request, error) from error
+            raise unavailable(request, error, self._names) from error
         try:
-            yield _AiohttpStream(reply, request.host, idle_s)
+            yield _AiohttpStream(reply, request.host, idle_s, self._names)
         finally:
             reply.close()
 
@@ -161,12 +176,13 @@ class AiohttpTransport:
 
 
 class _AiohttpStream:
-    def __init__(self, reply: aiohttp.ClientResponse, host: str, idle_s: float) -> None:
+    def __init__(self, reply: aiohttp.ClientResponse, host: str, idle_s: float, names: TlsNames) -> None:
         self.status = reply.status
         self.headers: Mapping[str, str] = _lower(reply.headers)
         self._reply = reply
         self._host = host
         self._idle_s = idle_s
+        self._names = names
 
     def chunks(self) -> AsyncIterator[bytes]:
         return self
@@ -193,7 +209,9 @@ class _AiohttpStream:
         except TimeoutError as error:
             raise Unavailable(f"{self._host} was silent for {self._idle_s:g} s") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"{self._host}: {in_words(error)}") from error
+            raise Unavailable(
+                f"{self._host}: {tls_refusals.in_words(error, self._names) or in_words(error)}"
+            ) from error
 
 
 async def _read_up_to(reply: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -217,24 +235,33 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     return made
 
 
-def unavailable(request: Request, error: Exception) -> Unavailable:
+def unavailable(request: Request, error: Exception, names: TlsNames = NOWHERE) -> Unavailable:
     is_refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED
-    return (NobodyListens if is_refused else Unavailable)(f"{request.host}: {in_words(error)}")
+    words = tls_refusals.in_words(error, names) or in_words(error)
+    if _is_broken_off(error):
+        words += tls_refusals.broken_off(names, is_tls=request.url.startswith("https:"))
+    return (NobodyListens if is_refused else Unavailable)(f"{request.host}: {words}")
+
+
+def _is_broken_off(error: Exception) -> bool:
+    """Closed, or reset, before there was an answer."""
+    os_error = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return isinstance(error, aiohttp.ServerDisconnectedError) or (
+        isinstance(os_error, ConnectionResetError)
+        or (isinstance(os_error, OSError) and os_error.errno == errno.ECONNRESET)
+    )
 
 
 def in_words(error: Exception) -> str:
     """What went wrong on the way, without class names."""
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return f"its certificate is not accepted: {error.certificate_error}"
         case aiohttp.ClientConnectorDNSError():
             return "the name does not resolve"
-        case aiohttp.ClientConnectorSSLError():
-            return f"TLS failed: {error.os_error}"
         case aiohttp.ClientConnectorError():
             # asyncio's own text for it is the address, which is in the message already.
             number = error.os_error.errno
-            return f"no connection: {os.strerror(number) if number else error.os_error}"
+            why = os.strerror(number) if number else str(error.os_error) or "closed while it was made"
+            return f"no connection: {why}"
         case aiohttp.InvalidURL():
             return "not a usable URL"
         case aiohttp.ServerDisconnectedError():
