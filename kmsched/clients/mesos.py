@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from random import Random
 from urllib.parse import urljoin, urlsplit
 
+from kmsched.clients import mesos_refusals
 from kmsched.clients.backoff import Backoff
 from kmsched.clients.http import Request, Response, StreamResponse, Transport, excerpt, within
+from kmsched.clients.mesos_refusals import Identity
 from kmsched.clock import Clock
 from kmsched.errors import (
     ConfigRefused,
@@ -102,16 +104,17 @@ def master_urls(masters: str) -> tuple[str, ...]:
     return tuple(urls)
 
 
-def redirected(url: str, location: str, credentials: Credentials | None) -> str:
-    """Where to go on.  Unavailable: there the secret, which was asked for under TLS, would go in the clear."""
+def redirected(url: str, location: str) -> str:
+    """Where to go on.  Unavailable: there what was said under TLS, a secret perhaps, would go in the clear."""
     try:
         target = urljoin(url, location)
         is_downgrade = urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https"
     except ValueError as error:
         raise Unavailable(f"{url} redirects to {location!r}, which is no URL: {error}") from error
-    if is_downgrade and credentials is not None:
+    if is_downgrade:
         raise Unavailable(
-            f"{url} redirects to {target}, and the secret is not sent there without TLS: let all masters speak https"
+            f"{url} redirects to {target}, and nothing is sent there without TLS: let all masters speak it, or all of"
+            " --mesos-master be http://"
         )
     return target
 
@@ -146,6 +149,12 @@ class MesosScheduler:
         # First come, first served: asyncio's lock wakes its waiters in their order.
         self._turn = asyncio.Lock()
         self._waiting_calls = 0
+
+    @property
+    def identity(self) -> Identity:
+        """As whom it is known, for words about what is refused."""
+        principal = self._credentials.principal if self._credentials else self._framework.principal
+        return Identity(principal or None, tuple(self._framework.roles), self._framework.user)
 
     @property
     def subscription(self) -> Subscription | None:
@@ -223,7 +232,7 @@ class MesosScheduler:
                     raise self._refusal(request.host, reply.status, await reply.read(ERROR_TEXT_BYTES))
             if not location:
                 raise Unavailable(f"{request.host} answered {reply.status} without saying where to go")
-            url = redirected(url, location, self._credentials)
+            url = redirected(url, location)
         raise Unavailable(f"{self._masters[0]}: more than {MAX_REDIRECTS} redirects, the last to {url}")
 
     async def _records(self, request: Request, reply: StreamResponse) -> AsyncGenerator[wire.SchedulerEvent, None]:
@@ -258,11 +267,14 @@ class MesosScheduler:
         return Request("POST", url, headers, body)
 
     def _refusal(self, host: str, status: int, body: bytes) -> Exception:
-        said = f"the Mesos master {host} answered SUBSCRIBE with {status}: {excerpt(body)}"
-        if status in (401, 403):
-            return ConfigRefused(f"{said} (principal {self._principal()}): check principal and secret")
+        words = excerpt(body)
+        said = f"the Mesos master {host} answered SUBSCRIBE with {status}: {words}"
+        if status == 401:
+            return ConfigRefused(f"{said}; {mesos_refusals.unauthenticated(self.identity)}")
+        if status == 403:
+            return ConfigRefused(f"{said}; {mesos_refusals.unauthorized(words, self.identity)}")
         if status == 400:
-            return ConfigRefused(f"{said} (framework {self._framework.name!r}, principal {self._principal()})")
+            return ConfigRefused(f"{said}; {mesos_refusals.invalid(words, self.identity)}")
         return Unavailable(said)
 
     def _raise_if_final(self, event: wire.ErrorEvent) -> None:
@@ -271,12 +283,8 @@ class MesosScheduler:
             raise FrameworkRemoved(f"Mesos says {event.message!r}: this framework id is completed and cannot come back")
         if any(each in words for each in UNAUTHORIZED_WORDS):
             raise ConfigRefused(
-                f"Mesos says {event.message!r} to principal {self._principal()}: check the master's ACLs"
+                f"Mesos says {event.message!r}; {mesos_refusals.unauthorized(event.message, self.identity)}"
             )
-
-    def _principal(self) -> str:
-        shown = self._credentials.principal if self._credentials else self._framework.principal
-        return repr(shown) if shown else "none"
 
 
 def _subscription(request: Request, reply: StreamResponse, event: wire.Subscribed) -> Subscription:

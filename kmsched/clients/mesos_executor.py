@@ -25,12 +25,12 @@ ERROR_TEXT_BYTES = 2000
 UNKNOWN_WORDS = "cannot be found"
 
 
-def agent_url(slave_pid: str) -> str:
+def agent_url(slave_pid: str, scheme: str = "http") -> str:
     """The base URL in MESOS_SLAVE_PID (`slave(1)@10.0.0.1:5051`).  ProtocolError if it is none."""
     name, at, address = slave_pid.partition("@")
     if not (name and at and address):
         raise ProtocolError(f"MESOS_SLAVE_PID must look like slave(1)@10.0.0.1:5051, not {slave_pid!r}")
-    return f"http://{address}/{name}"
+    return f"{scheme}://{address}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,11 @@ class MesosExecutorApi:
         text = body.decode("utf-8", "replace").lower()
         if status == 400 and UNKNOWN_WORDS in text:
             return ExecutorUnknown(f"{said} (executor {self.executor_id}, framework {self.framework_id})")
+        if status == 401:
+            what = "does not take the token of" if self.token else "wants a token, and gave none to"
+            return ProtocolError(
+                f"{said}; it {what} executor {self.executor_id}: see its --authenticate_http_executors"
+            )
         if status == 403:
             return NotSubscribed(said)
         if status in (404, 429) or status >= 500 or 300 <= status < 400:

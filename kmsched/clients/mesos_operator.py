@@ -123,7 +123,7 @@ class MesosOperator:
             location = reply.headers.get("location", "")
             if not 300 <= reply.status < 400 or not location:
                 return _checked(request, reply)
-            url = redirected(url, location, self._credentials)
+            url = redirected(url, location)
         raise Unavailable(f"more than {MAX_REDIRECTS} redirects, the last to {url}")
 
     def _headers(self) -> dict[str, str]:

@@ -9,10 +9,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from random import Random
 
+from kmsched.clients import mesos_refusals
 from kmsched.clients.backoff import Backoff
 from kmsched.clients.mesos import HEALTHY_STREAM_S, Disconnected, Item
+from kmsched.clients.mesos_refusals import Identity
 from kmsched.clock import Clock
 from kmsched.core import events
 from kmsched.core.events import Event
@@ -56,6 +59,7 @@ class FromMesos:
         clock: Clock,
         rng: Random,
         overtaken: Callable[[str], Awaitable[None]],
+        identity: Identity,
     ) -> None:
         self._make_items = make_items
         self._inbox = inbox
@@ -65,6 +69,7 @@ class FromMesos:
         self._repeats = repeats
         self._clock = clock
         self._overtaken = overtaken
+        self._identity = identity
         self._backoff = Backoff(RETRY_BASE_S, RETRY_CAP_S, rng)
         self._is_subscribed = False
         self._subscribed_at = clock.monotonic()
@@ -138,11 +143,17 @@ class FromMesos:
                 if self._repeats.is_first(item.type):
                     log.warning("Mesos sent an event of the unknown type %s, which is ignored", item.type)
             case _:
-                for event in self._decoded(item):
+                for event in map(self._explained, self._decoded(item)):
                     if isinstance(event, events.TaskUpdated):
                         self._metrics.updated(event)
                         log_update(event)
                     await self._inbox.put(event)
+
+    def _explained(self, event: Event) -> Event:
+        """Mesos names the user whose tasks it refuses, and nobody's flag."""
+        if not isinstance(event, events.TaskUpdated) or event.reason not in mesos_refusals.UNAUTHORIZED_REASONS:
+            return event
+        return replace(event, message=f"{event.message}; {mesos_refusals.of_tasks(self._identity)}")
 
     def _decoded(self, item: wire.SchedulerEvent) -> Iterator[Event]:
         # one bad offer must not hide the others that came with it

@@ -254,6 +254,7 @@ class Scheduler:
             clock=clock,
             rng=rng,
             overtaken=self.lead.was_overtaken,
+            identity=self._outlets.mesos.identity,
         )
         group.create_task(from_kube.pods(pods.changes()))
         group.create_task(from_kube.nodes(nodes.changes()))

@@ -11,6 +11,7 @@ from typing import TypeVar
 import pytest
 
 from kmsched.clients.mesos import Disconnected, Item
+from kmsched.clients.mesos_refusals import Identity
 from kmsched.clients.reflector import Changed, Interrupted, Listed, Undecodable
 from kmsched.clients.store import FolderStore
 from kmsched.core import events
@@ -117,6 +118,23 @@ def test_a_bad_object_is_told_once_and_an_absent_server_now_and_then(caplog: pyt
     assert lines.count("pods: /api/v1/pods: no connection") == 2
 
 
+def test_a_task_that_mesos_does_not_allow_is_told_with_principal_user_and_flag(tmp_path: Path) -> None:
+    words = "Not authorized to launch task t1 of framework f-1 under user 'root'"
+    status = wire.TaskStatus(
+        wire.Id("t1"), "TASK_ERROR", source="SOURCE_MASTER", reason="REASON_TASK_UNAUTHORIZED", message=words
+    )
+    _, heard = hear(tmp_path, [SUBSCRIBED, wire.Update(status)])
+    refused = heard[-1]
+    assert isinstance(refused, events.TaskUpdated)
+    assert refused.message.startswith(
+        f"{words}; the master's ACL run_tasks does not let principal 'km' run tasks as --mesos-user=root: let its"
+    )
+    other = wire.TaskStatus(wire.Id("t1"), "TASK_ERROR", source="SOURCE_MASTER", reason="REASON_TASK_INVALID")
+    _, heard = hear(tmp_path, [SUBSCRIBED, wire.Update(other)])
+    assert isinstance(heard[-1], events.TaskUpdated)
+    assert heard[-1].message == ""
+
+
 SUBSCRIBED = wire.Subscribed(wire.Id("f-1"))
 
 
@@ -159,6 +177,7 @@ def hear(
                 clock=scene.clock,
                 rng=Random(1),
                 overtaken=SoleLead(no_term).was_overtaken,
+                identity=Identity("km", ("prod",), "root"),
             )
             await go(source)
         finally:
