@@ -27,6 +27,8 @@ from kmsched.values import Kind
 WEEK_S = 7 * 24 * 3600.0
 #: which flag names the km file that agents run
 KM_FLAGS = ("km-path", "executor-path")
+#: certificates for Mesos
+MESOS_FILES = ("mesos-ca-file", "mesos-cert-file", "mesos-key-file")
 #: lists of servers that become URLs of https
 API_LISTS = ("api-servers", "kubelet-api-servers")
 
@@ -42,6 +44,9 @@ class SchedulerConfig:
     mesos_pod_roles: tuple[str, ...]  # of pods that name none; some of them
     mesos_principal: str | None
     mesos_secret_file: str | None
+    mesos_ca_file: str | None
+    mesos_cert_file: str | None
+    mesos_key_file: str | None
     checkpoint: bool
     failover_timeout_s: float
     framework_name: str
@@ -100,6 +105,9 @@ def build(parsed: Parsed) -> SchedulerConfig:
         mesos_pod_roles=tuple(dict.fromkeys(parsed["mesos-default-pod-roles"])) or (parsed["mesos-role"],),
         mesos_principal=parsed["mesos-authentication-principal"],
         mesos_secret_file=parsed["mesos-authentication-secret-file"],
+        mesos_ca_file=parsed["mesos-ca-file"],
+        mesos_cert_file=parsed["mesos-cert-file"],
+        mesos_key_file=parsed["mesos-key-file"],
         checkpoint=parsed["checkpoint"],
         failover_timeout_s=parsed["failover-timeout"],
         framework_name=parsed["framework-name"],
@@ -190,6 +198,10 @@ def check_host(config: SchedulerConfig) -> None:
         _refuse_unreadable("kubeconfig", Path(config.kubeconfig), "put the scheduler's credentials there")
     if config.mesos_secret_file is not None:
         read_secret(config)
+    for name in MESOS_FILES:
+        path = getattr(config, name.replace("-", "_"))
+        if path is not None:
+            _refuse_unreadable(name, Path(path), "put the PEM file there")
     if config.ha is not None:
         read_password(config.ha)
     read_tokens(config.http)
@@ -238,6 +250,7 @@ def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> Non
         raise ConfigRefused(
             "--mesos-authentication-principal and --mesos-authentication-secret-file go together; give both or none"
         )
+    _refuse_half_tls(config)
     for name, roles in (("mesos-role", (config.mesos_role,)), ("mesos-default-pod-roles", config.mesos_pod_roles)):
         if others := [each for each in roles if each not in config.mesos_roles]:
             raise ConfigRefused(
@@ -265,6 +278,19 @@ def _refuse_contradictions(config: SchedulerConfig, *, allow_short: bool) -> Non
         raise ConfigRefused(
             f"--launch-timeout={_duration(config.launch_timeout_s)} must be shorter than "
             f"--agent-idle-timeout={_duration(idle)}, or executors leave while launches are on their way"
+        )
+
+
+def _refuse_half_tls(config: SchedulerConfig) -> None:
+    """What is protected at one master must be at all of them: nobody knows which one leads next."""
+    if (config.mesos_cert_file is None) != (config.mesos_key_file is None):
+        raise ConfigRefused("--mesos-cert-file and --mesos-key-file go together; give both or none")
+    plain = [url for url in config.mesos_masters if url.startswith("http:")]
+    given = [name for name in MESOS_FILES if getattr(config, name.replace("-", "_")) is not None]
+    if plain and (given or len(plain) < len(config.mesos_masters)):
+        why = f"--{given[0]} is given" if given else "another master is asked with TLS"
+        raise ConfigRefused(
+            f"--mesos-master={plain[0]} is asked without TLS, and {why}; write {plain[0].replace('http:', 'https:')}"
         )
 
 

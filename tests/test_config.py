@@ -56,6 +56,16 @@ def test_roles(tokens: list[str], roles: tuple[str, ...], pod_roles: tuple[str, 
         (["--api-servers="], "neither --kubeconfig nor --api-servers"),
         (["--mesos-authentication-principal=p"], "give both or none"),
         (["--mesos-authentication-secret-file=/s"], "give both or none"),
+        (["--mesos-cert-file=/c", "--mesos-master=https://m:1"], "--mesos-cert-file and --mesos-key-file go together"),
+        (["--mesos-key-file=/k", "--mesos-master=https://m:1"], "give both or none"),
+        (
+            ["--mesos-ca-file=/ca", "--mesos-master=m1:5050"],
+            "--mesos-master=http://m1:5050 is asked without TLS, and --mesos-ca-file is given; write https://m1:5050",
+        ),
+        (
+            ["--mesos-master=https://m1:5050,m2:5050"],
+            "--mesos-master=http://m2:5050 is asked without TLS, and another master is asked with TLS; write https://",
+        ),
         (["--launch-timeout=5m"], "--launch-timeout=300s must be shorter than --executor-launch-grace-period=300s"),
         (["--offer-ttl=3m"], "--offer-ttl=180s must be shorter than --launch-timeout=120s"),
         (["--agent-idle-timeout=90s"], "must be shorter than --agent-idle-timeout=90s"),
@@ -164,6 +174,19 @@ def test_host_with_all_in_place_is_accepted(tmp_path: Path) -> None:
     config.check_host(built)
     assert (tmp_path / "state").is_dir()
     assert config.read_secret(built) == "s3cret"
+
+
+@pytest.mark.parametrize("name", ["mesos-ca-file", "mesos-cert-file", "mesos-key-file"])
+def test_a_certificate_for_mesos_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    files = {each: tmp_path / each for each in ("mesos-ca-file", "mesos-cert-file", "mesos-key-file")}
+    for each, path in files.items():
+        if each != name:
+            path.write_text("PEM")
+    flags = [f"--{each}={path}" for each, path in files.items()]
+    (tmp_path / "kubeconfig").write_text("x")
+    built = build("--mesos-master=https://m1:5050", f"--kubeconfig={tmp_path}/kubeconfig", *flags)
+    with pytest.raises(ConfigRefused, match=f"--{name}: cannot read .*No such file or directory; put the PEM file"):
+        config.check_host(built)
 
 
 def test_no_secret_without_principal() -> None:

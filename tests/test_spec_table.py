@@ -53,6 +53,9 @@ WITH = {
     "mesos-default-pod-roles": ("--mesos-framework-roles=*,web,db",),
     "http-tls-cert-file": ("--http-tls-key-file=/k",),
     "http-tls-key-file": ("--http-tls-cert-file=/c",),
+    "mesos-ca-file": ("--mesos-master=https://m:5050",),
+    "mesos-cert-file": ("--mesos-master=https://m:5050", "--mesos-key-file=/k"),
+    "mesos-key-file": ("--mesos-master=https://m:5050", "--mesos-cert-file=/c"),
 }
 TEXTS = {
     "mesos-framework-roles": WORD.map("*,{}".format),

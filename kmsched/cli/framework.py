@@ -102,7 +102,7 @@ def _in_folder(place: Place, key: str) -> str | None:
 
 async def _asked_of_mesos(parsed: Parsed, framework_id: str, make_transport: MakeTransport) -> str:
     """KmError: why there is no answer."""
-    from kmsched.clients.aiohttp_transport import TlsSettings
+    from kmsched.clients.mesos_access import mesos_tls
     from kmsched.clients.mesos_operator import MesosOperator
     from kmsched.daemon.settings import credentials
     from kmsched.wire.mesos_operator import GetFrameworks
@@ -110,7 +110,7 @@ async def _asked_of_mesos(parsed: Parsed, framework_id: str, make_transport: Mak
     if not parsed["mesos-master"]:
         raise UsageError("no --mesos-master is given; give the flags of the scheduler")
     settings = config.build(parsed)
-    transport = make_transport(TlsSettings())
+    transport = make_transport(mesos_tls(settings))
     try:
         operator = MesosOperator(settings.mesos_masters, transport=transport, credentials=credentials(settings))
         answer = await operator.ask(GetFrameworks)

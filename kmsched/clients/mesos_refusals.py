@@ -40,10 +40,10 @@ def unauthorized(words: str, identity: Identity) -> str:
     """The remedy of a 403, or of an ERROR event, that says so in these words of Mesos."""
     if any(each in words.lower() for each in OF_TASKS):
         return of_tasks(identity)
-    roles = ", ".join(identity.roles)
+    flag = "--mesos-role" if len(identity.roles) == 1 else "--mesos-framework-roles"
     return (
-        f"the master's ACL register_frameworks does not let {identity.who} use --mesos-role={roles}: let its operator"
-        f" allow it, or give another role, or another {PRINCIPAL}"
+        f"the master's ACL register_frameworks does not let {identity.who} use {flag}={','.join(identity.roles)}: let"
+        f" its operator allow it, or give another role, or another {PRINCIPAL}"
     )
 
 

@@ -191,7 +191,7 @@ class Daemon:
 
     async def reload(self) -> None:
         """Read tokens, passwords and certificates anew; those that cannot be used stay as they were."""
-        kept = [] if self.scheduler is None else self.scheduler.web.access.reload()
+        kept = [] if self.scheduler is None else self.scheduler.reload()
         kept += [] if self._group is None else await self._group.reload()
         for words in kept:
             log.error("%s", words)

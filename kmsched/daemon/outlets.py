@@ -13,9 +13,12 @@ from weakref import WeakSet
 
 from kmsched import fingerprint
 from kmsched.clients.aiohttp_transport import TlsSettings
+from kmsched.clients.http import Transport
 from kmsched.clients.kube import Json, KubeClient
 from kmsched.clients.mesos import Gate, MesosScheduler
+from kmsched.clients.mesos_access import mesos_tls
 from kmsched.clients.mesos_operator import MesosOperator
+from kmsched.clients.renewed_transport import RenewedTransport
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
 from kmsched.core.events import Event
@@ -26,6 +29,7 @@ from kmsched.daemon.pod_events import PodEvents
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.to_kube import DecodePod, ToKube
 from kmsched.daemon.to_mesos import ToMesos
+from kmsched.errors import ConfigRefused
 from kmsched.wire import mesos_calls
 from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos_calls import Call
@@ -63,7 +67,9 @@ class Outlets:
         self._executor_infos: dict[str, Json] = {}
         self._transports: WeakSet[FencedTransport] = WeakSet()
         self.kube = KubeClient(settings.kube_access(config), make_transport=self._fenced, clock=clock)
-        self._mesos_transport = self._fenced(TlsSettings())
+        self._mesos_tls = mesos_tls(config)
+        self._to_masters = RenewedTransport(surroundings.make_transport(self._mesos_tls))
+        self._mesos_transport = self._fence_in(self._to_masters)
         credentials = settings.credentials(config)
         self.mesos_operator = MesosOperator(
             config.mesos_masters, transport=self._mesos_transport, credentials=credentials, deadline_s=PROBE_DEADLINE_S
@@ -123,10 +129,21 @@ class Outlets:
         await self.kube.close()
         await self._mesos_transport.close()
 
+    def reload(self) -> list[str]:
+        """Read the certificates for Mesos anew; why the old ones stay."""
+        try:
+            self._to_masters.renew(self._surroundings.make_transport(self._mesos_tls))
+        except ConfigRefused as error:
+            return [f"the certificates for Mesos stay as they were: {error}"]
+        return []
+
     def _fenced(self, tls: TlsSettings) -> FencedTransport:
-        transport = FencedTransport(self._surroundings.make_transport(tls), self._fence)
-        self._transports.add(transport)
-        return transport
+        return self._fence_in(self._surroundings.make_transport(tls))
+
+    def _fence_in(self, transport: Transport) -> FencedTransport:
+        fenced = FencedTransport(transport, self._fence)
+        self._transports.add(fenced)
+        return fenced
 
     def _accept(self, effect: AcceptOffers, framework_id: str) -> Call:
         if framework_id not in self._executor_infos:

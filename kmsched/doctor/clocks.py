@@ -55,7 +55,7 @@ Source = tuple[str, Transport, str]
 
 def _servers(subject: Subject) -> Iterator[Source]:
     for master in subject.config.mesos_masters:
-        yield f"Mesos master {master}", subject.plain(), f"{master}/version"
+        yield f"Mesos master {master}", subject.mesos_transport(), f"{master}/version"
     # whose credentials are of no use is left out: `credentials` and `etcd` tell
     with contextlib.suppress(NotChecked):
         for server in subject.kube():
@@ -72,7 +72,7 @@ async def _agents(subject: Subject) -> list[Source]:
         return []  # `mesos-masters` tells
     operator = subject.mesos()
     return [
-        (f"Mesos agent {each.agent_info.hostname}", subject.plain(), f"{operator.agent_url(each)}/version")
+        (f"Mesos agent {each.agent_info.hostname}", subject.mesos_transport(), f"{operator.agent_url(each)}/version")
         for each in agents
         if each.active
     ]

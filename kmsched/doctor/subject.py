@@ -24,6 +24,7 @@ from kmsched.clients.etcd_access import etcd_client, etcd_tls
 from kmsched.clients.http import Transport
 from kmsched.clients.kube import KubeAccess, KubeClient
 from kmsched.clients.mesos import Credentials
+from kmsched.clients.mesos_access import mesos_tls
 from kmsched.clients.mesos_operator import MesosOperator
 from kmsched.clock import Clock
 from kmsched.config import SchedulerConfig
@@ -114,7 +115,7 @@ class Subject:
             credentials = self.reached.credentials()
         except ConfigRefused as error:
             raise NotChecked(f"the secret cannot be used: {error}") from error
-        return MesosOperator(self.config.mesos_masters, transport=self.plain(), credentials=credentials)
+        return MesosOperator(self.config.mesos_masters, transport=self.mesos_transport(), credentials=credentials)
 
     def etcd(self, *endpoints: str) -> EtcdClient:
         """Of all endpoints, or of those given. NotChecked: password or certificates are of no use, or there is none."""
@@ -127,8 +128,15 @@ class Subject:
         except ConfigRefused as error:
             raise NotChecked(f"the credentials of etcd cannot be used: {error}") from error
 
+    def mesos_transport(self) -> Transport:
+        """NotChecked: the certificates are of no use."""
+        try:
+            return self._transport("mesos", mesos_tls(self.config))
+        except ConfigRefused as error:
+            raise NotChecked(f"the certificates for Mesos cannot be used: {error}") from error
+
     def plain(self) -> Transport:
-        """For everything but the Kubernetes API: the usual certificates."""
+        """For servers without settings of their own: the usual certificates."""
         return self._transport("plain", TlsSettings())
 
     def kube_transport(self) -> Transport:

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.mesos_executor import agent_url
+from kmsched.clients.tls_refusals import TlsNames
 from kmsched.errors import ConfigRefused, ProtocolError
 
+#: what libprocess calls its settings of TLS
+SSL = "LIBPROCESS_SSL_"
 _UNITS_S = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -37,13 +41,15 @@ class MesosEnvironment:
     recovery_s: float
     pause_max_s: float
     token: str | None
+    agent_tls: TlsSettings | None = None  # None: plain HTTP
 
 
 def read_environment(environ: Mapping[str, str]) -> MesosEnvironment:
     """ConfigRefused names the variable that is missing or unreadable."""
     pid = _required(environ, "MESOS_SLAVE_PID")
     try:
-        url = agent_url(pid)
+        tls = agent_tls(environ)
+        url = agent_url(pid, "http" if tls is None else "https")
     except ProtocolError as error:
         raise ConfigRefused(str(error)) from error
     sandbox = environ.get("MESOS_SANDBOX") or environ.get("MESOS_DIRECTORY") or "."
@@ -58,7 +64,34 @@ def read_environment(environ: Mapping[str, str]) -> MesosEnvironment:
         recovery_s=_duration_s(environ, "MESOS_RECOVERY_TIMEOUT", "15mins") if has_checkpoint else 0.0,
         pause_max_s=_duration_s(environ, "MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs"),
         token=environ.get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN") or None,
+        agent_tls=tls,
     )
+
+
+def agent_tls(environ: Mapping[str, str]) -> TlsSettings | None:
+    """As libprocess reads it; None: the agent is asked without TLS.
+
+    An agent does not hand on its own variables: they are here if its --executor_environment_variables names them.
+    """
+    if not _is_on(environ, "ENABLED"):
+        return None
+    is_checked = _is_on(environ, "VERIFY_SERVER_CERT") or _is_on(environ, "VERIFY_CERT")
+    ca_file, folder = environ.get(f"{SSL}CA_FILE"), environ.get(f"{SSL}CA_DIR")
+    if is_checked and folder and not ca_file:
+        raise ConfigRefused(f"{SSL}CA_DIR={folder} is not read: name a file of authorities as {SSL}CA_FILE")
+    return TlsSettings(
+        ca_file=ca_file if is_checked else None,
+        cert_file=environ.get(f"{SSL}CERT_FILE"),
+        key_file=environ.get(f"{SSL}KEY_FILE"),
+        insecure=not is_checked,
+        # the agent is asked by its address: no other name is there to be checked
+        checks_names=_is_on(environ, "VERIFY_IPADD"),
+        names=TlsNames(f"{SSL}ENABLED", f"{SSL}CA_FILE", f"{SSL}CERT_FILE", f"{SSL}KEY_FILE"),
+    )
+
+
+def _is_on(environ: Mapping[str, str], name: str) -> bool:
+    return environ.get(SSL + name) in ("1", "true")
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

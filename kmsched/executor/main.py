@@ -99,7 +99,7 @@ class _Executor:
     async def run(self) -> int:
         parts, mesos = self._parts, self._mesos
         async with AsyncExitStack() as stack:
-            transport = parts.make_transport(None)
+            transport = parts.make_transport(mesos.agent_tls)
             stack.push_async_callback(transport.close)
             stack.push_async_callback(self._clean_up)
             api = MesosExecutorApi(mesos.agent_url, mesos.framework_id, mesos.executor_id, transport, mesos.token)

@@ -23,6 +23,8 @@ def test_a_role_that_is_not_allowed() -> None:
         "the master's ACL register_frameworks does not let principal 'km' use --mesos-role=prod: let its operator allow"
         " it, or give another role, or another --mesos-authentication-principal"
     )
+    several = Identity("km", ("prod", "dev"), "root")
+    assert "principal 'km' use --mesos-framework-roles=prod,dev: let" in unauthorized("no", several)
     assert "does not let a framework without a principal use --mesos-role=*" in unauthorized("no", NOBODY)
 
 

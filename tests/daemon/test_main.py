@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import aiohttp
 import pytest
 
 from kmsched import config, flags
+from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request
 from kmsched.clients.store import FolderStore
 from kmsched.config import SchedulerConfig
@@ -76,6 +78,15 @@ class World:
         self.artifacts: dict[str, bytes] = {}
         self.is_mesos_away = False
         self.lease: dict[str, Any] = {"spec": {}}  # of kube-scheduler
+        self.tls: list[TlsSettings] = []
+        #: why certificates for Mesos cannot be used
+        self.bad_files = ""
+
+    def make_transport(self, tls: TlsSettings) -> HandlerTransport:
+        self.tls.append(tls)
+        if self.bad_files and tls.names.server == "--mesos-master":
+            raise ConfigRefused(self.bad_files)
+        return self.transport
 
     def read(self, uri: str) -> Iterator[bytes]:
         if uri not in self.artifacts:
@@ -118,7 +129,7 @@ class Process:
             Surroundings(
                 clock=self.clock,
                 rng=Random(1),
-                make_transport=lambda _: world.transport,
+                make_transport=world.make_transport,
                 environment={},
                 hostname="s1",
                 step=self._watched,
@@ -434,3 +445,43 @@ def test_a_mutable_path_is_read_once_and_its_digest_is_kept(tmp_path: Path, capl
 def test_a_file_of_agents_without_a_digest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigRefused, match="--km-path=file:///opt/km names no SHA-256"):
         asyncio.run(Process(tmp_path, World(), step, "--km-path=/opt/km").daemon.run())
+
+
+MESOS_TLS = ("--mesos-master=https://m:5050", "--mesos-ca-file=/ca", "--mesos-cert-file=/c", "--mesos-key-file=/k")
+
+
+def test_certificates_for_mesos_are_read_anew_and_the_subscription_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    world = World()
+
+    async def scenario() -> None:
+        process = Process(tmp_path, world, step, *MESOS_TLS)
+
+        async def reload() -> None:
+            asked = len(world.tls)
+            await process.daemon.reload()
+            assert [(tls.ca_file, tls.cert_file, tls.key_file) for tls in world.tls[asked:]] == [("/ca", "/c", "/k")]
+            world.bad_files = "--mesos-cert-file: cannot read the client certificate /c"
+            await process.daemon.reload()
+            assert world.order.count("SUBSCRIBE") == 1
+            scheduler = process.daemon.scheduler
+            assert scheduler is not None
+            assert scheduler.readiness.unsubscribed == ""
+
+        await process.until(is_subscribed, reload)
+
+    asyncio.run(scenario())
+    assert caplog.messages.count("tokens, passwords and certificates are read anew") == 1
+    assert (
+        "the certificates for Mesos stay as they were: --mesos-cert-file: cannot read the client certificate /c"
+        in caplog.messages
+    )
+
+
+def test_certificates_for_mesos_that_are_no_good_are_refused_at_the_start(tmp_path: Path) -> None:
+    world = World()
+    world.bad_files = "--mesos-ca-file=/ca is not a PEM certificate"
+    with pytest.raises(ConfigRefused, match="--mesos-ca-file=/ca is not a PEM certificate"):
+        asyncio.run(Process(tmp_path, world, step, *MESOS_TLS).daemon.run())

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kmsched.clients.aiohttp_transport import TlsSettings
+from kmsched.clients.http import Transport
 from kmsched.clients.kube import KubeAccess
 from kmsched.clients.kube_rights import RIGHTS
 from kmsched.doctor import kubernetes
@@ -63,6 +65,20 @@ def test_rights_that_are_missing_are_named(tmp_path: Path) -> None:
     assert {"verb": "create", "group": "", "resource": "pods", "subresource": "binding"} in [
         each["spec"]["resourceAttributes"] for each in reviews
     ]
+
+
+def test_certificates_for_mesos_that_are_of_no_use(tmp_path: Path) -> None:
+    subject = World(tmp_path).subject("--mesos-master=https://m1:5050", "--mesos-ca-file=/ca")
+    usual = subject.reached.make_transport
+
+    def refuse(tls: TlsSettings) -> Transport:
+        if tls.ca_file == "/ca":
+            raise ConfigRefused("--mesos-ca-file: cannot read the CA certificate /ca: No such file or directory")
+        return usual(tls)
+
+    subject.reached = replace(subject.reached, make_transport=refuse)
+    [words] = said(kubernetes.credentials, subject)
+    assert words.startswith("the certificates for Mesos cannot be used: --mesos-ca-file: cannot read the CA")
 
 
 def test_a_secret_of_mesos_that_cannot_be_read(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kmsched.errors import ConfigRefused
-from kmsched.executor.environment import MesosEnvironment, read_environment
+from kmsched.executor.environment import MesosEnvironment, agent_tls, read_environment
 
 ENVIRON = {
     "MESOS_FRAMEWORK_ID": "f",
@@ -41,11 +41,47 @@ def test_variants(change: dict[str, str], field: str, value: object) -> None:
     assert getattr(read_environment({**ENVIRON, **change}), field) == value
 
 
+TLS = {"LIBPROCESS_SSL_ENABLED": "true", "LIBPROCESS_SSL_CA_FILE": "/ca", "LIBPROCESS_SSL_CERT_FILE": "/c"}
+
+
+def test_without_a_word_of_tls_there_is_none() -> None:
+    assert agent_tls({**TLS, "LIBPROCESS_SSL_ENABLED": "false"}) is None
+    assert agent_tls({"LIBPROCESS_SSL_CA_FILE": "/ca"}) is None
+
+
+def test_an_agent_that_speaks_tls_is_asked_so_and_believed_like_libprocess_does() -> None:
+    """libprocess checks nobody unless it is told to."""
+    found = read_environment({**ENVIRON, **TLS, "LIBPROCESS_SSL_KEY_FILE": "/k"})
+    assert found.agent_url == "https://10.0.0.7:5051/slave(1)"
+    assert found.agent_tls is not None
+    assert (found.agent_tls.cert_file, found.agent_tls.key_file) == ("/c", "/k")
+    assert (found.agent_tls.insecure, found.agent_tls.ca_file) == (True, None)
+
+
+@pytest.mark.parametrize("name", ["VERIFY_SERVER_CERT", "VERIFY_CERT"])
+def test_an_agents_certificate_is_checked_if_the_environment_says_so(name: str) -> None:
+    found = agent_tls({**TLS, f"LIBPROCESS_SSL_{name}": "1"})
+    assert found is not None
+    assert (found.insecure, found.ca_file, found.checks_names) == (False, "/ca", False)
+    found = agent_tls({**TLS, f"LIBPROCESS_SSL_{name}": "1", "LIBPROCESS_SSL_VERIFY_IPADD": "true"})
+    assert found is not None
+    assert found.checks_names
+    assert found.names.ca == "LIBPROCESS_SSL_CA_FILE"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"MESOS_FRAMEWORK_ID": ""}, "MESOS_FRAMEWORK_ID is not set: km executor is started by a Mesos agent"),
         ({"MESOS_SLAVE_PID": "10.0.0.7:5051"}, "MESOS_SLAVE_PID must look like"),
+        (
+            {
+                "LIBPROCESS_SSL_ENABLED": "1",
+                "LIBPROCESS_SSL_VERIFY_SERVER_CERT": "1",
+                "LIBPROCESS_SSL_CA_DIR": "/etc/ssl",
+            },
+            "LIBPROCESS_SSL_CA_DIR=/etc/ssl is not read: name a file of authorities as LIBPROCESS_SSL_CA_FILE",
+        ),
         ({"MESOS_RECOVERY_TIMEOUT": "soon"}, "MESOS_RECOVERY_TIMEOUT='soon' is no duration"),
     ],
 )
