@@ -16,7 +16,7 @@ OVER = "-1"
 @dataclass(frozen=True)
 class Pki:
     """PEM files NAME.crt and NAME.key. Signed by `ca`: server (of `host`), elsewhere (of another), client, old (over),
-    oldserver (over); signed by `other`: stranger."""
+    oldserver (over); signed by `other`: stranger, imposter (of `host`)."""
 
     folder: Path
 
@@ -48,6 +48,7 @@ def make(folder: Path, host: str = "IP:127.0.0.1") -> Pki:
     _signed(folder, "old", "DNS:old", days=OVER)
     _signed(folder, "oldserver", host, days=OVER)
     _signed(folder, "stranger", "DNS:stranger", by="other")
+    _signed(folder, "imposter", host, by="other")
     (folder / "broken.crt").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     return Pki(folder)
 

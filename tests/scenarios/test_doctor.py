@@ -15,10 +15,8 @@ from tests.scenarios import lab
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.hosts import SCHEDULER_UNIT
 from tests.scenarios.second import Second
-from tests.scenarios.waiting import until
+from tests.scenarios.strict import strict_master
 
-STRICT_UNIT, STRICT_PORT = "strict-master", 5060
-STRICT_S = 30.0
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 USER, ROLE = "km-doctor-scenario", "km-doctor-scenario"
 TIGHT = "km-tight"
@@ -129,45 +127,19 @@ def test_planted_faults_are_named_all_at_once(second: Second, without_binding: s
 
 
 @pytest.fixture
-def strict_master(cluster: Cluster) -> Iterator[str]:
+def strict_url(cluster: Cluster) -> Iterator[str]:
     """A master beside the cluster's own, that authenticates, and allows one role to one principal."""
-    host = cluster.plan.hosts.masters[0]
-    address = cluster.settings.address(host)
-    folder = f"/run/{STRICT_UNIT}"
     acls = {"register_frameworks": [{"principals": {"values": ["km"]}, "roles": {"values": ["free"]}},
                                     {"principals": {"type": "NONE"}, "roles": {"type": "ANY"}}]}  # fmt: skip
-    variables = {
-        "LD_LIBRARY_PATH": "/opt/mesos/lib",
-        "LIBPROCESS_IP": address,
-        "LIBPROCESS_PORT": str(STRICT_PORT),
-        "MESOS_NUM_SLAVES": "0",
-        "MESOS_WORK_DIR": f"{folder}/work",
-        "MESOS_RUNTIME_DIR": f"{folder}/runtime",
-        "MESOS_AUTHENTICATE_HTTP_FRAMEWORKS": "true",
-        "MESOS_HTTP_FRAMEWORK_AUTHENTICATORS": "basic",
-        "MESOS_CREDENTIALS": f"file://{folder}/credentials.json",
-        "MESOS_ACLS": json.dumps(acls),
-    }
-    known = {"credentials": [{"principal": "km", "secret": "right"}]}
-    cluster.hosts.write(host, f"{folder}/credentials.json", json.dumps(known))
-    cluster.hosts.write(host, f"{folder}/env", "".join(f"{name}={value}\n" for name, value in variables.items()))
-    command = ["systemd-run", f"--unit={STRICT_UNIT}", f"--property=EnvironmentFile={folder}/env"]
-    cluster.hosts.must(host, *command, "/opt/mesos/starter", "/opt/mesos/libmesos.so")
-    try:
-        url = f"http://{address}:{STRICT_PORT}"
-        until(lambda: lab.ask(cluster.settings, f"{url}/flags").status == 200, STRICT_S, "the strict master leads", 0.1)
+    with strict_master(cluster, "strict-master", 5060, acls) as url:
         yield url
-    finally:
-        cluster.hosts.must(host, "systemctl", "stop", STRICT_UNIT)
-        cluster.hosts.run(host, "systemctl", "reset-failed", STRICT_UNIT)
-        cluster.hosts.must(host, "rm", "-rf", folder)
 
 
-def test_a_master_that_refuses(second: Second, strict_master: str) -> None:
+def test_a_master_that_refuses(second: Second, strict_url: str) -> None:
     """Right principal, wrong secret, forbidden role; then all of them right."""
     second.write("secret", "wrong\n")
     flags = [
-        f"--mesos-master={strict_master}",
+        f"--mesos-master={strict_url}",
         "--mesos-authentication-principal=km",
         f"--mesos-authentication-secret-file={second.folder}/secret",
     ]
