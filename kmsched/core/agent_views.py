@@ -11,7 +11,7 @@ from typing import Any
 
 from kmsched.core.executors import plain_id
 from kmsched.core.model import EXECUTOR_PREFIX
-from kmsched.core.offers import ENDED_PATIENCE_S, AgentOffers
+from kmsched.core.offers import AgentOffers
 from kmsched.core.queue import Waiting
 from kmsched.core.resources import ZERO
 from kmsched.core.state import Link, PodRecord, State
@@ -77,7 +77,7 @@ def _first(words: Iterable[str]) -> str:
 def offers(state: State, part: Part, now: Now) -> dict[str, Any]:
     """Every agent that has offered something, by hostname: what of it is held, why, and how its last offers went.
 
-    All offers of an agent are accepted or declined together, so their age is the oldest one's. `next`: the `after` of
+    All offers of an agent are declined together, so their age is the oldest one's. `next`: the `after` of
     the part that follows.
     """
     known = {f"{agent.node_name}/{agent.agent_id}": agent for agent in state.offers.agents.values()}
@@ -102,7 +102,9 @@ def _offers_of(state: State, agent: AgentOffers, use: _Use, now: Now) -> dict[st
         "hostname": agent.hostname,
         "agent_id": agent.agent_id,
         "executor_ids": list(agent.executor_ids),
-        "offers": [{"offer_id": each.offer_id, **amounts(each.resources)} for each in agent.offers.values()],
+        "offers": [
+            {"offer_id": each.offer_id, "role": each.role, **amounts(each.resources)} for each in agent.offers.values()
+        ],
         "resources": amounts(agent.total),
         "came_s": now.time_s(came_at) if is_held else None,
         "age_s": now.ago_s(came_at) if is_held else None,
@@ -140,7 +142,7 @@ class _Use:
         state = self._state
         if state.link is not Link.ACTIVE:
             return "held until Mesos has told the state of all tasks"
-        if agent.ended_executor and self._now.monotonic - agent.ended_at < ENDED_PATIENCE_S:
+        if not agent.is_usable(self._now.monotonic):
             return f"held back: {agent.ended_executor} has ended there, and no launch before an offer lacks it"
         if not self._waits:
             return "orphaned pods wait for their agents" if state.orphans else "no pod waits"

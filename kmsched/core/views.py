@@ -26,6 +26,8 @@ from kmsched.errors import NotFound, Unavailable
 MAX_VETOES = 1000
 #: of the vetoes of one pod, to find out what most agents object to
 SAMPLE = 1000
+#: vetoes that one answer goes through: the scheduler does nothing else meanwhile
+MAX_WORDED = 50_000
 #: pods that are named instead of one that is not known
 MAX_SIMILAR = 3
 NO_OFFER = "without an offer now"
@@ -84,6 +86,7 @@ class Reasons:
     state: State
     now: Now
     _agents: int | None = None
+    _worded: int = 0  # vetoes
     _words: dict[int, str] = field(default_factory=dict)  # by identity of the vetoes: records hold them meanwhile
 
     def of(self, record: PodRecord) -> str:
@@ -129,6 +132,9 @@ class Reasons:
             self._agents = known_agents(self.state)
         words = self._words.get(id(vetoes))
         if words is None:
+            if self._worded >= MAX_WORDED:
+                return f"0/{self._agents} agents: ask for this pod alone to be told why"
+            self._worded += len(vetoes)
             words = self._words[id(vetoes)] = explain_vetoes(vetoes, self._agents)
         return words
 

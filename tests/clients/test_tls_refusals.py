@@ -46,11 +46,11 @@ def refusals(
         told = []
         try:
             try:
-                await transport.call(request, deadline_s=5)
+                await transport.call(request, deadline_s=30)
             except Unavailable as error:
                 told.append(str(error))
             try:
-                async with transport.stream(request, connect_s=5, idle_s=5) as stream:
+                async with transport.stream(request, connect_s=30, idle_s=30) as stream:
                     assert await stream.read(10) == b"fine"
             except Unavailable as error:
                 told.append(str(error))
@@ -126,7 +126,7 @@ def test_a_server_of_python_tells_nothing_and_the_certificate_may_be_why(pki: Pk
         transport = AiohttpTransport(replace(pki.client("stranger"), names=NAMES))
         try:
             with pytest.raises(Unavailable) as refused:
-                await transport.call(Request("GET", f"https://127.0.0.1:{runner.addresses[0][1]}/"), deadline_s=5)
+                await transport.call(Request("GET", f"https://127.0.0.1:{runner.addresses[0][1]}/"), deadline_s=30)
         finally:
             await transport.close()
             await runner.cleanup()

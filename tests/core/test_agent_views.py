@@ -29,7 +29,10 @@ def test_held_offers_have_resources_an_age_and_an_end() -> None:
     fold.tick(2.0)
     agent = one(fold)
     assert (agent["hostname"], agent["agent_id"], agent["rescinded"], agent["last"]) == ("A1", "A1", 0, None)
-    assert [(each["offer_id"], each["cpus"]) for each in agent["offers"]] == [("o1", 4.0), ("o2", 0.5)]
+    assert [(each["offer_id"], each["role"], each["cpus"]) for each in agent["offers"]] == [
+        ("o1", "*", 4.0),
+        ("o2", "*", 0.5),
+    ]
     assert agent["resources"] == {"cpus": 4.5, "mem_mib": 4064.0, "disk_mib": 4000.0, "gpus": 0.0}
     assert (agent["age_s"], agent["expires_in_s"]) == (2.0, SETTINGS.offer_ttl_s - 2.0)
     assert agent["came_s"] == 1e6 + fold.now - 2.0

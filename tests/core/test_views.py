@@ -9,7 +9,7 @@ from kmsched.core.model import Phase
 from kmsched.core.resources import Resources
 from kmsched.core.state import State
 from kmsched.core.tasks import PodState
-from kmsched.core.views import MAX_VETOES, Now, Part, Reasons, explain_pod, pending, pending_by_kind, pods
+from kmsched.core.views import MAX_VETOES, MAX_WORDED, Now, Part, Reasons, explain_pod, pending, pending_by_kind, pods
 from kmsched.errors import NotFound, Unavailable
 from tests.core.values import SETTINGS, Fold, bound, node, offer, pod, update
 
@@ -200,6 +200,20 @@ def test_equal_pods_are_put_into_words_once() -> None:
     assert len({reasons.of(record) for record in fold.state.pods.values()}) == 1
     assert len({id(record.vetoes) for record in fold.state.pods.values()}) == 1
     assert pending(fold.state, 5, fold.moment)["reasons"][0]["pods"] == 50
+
+
+def test_an_answer_goes_through_a_bounded_number_of_vetoes() -> None:
+    fold = Fold(*(pod(f"u{n}", requests=HUGE._replace(cpus=900_000 + n)) for n in range(3)))
+    agents = MAX_WORDED // 2
+    fold.take(OffersArrived(tuple(offer(f"o{n}", f"A{n}") for n in range(3))))
+    fold.tick()
+    for record in fold.state.pods.values():
+        # as if there were many more agents
+        (objection, *_) = record.vetoes.values()
+        record.vetoes = {f"A{n}": objection for n in range(agents)}
+    told = pods(fold.state, Part(10), fold.moment)["pods"]
+    assert ["insufficient cpu" in each["reason"] for each in told] == [True, True, False]
+    assert told[2]["reason"] == "0/3 agents: ask for this pod alone to be told why"
 
 
 def test_pods_in_backoff_are_told_together() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from kmsched.errors import EXIT_CONFIG
 from tests.scenarios import kubernetes, workloads
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.waiting import until
@@ -73,6 +75,23 @@ def test_taints_and_cordons_are_named_and_end(cluster: Cluster, namespace: str) 
     finally:
         for agent in cluster.agents:
             cluster.api.patch("Node", "", agent, {"spec": {"unschedulable": None, "taints": None}})
+
+
+def test_commands_tell_all_pods_that_wait_and_what_becomes_of_offers(cluster: Cluster, namespace: str) -> None:
+    cluster.api.create(workloads.pod("too-big", workloads.spec([workloads.container(cpu="16")])), namespace)
+    wait_for_words(cluster, namespace, "too-big", "insufficient cpu (offers, short by")
+    km = (cluster.scheduler_host, "km")
+    text = cluster.hosts.must(*km, "explain", "--all", "--namespace", namespace, "--verbose")
+    assert f"{namespace}/too-big: pending: 0/{len(cluster.agents)} agents: " in text
+    assert [agent for agent in cluster.agents if f"    {agent}: insufficient cpu (offers, short by" not in text] == []
+    agents = json.loads(cluster.hosts.must(*km, "offers", "--json"))["agents"]
+    assert {agent["hostname"] for agent in agents} == set(cluster.agents)
+    for agent in agents:
+        held = "1 pods wait, none fits: 1 insufficient cpu" in agent["why"]
+        assert held or (agent["last"]["fate"], agent["last"]["reason"]) == ("declined", "no pod that waits fits there")
+    unknown = cluster.hosts.run(*km, "explain", f"{namespace}/too")
+    assert unknown.code == EXIT_CONFIG
+    assert f"no pod {namespace}/too is known; there is {namespace}/too-big" in unknown.text
 
 
 def test_gates_hold_a_pod_back_until_they_are_removed(cluster: Cluster, namespace: str) -> None:
