@@ -20,7 +20,7 @@ Score = tuple[int, int, int, int, str]
 
 def score(pod: Pod, place: Place, used: Counts, placement: str) -> Score:
     """`used`: what the pods on the agent's node request."""
-    wished = -sum(weight for weight, term in pod.preferred if is_met(term, place.labels, place.node_name))
+    wished = _wished(pod, place) if pod.preferred else 0
     unwelcome = _unwelcome(pod, place) if place.taints else 0
     free = 0
     for left, taken, wanted in (
@@ -31,8 +31,13 @@ def score(pod: Pod, place: Place, used: Counts, placement: str) -> Score:
         free += SCALE * (left - wanted) // size if size > 0 else 0
     starts = int(not place.executor_id)
     if placement == PACK:
-        return wished, unwelcome, starts, free, place.agent_id
-    return wished, unwelcome, -free, starts, place.agent_id
+        return -wished, unwelcome, starts, free, place.agent_id
+    return -wished, unwelcome, -free, starts, place.agent_id
+
+
+def _wished(pod: Pod, place: Place) -> int:
+    """The weights of the terms that hold."""
+    return sum(weight for weight, term in pod.preferred if is_met(term, place.labels, place.node_name))
 
 
 def _unwelcome(pod: Pod, place: Place) -> int:

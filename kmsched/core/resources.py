@@ -49,10 +49,14 @@ class Counts(NamedTuple):
     pods: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+        return Counts(
+            self.cpu + other.cpu, self.memory + other.memory, self.storage + other.storage, self.pods + other.pods
+        )
 
     def minus(self, other: Counts) -> Counts:
-        return Counts(*(a - b for a, b in zip(self, other, strict=True)))
+        return Counts(
+            self.cpu - other.cpu, self.memory - other.memory, self.storage - other.storage, self.pods - other.pods
+        )
 
 
 NO_COUNTS = Counts()

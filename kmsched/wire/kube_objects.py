@@ -58,8 +58,8 @@ class Container(Struct, rename="camel"):
 
 
 class SelectorRequirement(Struct):
-    key: str
-    operator: str
+    key: str = ""
+    operator: str = ""
     values: list[str] | None = None
 
 
@@ -167,9 +167,9 @@ class PodObject(Struct):
 
 
 class TaintObject(Struct):
-    key: str
-    effect: str
+    key: str = ""
     value: str = ""
+    effect: str = ""
 
 
 class NodeSpec(Struct):

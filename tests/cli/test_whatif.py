@@ -37,13 +37,76 @@ def test_an_answer_comes_before_the_next_line_is_read() -> None:
     assert asked.returncode == 10
 
 
+def test_without_a_standard_input_there_is_nothing_to_judge() -> None:
+    command = [sys.executable, "-m", "kmsched.cli.km", "whatif", "--verdicts", "--json", "-"]
+    asked = subprocess.run(["sh", "-c", '"$@" <&-', "sh", *command], check=False, capture_output=True, text=True)
+    assert (asked.returncode, asked.stdout) == (10, "")
+    assert asked.stderr == "km: standard input is closed; write JSON lines to it\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    nodes, pods = tmp_path / "nodes.json", tmp_path / "pods.json"
+    nodes.write_text(json.dumps({"kind": "List", "items": [node("n1", cpu="1"), node("n2", cpu="2")]}))
+    there = pod("there", {"nodeName": "n2"}, cpu="1500m")
+    listed = [pod("web", cpu="600m"), there, pod("big", cpu="9"), pod("lost", {"nodeName": "n3"})]
+    pods.write_text(json.dumps({"kind": "PodList", "items": listed}))
+    return ["whatif", "--nodes", str(nodes), "--pods", str(pods)]
+
+
+def test_pods_of_a_file_are_placed_on_nodes_of_a_file(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run(files) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "POD            NODE",
+        "default/web    n1",
+        "default/there  n2    was there",
+        "default/big    -     0/2 agents: 2 insufficient cpu (kubelet, short by 8000m at best)",
+        "default/lost   n3    was there",
+        "1 placed, 1 waiting, 2 were bound",
+    ]
+    assert said.err == f"km: n3 has 1 of the pods, but {files[2]} lacks it: they count nowhere\n"
+
+
+def test_the_same_as_json(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run([*files, "--json", "--strict"]) == 14
+    answer = json.loads(capsys.readouterr().out)
+    assert {name: answer[name] for name in ("placed", "waiting", "were_bound")} == {
+        "placed": 1,
+        "waiting": 1,
+        "were_bound": 2,
+    }
+    assert answer["pods"][0] == {"pod": "default/web", "node": "n1", "was_bound": False, "reason": "", "nodes": {}}
+    assert answer["pods"][2] == {
+        "pod": "default/big",
+        "node": None,
+        "was_bound": False,
+        "reason": "0/2 agents: 2 insufficient cpu (kubelet, short by 8000m at best)",
+        "nodes": {
+            "n1": "NodeResourcesFit: insufficient cpu (kubelet, short by 8000m)",
+            "n2": "NodeResourcesFit: insufficient cpu (kubelet, short by 8500m)",
+        },
+    }
+
+
+def test_flags_of_the_scheduler_change_the_answer(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert km.run([*files, "--default-container-mem-limit=9Gi"]) == 0
+    assert "insufficient memory (kubelet" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--verdicts"], 2, "km: --verdicts needs SOURCE: a file of JSON lines, or - for standard input\n"),
+        (["--verdicts"], 2, "km: --verdicts needs SOURCE alone: a file of JSON lines, or - for standard input\n"),
         (["--verdicts", "/none"], 10, "km: cannot read '/none': No such file or directory; name a file of JSON lines"),
         (["--verdicts", "/"], 10, "km: cannot read '/': Is a directory; name a file of JSON lines"),
-        ([], 2, "km: km whatif does --verdicts SOURCE"),
+        ([], 2, "km: km whatif needs --nodes FILE and --pods FILE, or --verdicts SOURCE; give one of these\n"),
+        (["--nodes", "x"], 2, "km: km whatif needs --nodes FILE and --pods FILE"),
+        (["--nodes", "x", "--pods", "y", "z"], 2, "km: km whatif needs --nodes FILE and --pods FILE"),
+        (["--verdicts", "x", "--nodes", "y"], 2, "km: --verdicts needs SOURCE alone"),
+        (["--nodes", "/none", "--pods", "y"], 10, "km: cannot read '/none': No such file or directory; give what"),
+        (["--placement=best"], 2, "km: --placement: 'best' is not one of spread, pack\n"),
+        (["--default-container-mem-limit=lots"], 2, "km: --default-container-mem-limit: 'lots' is no"),
     ],
 )
 def test_what_cannot_be_asked(arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
