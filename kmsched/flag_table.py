@@ -30,7 +30,7 @@ MESOS = (
         "mesos-role",
         Kind.TEXT,
         "*",
-        "Mesos role whose offers are taken, and whose resources executors have where they can.",
+        "Mesos role whose offers are taken, and whose resources executors have, unless pods name others.",
         pattern=(r"\*|[^\s.*-]\S*|", "write * or the name of a role"),
         is_compared=True,
     ),

@@ -17,6 +17,7 @@ from kmsched.cli import spec_sources
 from kmsched.cli.command import FlagCommand
 from kmsched.cli.framework import DEFAULT_STATE_DIR
 from kmsched.cli.stored_records import FolderRecords, records_of_flags, stored_records
+from kmsched.core.executors import plain_id
 from kmsched.errors import EXIT_MISMATCH, EXIT_OK, Unavailable
 from kmsched.fingerprint import Difference
 from kmsched.flag import SCHEDULER, Flag
@@ -47,7 +48,7 @@ def run(parsed: Parsed) -> int:
     expected = parsed["expect"]
     found: tuple[Difference, ...] | None = ()
     if expected is not None:
-        digits = expected.removeprefix(specs.ID_PREFIX)
+        digits = plain_id(expected).removeprefix(specs.ID_PREFIX)
         matches = ours.startswith(digits)
         theirs = None if matches else _known(digits, parsed)
         found = () if matches else None if theirs is None else specs.compare(spec, theirs)

@@ -26,7 +26,7 @@ from kmsched.small_file import small_text
 Spec = Mapping[str, Any]
 
 #: a fingerprint or the beginning of one, or an executor id
-HASH = re.compile(r"(?:km-)?([0-9a-f]{8,64})")
+HASH = re.compile(r"(?:km-)?([0-9a-f]{8,64})(?:\.[0-9a-f]+)?")
 STORE_FOLDER = "executors"
 
 

@@ -57,8 +57,8 @@ def roles_of(pod: Pod, settings: Settings) -> tuple[str, ...]:
 
 
 def roles(pod: Pod, held: Held, settings: Settings) -> str | None:
-    wanted = roles_of(pod, settings)
-    if any(pool.role in wanted for pool in held.pools) or not held.pools:
+    pools, wanted = held.pools, roles_of(pod, settings)
+    if not pools or pools[0].role in wanted or any(pool.role in wanted for pool in pools):
         return None
     named = ", ".join(pod.wishes.roles or ()) if pod.wishes.roles is not None else ", ".join(wanted)
     if not named:
@@ -76,7 +76,8 @@ def most_for(pod: Pod, held: Held, settings: Settings) -> Resources:
 
 
 def executor_room(pod: Pod, held: Held, settings: Settings) -> str | None:
-    if all(pool.has_room for pool in held.pools):
+    pools = held.pools
+    if (len(pools) == 1 and pools[0].has_room) or all(pool.has_room for pool in pools):
         return None
     if any(pool.has_room and _is_enough(pod, pool) for pool in _candidates(pod, held, settings)):
         return None

@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from kmsched.core.executors import plain_id
-from kmsched.core.model import EXECUTOR_PREFIX
+from kmsched.core.model import EXECUTOR_PREFIX, Offer
 from kmsched.core.offers import AgentOffers
+from kmsched.core.ports import words
 from kmsched.core.queue import Waiting
 from kmsched.core.resources import ZERO
+from kmsched.core.shares import pool_of
 from kmsched.core.state import Link, PodRecord, State
 from kmsched.core.tasks import PodState
 from kmsched.core.views import Now, Part, amounts
@@ -102,9 +104,7 @@ def _offers_of(state: State, agent: AgentOffers, use: _Use, now: Now) -> dict[st
         "hostname": agent.hostname,
         "agent_id": agent.agent_id,
         "executor_ids": list(agent.executor_ids),
-        "offers": [
-            {"offer_id": each.offer_id, "role": each.role, **amounts(each.resources)} for each in agent.offers.values()
-        ],
+        "offers": [_offer(each) for each in agent.offers.values()],
         "resources": amounts(agent.total),
         "came_s": now.time_s(came_at) if is_held else None,
         "age_s": now.ago_s(came_at) if is_held else None,
@@ -118,6 +118,21 @@ def _offers_of(state: State, agent: AgentOffers, use: _Use, now: Now) -> dict[st
             "time_s": now.time_s(last.at),
             "ago_s": now.ago_s(last.at),
         },
+    }
+
+
+def _offer(offer: Offer) -> dict[str, Any]:
+    """`ports`: in words. `reserved`: what of it is reserved for the role."""
+    pool = pool_of(offer.role, offer.shares)
+    reserved = ZERO
+    for share in offer.reserved:
+        reserved = reserved.plus(share.amount)
+    return {
+        "offer_id": offer.offer_id,
+        "role": offer.role,
+        **amounts(offer.resources),
+        "ports": words(pool.ports),
+        "reserved": amounts(reserved),
     }
 
 

@@ -205,6 +205,8 @@ class Offer:
     @property
     def shares(self) -> tuple[Share, ...]:
         free = self.resources
+        if not self.reserved:
+            return (Share(UNRESERVED, free, self.ports),)
         for share in self.reserved:
             free = free.minus(share.amount)
         return (*self.reserved, Share(UNRESERVED, free, self.ports))

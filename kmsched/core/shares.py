@@ -53,6 +53,9 @@ class Pool(NamedTuple):
 
 def pool_of(role: str, shares: Iterable[Share]) -> Pool:
     """Shares that are reserved alike become one."""
+    shares = tuple(shares)
+    if len(shares) == 1:
+        return Pool(role, shares, shares[0].amount)
     by_reservation: dict[str, Share] = {}
     total = ZERO
     for share in shares:

@@ -17,6 +17,7 @@ from typing import Any
 from kmsched import fingerprint
 from kmsched.clients.store import Store
 from kmsched.core.events import SpecsLearned
+from kmsched.core.executors import plain_id
 from kmsched.errors import ConfigRefused, Conflict
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Specs:
 
     def found(self, prefix: str) -> Sequence[Json]:
         """Known specs of which the SHA-256 or the executor id begins so."""
-        digits = prefix.removeprefix(fingerprint.ID_PREFIX)
+        digits = plain_id(prefix).removeprefix(fingerprint.ID_PREFIX)
         matches = sorted(sha256 for sha256 in self.known if digits and sha256.startswith(digits))
         return [
             {"fingerprint": each, "executor_id": id_of(each), "ours": each == self.ours, "spec": self.known[each]}

@@ -82,7 +82,7 @@ def test_flags_may_come_from_a_file(capsys: pytest.CaptureFixture[str], tmp_path
     assert Said(capsys, *files).out == Said(capsys, *NEEDED).out
 
 
-@pytest.mark.parametrize("form", ["{}", "km-{:.16}", "{:.8}"])
+@pytest.mark.parametrize("form", ["{}", "km-{:.16}", "km-{:.16}.0123ab", "{:.8}"])
 def test_what_is_expected_and_found(capsys: pytest.CaptureFixture[str], form: str) -> None:
     ours = Said(capsys, *NEEDED).out.strip()
     said = Said(capsys, f"--expect={form.format(ours)}", *NEEDED)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kmsched.core.agent_views import offers
 from kmsched.core.events import Disconnected, ExecutorFailed, OfferRescinded, OffersArrived, Subscribed
 from kmsched.core.resources import Resources
+from kmsched.core.shares import Share
 from kmsched.core.views import Part
 from tests.core.values import EXECUTOR, SETTINGS, Fold, offer, pod
 
@@ -21,6 +23,15 @@ def one(fold: Fold) -> dict[str, Any]:
     (agent,) = told(fold)["agents"]
     found: dict[str, Any] = agent
     return found
+
+
+def test_an_offer_has_a_role_ports_and_a_part_that_is_reserved() -> None:
+    fold = Fold(pod(requests=HUGE), settings=replace(SETTINGS, roles=("web",), pod_roles=("web",)))
+    reserved = (Share("[...]", Resources(cpus=500), ((80, 80),)),)
+    fold.take(OffersArrived((offer(role="web", ports=((31000, 31009),), reserved=reserved),)))
+    (told_of,) = one(fold)["offers"]
+    assert (told_of["role"], told_of["ports"], told_of["cpus"]) == ("web", "80, 31000-31009", 4.0)
+    assert told_of["reserved"] == {"cpus": 0.5, "mem_mib": 0.0, "disk_mib": 0.0, "gpus": 0.0}
 
 
 def test_held_offers_have_resources_an_age_and_an_end() -> None:

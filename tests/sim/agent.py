@@ -57,6 +57,7 @@ class Agent:
         self.executor_resources = executor_resources
         self.tasks: dict[str, AgentTask] = {}
         self.executor: Executor | None = None
+        self.executor_id = ""  # of the newest one, as the master took it
         self.is_up = True
         self.is_subscribed = False  # the executor, at this agent
         self.settings_version = 0  # of the executor

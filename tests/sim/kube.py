@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
-from kmsched.core.model import Node, Phase, Pod
+from kmsched.core.model import HostPort, Node, Phase, Pod, Wishes
 from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.taskid import parse_task_id
 from tests.sim.loop import Channel, Loop
@@ -65,6 +66,7 @@ class Kube:
                 created_s=self.loop.now,
                 requests=requests,
                 counts=whole_counts(requests),
+                **_ports(int(key.partition("/")[2])),
             )
         )
         return self.pods[key]
@@ -174,3 +176,12 @@ class Kube:
         pod = replace(pod, resource_version=str(self._version))
         self.pods[pod.key] = pod
         self._tell(self._pod_watches, "change", pod, pod.node_name)
+
+
+def _ports(number: int) -> dict[str, Any]:
+    """One in four has a host port of its own, one in four is given one."""
+    if number % 4 == 0:
+        return {"host_ports": frozenset({HostPort("TCP", "0.0.0.0", 31000 + number)})}
+    if number % 4 == 1:
+        return {"wishes": Wishes(port_mapping="wildcard", open_ports=(("TCP", 80, ""),))}
+    return {}

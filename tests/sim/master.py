@@ -9,6 +9,7 @@ from kmsched.core import effects as do
 from kmsched.core import events as ev
 from kmsched.core.events import TaskState
 from kmsched.core.model import Offer
+from kmsched.core.ports import holds, without
 from kmsched.core.resources import ZERO, Resources
 from kmsched.core.updates import TERMINAL
 from tests.sim.agent import Agent, Status
@@ -17,6 +18,8 @@ from tests.sim.loop import Channel, Loop
 ALLOCATE_S = 0.5
 UNREACHABLE_S = 10.0
 NET_S = 0.05
+#: of each agent
+PORTS = ((31000, 31019),)
 
 
 @dataclass(slots=True)
@@ -25,6 +28,7 @@ class Held:
 
     state: TaskState
     resources: Resources
+    ports: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -34,17 +38,27 @@ class Registration:
     agent: Agent
     channel: Channel | None
     tasks: dict[str, Held] = field(default_factory=dict)
-    executors: set[str] = field(default_factory=set)
+    has_executor: bool = False
     refused_until: float = 0.0
     is_unreachable: bool = False
 
     @property
     def held(self) -> Resources:
-        amount = self.agent.executor_resources if self.executors else ZERO
+        amount = self.agent.executor_resources if self.has_executor else ZERO
         for task in self.tasks.values():
             if task.state not in TERMINAL:
                 amount = amount.plus(task.resources)
         return amount
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Those that tasks hold."""
+        return frozenset().union(*(task.ports for task in self.tasks.values() if task.state not in TERMINAL))
+
+
+def _held(launch: do.Launch, state: TaskState) -> Held:
+    ports = {n for share in launch.shares for first, last in share.ports for n in range(first, last + 1)}
+    return Held(state, launch.resources._replace(pods=0), frozenset(ports))
 
 
 class Connection:
@@ -59,12 +73,12 @@ class Connection:
 
 
 class Master:
-    def __init__(self, loop: Loop, executor_id: str, agents: list[Agent]) -> None:
-        self.loop, self.executor_id, self.agents = loop, executor_id, agents
+    def __init__(self, loop: Loop, agents: list[Agent], roles: tuple[str, ...]) -> None:
+        self.loop, self.agents, self.roles = loop, agents, roles
         self.is_up = True
         self.connection: Connection | None = None
         self.known: dict[str, Registration] = {}
-        self.offers: dict[str, tuple[str, Resources]] = {}
+        self.offers: dict[str, Offer] = {}
         self.is_suppressed = False
         self._offer_count = 0
         loop.every(ALLOCATE_S, self._allocate)
@@ -84,10 +98,9 @@ class Master:
         agent.to_master = Channel(self.loop, NET_S)
         found = Registration(agent, Channel(self.loop, NET_S))
         self.known[agent.agent_id] = found
-        if agent.executor is not None:
-            found.executors.add(self.executor_id)
+        found.has_executor = agent.executor is not None
         for task_id, task in agent.tasks.items():
-            found.tasks[task_id] = Held(task.state, task.launch.resources._replace(pods=0))
+            found.tasks[task_id] = _held(task.launch, task.state)
             if before is not None and before.is_unreachable and task.state not in TERMINAL:
                 self._tell_status(
                     agent.agent_id, Status(task_id, task.state, "SOURCE_MASTER", "REASON_SLAVE_REREGISTERED")
@@ -104,7 +117,7 @@ class Master:
             return
         found.channel.close()
         found.channel = None
-        self._rescind([oid for oid, (agent_id, _) in self.offers.items() if agent_id == agent.agent_id])
+        self._rescind([oid for oid, offer in self.offers.items() if offer.agent_id == agent.agent_id])
         self.loop.at(UNREACHABLE_S, lambda: self._mark_unreachable(found))
 
     def _mark_unreachable(self, found: Registration) -> None:
@@ -130,8 +143,8 @@ class Master:
     def _executor_ended(self, agent: Agent) -> None:
         found = self.known.get(agent.agent_id)
         if found is not None and agent.executor is None:
-            found.executors.discard(self.executor_id)
-            self._event(ev.ExecutorFailed(agent.agent_id, self.executor_id))
+            found.has_executor = False
+            self._event(ev.ExecutorFailed(agent.agent_id, agent.executor_id))
 
     def _configure(self, effect: do.ConfigureExecutor) -> None:
         found = self.known.get(effect.agent_id)
@@ -140,7 +153,7 @@ class Master:
 
     def _configured(self, agent: Agent, version: int) -> None:
         if not self.loop.chance(0.2):  # a message is delivered at best once
-            self._event(ev.SettingsConfirmed(agent.agent_id, self.executor_id, version))
+            self._event(ev.SettingsConfirmed(agent.agent_id, agent.executor_id, version))
 
     # --- the scheduler
 
@@ -195,9 +208,13 @@ class Master:
 
     def _accept(self, accept: do.AcceptOffers) -> None:
         valid = all(offer_id in self.offers for offer_id in accept.offer_ids)
+        offers = [self.offers[offer_id] for offer_id in accept.offer_ids if offer_id in self.offers]
         amount = ZERO
-        for offer_id in accept.offer_ids:
-            amount = amount.plus(self.offers.get(offer_id, ("", ZERO))[1])
+        for offer in offers:
+            amount = amount.plus(offer.resources)
+            self.loop.require(
+                offer.role == accept.role, f"an ACCEPT in role {accept.role} has an offer of {offer.role}"
+            )
         self._give_back(accept.offer_ids)
         if not valid:
             for launch in accept.launches:
@@ -205,7 +222,7 @@ class Master:
                 self._tell_status(accept.agent_id, dropped)
             return
         found = self.known[accept.agent_id]
-        executor = ZERO if found.executors else found.agent.executor_resources
+        executor = ZERO if found.has_executor else found.agent.executor_resources
         wanted = executor
         for launch in accept.launches:
             wanted = wanted.plus(launch.resources._replace(pods=0))
@@ -217,10 +234,21 @@ class Master:
                 error = Status(launch.task_id, TaskState.ERROR, "SOURCE_MASTER", "REASON_TASK_INVALID")
                 self._tell_status(accept.agent_id, error)
             return
-        found.executors.add(self.executor_id)
+        agent, executor_id = found.agent, accept.executor_id
+        if found.has_executor:
+            words = f"{agent.agent_id} runs executor {agent.executor_id}, and {executor_id} is to run beside it"
+            self.loop.require(agent.executor_id == executor_id, words)
+        elif accept.role != accept.flavour.role:
+            # of another role than its offers: the ACCEPT that was to start it did not come through
+            for launch in accept.launches:
+                error = Status(launch.task_id, TaskState.ERROR, "SOURCE_MASTER", "REASON_TASK_INVALID")
+                self._tell_status(accept.agent_id, error)
+            return
+        found.has_executor, agent.executor_id = True, executor_id
         for launch in accept.launches:
-            found.tasks[launch.task_id] = Held(TaskState.STAGING, launch.resources._replace(pods=0))
-            agent = found.agent
+            held = found.tasks[launch.task_id] = _held(launch, TaskState.STAGING)
+            words = f"{launch.task_id} takes ports {sorted(held.ports)} that are not offered on {agent.agent_id}"
+            self.loop.require(all(any(holds(o.ports, port) for o in offers) for port in held.ports), words)
             self._to_agent(found, lambda agent=agent, launch=launch: agent.launch(launch))  # type: ignore[misc]
 
     def _acknowledge(self, effect: do.AcknowledgeUpdate) -> None:
@@ -264,8 +292,11 @@ class Master:
         offers = []
         for agent_id, found in self.known.items():
             out = ZERO
-            for other, amount in self.offers.values():
-                out = out.plus(amount) if other == agent_id else out
+            ports = without(PORTS, found.ports)
+            for offer in self.offers.values():
+                if offer.agent_id == agent_id:
+                    out = out.plus(offer.resources)
+                    ports = without(ports, [n for first, last in offer.ports for n in range(first, last + 1)])
             free = found.agent.total.minus(found.held).minus(out)
             self.loop.require(min(free) >= 0, f"more is held and offered on {agent_id} than it has: {free}")
             is_barred = self.is_suppressed or found.channel is None or found.refused_until > self.loop.now
@@ -273,14 +304,16 @@ class Master:
                 continue
             self._offer_count += 1
             offer_id = f"o{self._offer_count}"
-            self.offers[offer_id] = (agent_id, free)
-            executors = frozenset(found.executors)
-            offers.append(Offer(offer_id, agent_id, agent_id.upper(), free, executor_ids=executors))
+            executors = frozenset({found.agent.executor_id}) if found.has_executor else frozenset[str]()
+            role = self.roles[self._offer_count % len(self.roles)]
+            offer = Offer(offer_id, agent_id, agent_id.upper(), free, executor_ids=executors, role=role, ports=ports)
+            self.offers[offer_id] = offer
+            offers.append(offer)
         if offers:
             self._event(ev.OffersArrived(tuple(offers)))
 
     def _give_back(self, offer_ids: tuple[str, ...]) -> set[str]:
-        return {self.offers.pop(offer_id)[0] for offer_id in offer_ids if offer_id in self.offers}
+        return {self.offers.pop(offer_id).agent_id for offer_id in offer_ids if offer_id in self.offers}
 
     def _rescind(self, offer_ids: list[str]) -> None:
         for offer_id in offer_ids:
@@ -326,10 +359,13 @@ class Master:
                 source=status.source,
                 reason=status.reason,
                 agent_id=agent_id,
-                executor_id=self.executor_id,
+                executor_id=self._executor_id_of(agent_id),
                 update_id=status.update_id,
             )
         )
+
+    def _executor_id_of(self, agent_id: str) -> str:
+        return next((agent.executor_id for agent in self.agents if agent.agent_id == agent_id), "")
 
     def _event(self, event: ev.Event) -> None:
         if self.connection is not None:

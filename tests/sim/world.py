@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from kmsched.core.model import Phase, Pod, Settings
 from kmsched.core.resources import Resources, whole_counts
+from kmsched.core.shares import Flavour
 from kmsched.core.step import step
 from kmsched.core.updates import TERMINAL
 from kmsched.executor import effects as do
@@ -28,6 +29,9 @@ SETTINGS = Settings(
     launch_timeout_s=20.0,
     backoff_max_s=5.0,
     reconcile_interval_s=30.0,
+    roles=("*", "web"),
+    pod_roles=("*", "web"),
+    other_flavours={Flavour("web"): "km-1.web"},
 )
 #: cycles that anything may interrupt, and whole ones
 SLICES = (1, 12, 4000)
@@ -63,7 +67,7 @@ class World:
         self.sizes = loop.rng.choice((LOOSE, TIGHT))
         self.settings = replace(SETTINGS, slice_work=loop.rng.choice(SLICES))
         self.agents = [self._agent(f"a{number}") for number in range(1, AGENTS + 1)]
-        self.master = Master(loop, SETTINGS.executor_id, self.agents)
+        self.master = Master(loop, self.agents, SETTINGS.roles)
         self.scheduler = self._new_scheduler(1)
         burst_s = loop.rng.choice((0.0, loop.between(1.0, 30.0)))
         for number in range(MAX_PODS):
@@ -230,7 +234,7 @@ def check_peace(world: World) -> None:
         held = {task_id for task_id, task in registration.tasks.items() if task.state not in TERMINAL}
         needed = {p.task_id for p in kube.pods.values() if p.node_name == agent.agent_id and p.phase is Phase.RUNNING}
         require(held == needed, f"{agent.agent_id} has tasks {sorted(held)}, its pods name {sorted(needed)}")
-        amount = EXECUTOR_RESOURCES if registration.executors else Resources()
+        amount = EXECUTOR_RESOURCES if registration.has_executor else Resources()
         for pod in kube.pods.values():
             if pod.task_id in needed:
                 amount = amount.plus(pod.requests._replace(pods=0))
