@@ -6,6 +6,7 @@ Knows connections and refusals, which are JSON.  What the routes tell is in `web
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import socket
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from kmsched.daemon import profiling as debugging
-from kmsched.daemon.web_access import Access
+from kmsched.daemon.web_access import Access, Right
 from kmsched.daemon.web_connections import IDLE_S, REQUESTS, Door
 from kmsched.daemon.web_routes import GET, Handler, Route, as_json
 from kmsched.errors import ConfigRefused
@@ -155,11 +156,30 @@ def is_loopback(address: str) -> bool:
 def application(routes: Sequence[Route], access: Access, *, is_private: bool = False) -> web.Application:
     """`is_private`: only this machine reaches it."""
     app = web.Application(middlewares=[_refusals_as_json], client_max_size=MAX_BODY_BYTES)
+    turns = asyncio.Lock()
     for route in routes:
-        handler = _guarded(route, access, is_private)
+        answer = _in_turn(route.handler, turns) if route.right is Right.READ else route.handler
+        handler = _guarded(dataclasses.replace(route, handler=answer), access, is_private)
         # aiohttp answers HEAD where it answers GET, and 405 to every other method of a path
         app.router.add_get(route.path, handler) if route.method == GET else app.router.add_post(route.path, handler)
     return app
+
+
+def _in_turn(handler: Handler, turns: asyncio.Lock) -> Handler:
+    """One page after the other, and after each as much time for everything else as it took: however many are asked for,
+    a leader renews its lease.
+    """
+
+    async def in_turn(request: web.Request) -> web.StreamResponse:
+        await turns.acquire()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            return await handler(request)
+        finally:
+            loop.call_later(loop.time() - began, turns.release)
+
+    return in_turn
 
 
 def _guarded(route: Route, access: Access, is_private: bool) -> Handler:

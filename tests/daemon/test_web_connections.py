@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import itertools
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from kmsched.daemon.web import Web
@@ -110,3 +114,38 @@ def test_what_is_no_request_is_no_news(caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level(logging.INFO):
         play(story)
     assert caplog.messages == []
+
+
+def test_who_reads_without_end_leaves_the_loop_time_for_everything_else() -> None:
+    """Else pages would keep a leader from renewing its lease."""
+    order: list[str] = []
+
+    def metrics() -> bytes:
+        order.append("page")
+        time.sleep(0.001)
+        return b""
+
+    async def main() -> None:
+        served = Web(routes(dataclasses.replace(views(), metrics=metrics)), US, 0)
+        await served.start()
+
+        async def tick() -> None:
+            while True:
+                order.append("tick")
+                await asyncio.sleep(0)
+
+        async def read(session: aiohttp.ClientSession) -> None:
+            async with session.get(f"{served.url}/metrics") as reply:
+                assert reply.status == 200
+
+        ticking = asyncio.create_task(tick())
+        try:
+            async with aiohttp.ClientSession() as session:
+                await asyncio.gather(*(read(session) for _ in range(20)))
+        finally:
+            ticking.cancel()
+            await served.stop()
+
+    asyncio.run(main())
+    assert order.count("page") == 20
+    assert ("page", "page") not in itertools.pairwise(order)
