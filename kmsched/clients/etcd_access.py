@@ -12,10 +12,12 @@ from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.etcd import Credentials, EtcdClient
 from kmsched.clients.http import Transport
 from kmsched.clients.renewed_transport import RenewedTransport
+from kmsched.clients.tls_refusals import TlsNames
 from kmsched.clock import Clock
 from kmsched.errors import ConfigRefused, Refused, Retryable
 from kmsched.ha import HaConfig, read_password
 
+NAMES = TlsNames(server="--etcd-servers", ca="--etcd-ca-file", cert="--etcd-cert-file", key="--etcd-key-file")
 KEPT = "certificates and password for etcd stay as they were"
 
 
@@ -68,7 +70,7 @@ class EtcdAccess:
 
 def etcd_tls(ha: HaConfig) -> TlsSettings:
     """For the transport of `etcd_client`."""
-    return TlsSettings(ca_file=ha.etcd_ca_file, cert_file=ha.etcd_cert_file, key_file=ha.etcd_key_file)
+    return TlsSettings(ca_file=ha.etcd_ca_file, cert_file=ha.etcd_cert_file, key_file=ha.etcd_key_file, names=NAMES)
 
 
 def etcd_client(
