@@ -134,7 +134,7 @@ def taken_by(pod: Pod, held: Held, settings: Settings) -> tuple[Taken, Held]:
     if held.executor is None:
         pools = [released(each, settings.executor_resources) for each in pools]
     index = next(index for index, each in enumerate(held.pools) if each.role == pool.role)
-    pools[index] = Pool(pool.role, left, pool.amount.minus(pod.requests._replace(pods=0)))
+    pools[index] = Pool(pool.role, left, pool.amount.minus(pod.requests.without_pods()))
     return Taken(pool.role, shares, mapped, flavour), replace(held, pools=tuple(pools), executor=flavour)
 
 

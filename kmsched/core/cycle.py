@@ -21,7 +21,7 @@ from kmsched.core.offers import Fate, LetGo
 from kmsched.core.places import place_of, take_from
 from kmsched.core.pods import apply, give_task
 from kmsched.core.queue import Waiting
-from kmsched.core.shares import ANYBODYS, Flavour
+from kmsched.core.shares import Flavour
 from kmsched.core.state import Cycle, PodRecord, State
 from kmsched.core.tasks import Trigger
 
@@ -57,11 +57,11 @@ def run_cycle(state: State, now: float) -> None:
 
 def _cycle(state: State, cycle: Cycle) -> Iterator[int]:
     """All of its work; yields how much was done since the last time."""
-    plans: dict[str, Plan] = {}
+    places: dict[str, Place] = {}
     for agent in state.offers.usable(cycle.now):
-        place = place_of(state, agent, cycle.now)
-        plans[agent.agent_id] = Plan(place, used=state.used_on(place.node_name))
+        places[agent.agent_id] = place_of(state, agent, cycle.now)
         yield PLACE_WORK
+    plans = {agent_id: Plan(place, state.used_on(place.node_name)) for agent_id, place in places.items()}
     judge = Judge(state, plans, state.shaky.now(cycle.now), state.refusals.owners())
     for uid in sorted(state.orphans):
         if uid in state.orphans:
@@ -74,9 +74,9 @@ def _cycle(state: State, cycle: Cycle) -> Iterator[int]:
             state.wants_cycle = True
             break
     for agent_id, plan in plans.items():
-        if plan.uids:
-            _commit(state, agent_id, plan, cycle.now)
-            yield LAUNCH_WORK * len(plan.uids)
+        if plan.takes:
+            _commit(state, agent_id, plan, places[agent_id], cycle.now)
+            yield LAUNCH_WORK * len(plan.takes)
 
 
 def _plan_adoption(state: State, record: PodRecord, judge: Judge) -> None:
@@ -85,7 +85,7 @@ def _plan_adoption(state: State, record: PodRecord, judge: Judge) -> None:
         return
     objection = veto(record.pod, plan.place, state.settings)
     if objection is None:
-        judge.assume(plan, record.pod, take(plan.place, record.pod, state.settings)[1])
+        judge.assume(plan, record.pod, *take(plan.place, record.pod, state.settings))
     else:
         record.vetoes = {plan.place.agent_id: objection}
 
@@ -94,7 +94,7 @@ def _plan(state: State, record: PodRecord, judge: Judge, cycle: Cycle) -> Iterat
     pod = record.pod
     plan = yield from judge.best(pod)
     if plan is not None:
-        judge.assume(plan, pod, take(plan.place, pod, state.settings)[1])
+        judge.assume(plan, pod, *take(plan.place, pod, state.settings))
     else:
         obstacles = yield from judge.why_not(record)
         record.vetoes = obstacles.vetoes
@@ -109,36 +109,44 @@ def take(place: Place, pod: Pod, settings: Settings) -> tuple[Taken, Place]:
     return taken, rest if pod.is_bound else rest.less(pod)
 
 
-def _commit(state: State, agent_id: str, plan: Plan, now: float) -> None:
+def _commit(state: State, agent_id: str, plan: Plan, before: Place, now: float) -> None:
     """Launch what was planned and still fits, all held offers of the agent together."""
     agent = state.offers.agents.get(agent_id)
-    flavour, launches = ANYBODYS, dict[str, list[Launch]]()  # by the role whose offers they take
-    left = len(plan.uids)
+    going: list[tuple[PodRecord, Taken]] = []
     if agent is not None and agent.is_usable(now):
         place = place_of(state, agent, now)
-        for uid in plan.uids:
-            record = state.pods.get(uid)
-            if record is not None and _may_go(state, record, place):
-                taken, place = take(place, record.pod, state.settings)
-                flavour = taken.executor
-                launches.setdefault(taken.role, []).append(_launch(state, record, place, taken, now))
-                left -= 1
-    if left:
+        records = [record for pod, _ in plan.takes if (record := state.pods.get(pod.uid)) and _waits(state, record)]
+        is_as_planned = place == before and [record.pod for record in records] == [pod for pod, _ in plan.takes]
+        if is_as_planned:
+            going = [(record, taken) for record, (_, taken) in zip(records, plan.takes, strict=True)]
+        else:
+            going = list(_still_fitting(state, records, place))
+    if len(going) < len(plan.takes):
         # some that were told to wait may have waited for these
         state.queue.wake()
         state.wants_cycle = True
-    # the first starts the executor, if none runs
-    for role in sorted(launches, key=lambda role: role != flavour.role):
-        _accept(state, agent_id, role, flavour, launches[role], plan.place.hostname, now)
+    launches: dict[str, list[Launch]] = {}  # by the role whose offers they take
+    for record, taken in going:
+        launches.setdefault(taken.role, []).append(_launch(state, record, plan.place, taken, now))
+    if launches:
+        flavour = going[-1][1].executor
+        # the first starts the executor, if none runs
+        for role in sorted(launches, key=lambda role: role != flavour.role):
+            _accept(state, agent_id, role, flavour, launches[role], plan.place.hostname, now)
 
 
-def _may_go(state: State, record: PodRecord, place: Place) -> bool:
-    pod = record.pod
-    if veto(pod, place, state.settings) is not None:
-        return False
-    if pod.uid in state.orphans:
-        return True
-    return state.queue.classes.get(pod.uid) is Waiting.ACTIVE and state.refusals.veto(pod, place.node_name) is None
+def _waits(state: State, record: PodRecord) -> bool:
+    uid = record.pod.uid
+    return uid in state.orphans or state.queue.classes.get(uid) is Waiting.ACTIVE
+
+
+def _still_fitting(state: State, records: list[PodRecord], place: Place) -> Iterator[tuple[PodRecord, Taken]]:
+    for record in records:
+        pod = record.pod
+        is_refused = not pod.is_bound and state.refusals.veto(pod, place.node_name) is not None
+        if not is_refused and veto(pod, place, state.settings) is None:
+            taken, place = take(place, pod, state.settings)
+            yield record, taken
 
 
 def _launch(state: State, record: PodRecord, place: Place, taken: Taken, now: float) -> Launch:

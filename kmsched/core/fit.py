@@ -266,7 +266,7 @@ OF_AGENTS = frozenset({"privileged", "executor", "maintenance", "roles", "offers
 #: What a Node alone can be asked, without a Mesos agent: all that kube-scheduler asks, too.
 NODE_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in OF_AGENTS)
 #: What is the same for a whole cycle; the others ask for what its pods take from each other.
-STANDING = frozenset({"privileged", "executor", "maintenance", "NodeName", "NodeUnschedulable", "unsupported"})
-STANDING |= {"TaintToleration", "NodeAffinity"}
+STANDING = frozenset({"privileged", "executor", "maintenance", "roles", "unsupported"})
+STANDING |= {"NodeName", "NodeUnschedulable", "TaintToleration", "NodeAffinity"}
 STANDING_FILTERS: Filters = tuple(row for row in FILTERS if row[0] in STANDING)
 TAKEN_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in STANDING)

@@ -24,6 +24,8 @@ def pod_changed(state: State, pod: Pod, now: float) -> None:
         if pod.uid not in state.gone:
             _pod_arrived(state, pod, now)
         return
+    if record.pod is pod:
+        return
     if is_newer(record.pod.resource_version, pod.resource_version):
         return  # a late answer must not undo what the watch told
     before, record.pod = record.pod, pod

@@ -14,9 +14,10 @@ from collections.abc import Generator, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from kmsched.core.agent_filters import Taken
 from kmsched.core.fit import STANDING_FILTERS, TAKEN_FILTERS, Place, Veto, first_objection, veto
 from kmsched.core.model import Pod
-from kmsched.core.rank import Score, score
+from kmsched.core.rank import Prospect, Score, at_best, best_of, prospect, score
 from kmsched.core.resources import Counts
 from kmsched.core.state import PodRecord, State
 
@@ -25,10 +26,10 @@ Points = tuple[bool, *Score]
 T = TypeVar("T")
 Work = Generator[int, None, T]
 
-#: agents that are remembered for a kind of pods: more cost memory with each kind, fewer are used up sooner
-SHORTLIST = 2000
 #: agents that are judged before others may have their turn
 STRIDE = 250
+#: a line-up is made anew when every so-many-th agent may have changed
+RELINE = 8
 
 
 @dataclass(slots=True)
@@ -37,17 +38,28 @@ class Plan:
 
     place: Place
     used: Counts
-    uids: list[str] = field(default_factory=list)
+    takes: list[tuple[Pod, Taken]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _LineUp:
+    """Agents in the order in which it is worth looking at them, as they were when so many changes had been made."""
+
+    agent_ids: list[str]
+    prospects: list[Prospect]  # the best of each agent and all behind it
+    seen: int
 
 
 @dataclass(slots=True)
 class _Kind:
-    """The best agents for pods that are judged alike. `bound`: no other agent is better; None: no other fits."""
+    """Agents, for pods that are judged alike: those at the head of a line-up, and all that have changed since."""
 
+    allowed: frozenset[str]  # agents that no rule of these pods forbids
+    line_up: _LineUp
     seen: int  # how many of the judge's changes
-    points: dict[str, Points]  # by agent id
-    best: list[Points]  # heap; those that `points` does not have any more are stale
-    bound: Points | None
+    looked_at: int = 0  # of the line-up
+    points: dict[str, Points] = field(default_factory=dict)  # by agent id
+    best: list[Points] = field(default_factory=list)  # heap; those that `points` does not have any more are stale
     vetoes: dict[str, Veto] | None = None  # by agent id, when it fitted nowhere for the first time
 
 
@@ -67,18 +79,19 @@ class Judge:
     plans: Mapping[str, Plan]
     shaky: frozenset[str] = frozenset()  # names of nodes
     refused: frozenset[str] = frozenset()  # owners of pods that some Node has refused
-    shortlist: int = SHORTLIST
+    stride: int = STRIDE
     changes: list[str] = field(default_factory=list)  # agent ids, in order
     allowed: dict[Hashable, frozenset[str]] = field(default_factory=dict)  # agent ids, by the rules of pods
+    line_up: _LineUp | None = None
     kinds: dict[Hashable, _Kind] = field(default_factory=dict)
     obstacles: dict[Hashable, Obstacles] = field(default_factory=dict)
 
-    def assume(self, plan: Plan, pod: Pod, rest: Place) -> None:
+    def assume(self, plan: Plan, pod: Pod, taken: Taken, rest: Place) -> None:
         """The pod is to go there, and leaves this of it."""
         if not pod.is_bound:
             plan.used = plan.used.plus(pod.counts)
         plan.place = rest
-        plan.uids.append(pod.uid)
+        plan.takes.append((pod, taken))
         self.changes.append(rest.agent_id)
 
     def best(self, pod: Pod) -> Work[Plan | None]:
@@ -86,18 +99,31 @@ class Judge:
         key = self._kind_of(pod)
         kind = self.kinds.get(key)
         if kind is None:
-            kind = self.kinds[key] = yield from self._scanned(pod)
-        else:
-            yield from self._follow_changes(pod, kind)
+            allowed = yield from self._allowed(pod)
+            line_up = yield from self._lined_up()
+            kind = self.kinds[key] = _Kind(allowed, line_up, line_up.seen)
+        changed = kind.allowed.intersection(self.changes[kind.seen :])
+        kind.seen = len(self.changes)
+        for agent_ids in self._strides(changed):
+            self._look_at(pod, kind, agent_ids)
+            yield len(agent_ids)
         while True:
             heap = kind.best
             while heap and kind.points.get(heap[0][-1]) != heap[0]:
                 heapq.heappop(heap)
-            if heap:
-                return self.plans[heap[0][-1]]
-            if kind.bound is None:
+            limit = self._limit(pod, kind)
+            if heap and (limit is None or heap[0] <= limit):
+                plan = self.plans[heap[0][-1]]
+                if self._has_room(pod, plan.place):
+                    return plan
+                del kind.points[heapq.heappop(heap)[-1]]
+            elif limit is None:
                 return None
-            kind = self.kinds[key] = yield from self._scanned(pod)
+            else:
+                following = kind.line_up.agent_ids[kind.looked_at : kind.looked_at + self.stride]
+                kind.looked_at += len(following)
+                self._look_at(pod, kind, kind.allowed.intersection(following))
+                yield len(following)
 
     def why_not(self, record: PodRecord) -> Work[Obstacles]:
         """Of a pod that fits nowhere. Made once for equal pods with equal past: thousands of them may wait, for
@@ -118,7 +144,7 @@ class Judge:
     def _vetoes(self, pod: Pod, kind: _Kind) -> Work[dict[str, Veto]]:
         if kind.vetoes is None:
             kind.vetoes = {}
-            for agent_ids in _strides(self.plans):
+            for agent_ids in self._strides(self.plans):
                 for agent_id in agent_ids:
                     place = self.plans[agent_id].place
                     found = veto(pod, place, self.state.settings) or self.state.refusals.veto(pod, place.node_name)
@@ -127,31 +153,37 @@ class Judge:
                 yield 2 * len(agent_ids)
         return kind.vetoes
 
-    def _scanned(self, pod: Pod) -> Work[_Kind]:
-        allowed = yield from self._allowed(pod)
-        found: list[Points] = []
-        for agent_ids in _strides(allowed):
-            judged = [self._points(pod, self.plans[agent_id]) for agent_id in agent_ids]
-            found += [points for points in judged if points is not None]
-            yield len(agent_ids)
-        heapq.heapify(found)
-        best = [heapq.heappop(found) for _ in range(min(self.shortlist, len(found)))]
-        yield len(best)
-        return _Kind(len(self.changes), {each[-1]: each for each in best}, best, found[0] if found else None)
+    def _look_at(self, pod: Pod, kind: _Kind, agent_ids: Iterable[str]) -> None:
+        """Whether there is room is asked only of those that come out best."""
+        for agent_id in agent_ids:
+            points = self._points(pod, self.plans[agent_id])
+            if kind.points.get(agent_id) != points:
+                kind.points[agent_id] = points
+                heapq.heappush(kind.best, points)
 
-    def _follow_changes(self, pod: Pod, kind: _Kind) -> Work[None]:
-        changed = set(self.changes[kind.seen :])
-        kind.seen = len(self.changes)
-        changed &= yield from self._allowed(pod)
-        for agent_ids in _strides(changed):
-            for agent_id in agent_ids:
-                points = self._points(pod, self.plans[agent_id])
-                if points is None or (kind.bound is not None and points > kind.bound):
-                    kind.points.pop(agent_id, None)
-                elif kind.points.get(agent_id) != points:
-                    kind.points[agent_id] = points
-                    heapq.heappush(kind.best, points)
-            yield len(agent_ids)
+    def _limit(self, pod: Pod, kind: _Kind) -> Points | None:
+        """Nobody behind those that were looked at is better; None: there is nobody."""
+        if kind.looked_at == len(kind.line_up.agent_ids):
+            return None
+        best = kind.line_up.prospects[kind.looked_at]
+        return False, *at_best(pod, best, self.state.settings.placement)
+
+    def _lined_up(self) -> Work[_LineUp]:
+        """The last one serves until many agents have changed since: a kind looks at all of these."""
+        if self.line_up is None or RELINE * (len(self.changes) - self.line_up.seen) > len(self.plans):
+            placement = self.state.settings.placement
+            found: list[tuple[Prospect, str]] = []
+            for agent_ids in self._strides(self.plans):
+                plans = [self.plans[agent_id] for agent_id in agent_ids]
+                found += [(prospect(plan.place, plan.used, placement), plan.place.agent_id) for plan in plans]
+                yield len(agent_ids)
+            found.sort()
+            behind = [found[-1][0]] if found else []
+            for one, _ in reversed(found[:-1]):
+                behind.append(best_of(one, behind[-1]))
+            self.line_up = _LineUp([agent_id for _, agent_id in found], behind[::-1], len(self.changes))
+            yield len(found)
+        return self.line_up
 
     def _allowed(self, pod: Pod) -> Work[frozenset[str]]:
         """Agents that no rule of the pod forbids, whatever is free there."""
@@ -159,7 +191,7 @@ class Judge:
         found = self.allowed.get(rules)
         if found is None:
             ids: list[str] = []
-            for agent_ids in _strides(self.plans):
+            for agent_ids in self._strides(self.plans):
                 ids += [each for each in agent_ids if self._is_allowed(pod, self.plans[each].place)]
                 yield len(agent_ids)
             found = self.allowed[rules] = frozenset(ids)
@@ -168,14 +200,19 @@ class Judge:
     def _is_allowed(self, pod: Pod, place: Place) -> bool:
         return first_objection(STANDING_FILTERS, pod, place, self.state.settings) is None
 
-    def _points(self, pod: Pod, plan: Plan) -> Points | None:
-        """None: what is free there is not enough, or the pod is kept away for a while."""
-        place = plan.place
+    def _has_room(self, pod: Pod, place: Place) -> bool:
+        """And is the pod not kept away for a while?"""
         if first_objection(TAKEN_FILTERS, pod, place, self.state.settings) is not None:
-            return None
-        if pod.owner_uid in self.refused and self.state.refusals.veto(pod, place.node_name) is not None:
-            return None
-        return place.node_name in self.shaky, *score(pod, place, plan.used, self.state.settings.placement)
+            return False
+        return pod.owner_uid not in self.refused or self.state.refusals.veto(pod, place.node_name) is None
+
+    def _points(self, pod: Pod, plan: Plan) -> Points:
+        name = plan.place.node_name
+        return name in self.shaky, *score(pod, plan.place, plan.used, self.state.settings.placement)
+
+    def _strides(self, agent_ids: Iterable[str]) -> Iterable[list[str]]:
+        every = list(agent_ids)
+        return (every[at : at + self.stride] for at in range(0, len(every), self.stride))
 
     def _kind_of(self, pod: Pod) -> Hashable:
         return kind_of(pod, pod.owner_uid in self.refused)
@@ -198,8 +235,3 @@ def rules_of(pod: Pod) -> Hashable:
         pod.node_name,
         pod.wishes,
     )
-
-
-def _strides(agent_ids: Iterable[str]) -> Iterable[list[str]]:
-    every = list(agent_ids)
-    return (every[at : at + STRIDE] for at in range(0, len(every), STRIDE))

@@ -2,7 +2,8 @@
 
 Knows addition, subtraction and comparison.  It does not know where an amount comes from: `wire.kube` and
 `wire.offers` turn quantities and scalars into these.  A pod has both, because a byte is no round part of a MiB: what
-just fits in one ledger would not in the other.
+just fits in one ledger would not in the other.  Every pod that is placed costs dozens of these sums, so they are
+spelled out.
 """
 
 from __future__ import annotations
@@ -23,18 +24,23 @@ class Resources(NamedTuple):
     pods: int = 0
 
     def plus(self, other: Resources) -> Resources:
-        return Resources(*(a + b for a, b in zip(self, other, strict=True)))
+        cpus, mem, disk, gpus, pods = other
+        return Resources(self.cpus + cpus, self.mem + mem, self.disk + disk, self.gpus + gpus, self.pods + pods)
 
     def minus(self, other: Resources) -> Resources:
-        return Resources(*(a - b for a, b in zip(self, other, strict=True)))
+        cpus, mem, disk, gpus, pods = other
+        return Resources(self.cpus - cpus, self.mem - mem, self.disk - disk, self.gpus - gpus, self.pods - pods)
+
+    def without_pods(self) -> Resources:
+        return Resources(self.cpus, self.mem, self.disk, self.gpus)
 
     def at_most(self, other: Resources) -> Resources:
         """The smaller of the two in every kind."""
-        return Resources(*(min(a, b) for a, b in zip(self, other, strict=True)))
+        return Resources(*map(min, self, other))
 
     def at_least(self, other: Resources) -> Resources:
         """The larger of the two in every kind."""
-        return Resources(*(max(a, b) for a, b in zip(self, other, strict=True)))
+        return Resources(*map(max, self, other))
 
 
 ZERO = Resources()
@@ -49,14 +55,12 @@ class Counts(NamedTuple):
     pods: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        return Counts(
-            self.cpu + other.cpu, self.memory + other.memory, self.storage + other.storage, self.pods + other.pods
-        )
+        cpu, memory, storage, pods = other
+        return Counts(self.cpu + cpu, self.memory + memory, self.storage + storage, self.pods + pods)
 
     def minus(self, other: Counts) -> Counts:
-        return Counts(
-            self.cpu - other.cpu, self.memory - other.memory, self.storage - other.storage, self.pods - other.pods
-        )
+        cpu, memory, storage, pods = other
+        return Counts(self.cpu - cpu, self.memory - memory, self.storage - storage, self.pods - pods)
 
 
 NO_COUNTS = Counts()

@@ -75,8 +75,12 @@ def take(shares: tuple[Share, ...], wanted: Resources, ports: Collection[int]) -
 
     All together they must have `wanted`; ports that none has are not taken.
     """
+    missing = wanted.without_pods()
+    if len(shares) == 1 and not ports:
+        (share,) = shares
+        rest = Share(share.reservation, share.amount.minus(missing), share.ports)
+        return ((Share(share.reservation, missing),) if any(missing) else ()), (rest,)
     taken, left = [], []
-    missing = wanted._replace(pods=0)
     for share in shares:
         part = missing.at_most(share.amount).at_least(ZERO)
         numbers = [number for number in ports if holds(share.ports, number)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from typing import TypeVar, cast
 
 from hypothesis import given
@@ -12,9 +13,9 @@ from kmsched.core.agent_filters import Held
 from kmsched.core.cycle import take
 from kmsched.core.fit import Place, veto
 from kmsched.core.judge import Judge, Plan, Work, kind_of
-from kmsched.core.model import SPREAD, Phase, Pod, Settings
-from kmsched.core.rank import score
-from kmsched.core.resources import NO_COUNTS, Resources, whole_counts
+from kmsched.core.model import PACK, SPREAD, NodeTerm, Phase, Pod, Requirement, Settings, Taint
+from kmsched.core.rank import at_best, best_of, prospect, score
+from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.shares import Flavour, Share, pool_of
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import PodState
@@ -42,11 +43,22 @@ def pod(uid: str, cpus: int, mem: int) -> Pod:
     )
 
 
-def plan(name: str, cpus: int, mem: int) -> Plan:
+def plan(name: str, cpus: int, mem: int, used: int, zone: str, runs: bool) -> Plan:
+    """In zone c pods are not welcome."""
     free = Resources(cpus=cpus, mem=mem, pods=110)
     held = Held((pool_of("*", (Share("", free),)),), Flavour("*"))
-    place = Place(agent_id=name, hostname=name, node_name=name, offered=free, room=whole_counts(free), held=held)
-    return Plan(place, used=NO_COUNTS)
+    place = Place(
+        agent_id=name,
+        hostname=name,
+        node_name=name,
+        offered=free,
+        room=whole_counts(free),
+        labels={"zone": zone},
+        taints=(Taint("slow", "", "PreferNoSchedule"),) if zone == "c" else (),
+        executor_id=SETTINGS.executor_id if runs else "",
+        held=held,
+    )
+    return Plan(place, used=whole_counts(Resources(cpus=used, mem=used)))
 
 
 def done(work: Work[T]) -> T:
@@ -57,30 +69,62 @@ def done(work: Work[T]) -> T:
             return cast(T, end.value)
 
 
+AMOUNTS = st.integers(0, 400)
+AGENTS = st.tuples(AMOUNTS, AMOUNTS, st.sampled_from([0, 0, 50]), st.sampled_from("abc"), st.booleans())
+WISHES = st.sampled_from(["", "", "a", "b"])
+PODS = st.tuples(st.sampled_from([(50, 10), (100, 100), (10, 150), (300, 300), (0, 0)]), WISHES)
+
+
 @given(
-    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=6),
-    st.lists(st.sampled_from([(50, 10), (100, 100), (10, 150), (300, 300)]), max_size=20),
+    st.lists(AGENTS, min_size=1, max_size=8),
+    st.lists(PODS, max_size=20),
     st.sampled_from([1, 2, 100]),
+    st.sampled_from([SPREAD, PACK]),
 )
 def test_the_judge_answers_as_judging_every_pod_anew(
-    agents: list[tuple[int, int]], pods: list[tuple[int, int]], shortlist: int
+    agents: list[tuple[int, int, int, str, bool]],
+    pods: list[tuple[tuple[int, int], str]],
+    stride: int,
+    placement: str,
 ) -> None:
-    plans = {f"a{i}": plan(f"a{i}", *size) for i, size in enumerate(agents)}
-    judge = Judge(State(SETTINGS, term=1), plans, shortlist=shortlist)
-    explained: set[tuple[int, int]] = set()
-    for number, size in enumerate(pods):
-        wanted = pod(f"p{number}", *size)
-        fits = {a: p for a, p in plans.items() if veto(wanted, p.place, SETTINGS) is None}
+    settings = replace(SETTINGS, placement=placement)
+    plans = {f"a{i}": plan(f"a{i}", *each) for i, each in enumerate(agents)}
+    judge = Judge(State(settings, term=1), plans, frozenset({"a1"}), stride=stride)
+    explained: set[object] = set()
+    for number, (size, zone) in enumerate(pods):
+        term = NodeTerm((Requirement("zone", "In", (zone,)),))
+        wanted = replace(pod(f"p{number}", *size), preferred=((3, term),) if zone else ())
+        fits = {a: p for a, p in plans.items() if veto(wanted, p.place, settings) is None}
         best = done(judge.best(wanted))
         if best is not None:
-            assert best.place.agent_id == min(fits, key=lambda a: score(wanted, fits[a].place, fits[a].used, SPREAD))
-            judge.assume(best, wanted, take(best.place, wanted, SETTINGS)[1])
+            points = {a: (a == "a1", score(wanted, p.place, p.used, placement)) for a, p in fits.items()}
+            assert best.place.agent_id == min(points, key=lambda a: points[a])
+            judge.assume(best, wanted, *take(best.place, wanted, settings))
             continue
         assert not fits
         obstacles = done(judge.why_not(PodRecord(pod=wanted, state=PodState.PENDING)))
-        if size not in explained:
-            assert obstacles.vetoes == {a: veto(wanted, p.place, SETTINGS) for a, p in plans.items()}
-        explained.add(size)
+        if kind_of(wanted) not in explained:
+            assert obstacles.vetoes == {a: veto(wanted, p.place, settings) for a, p in plans.items()}
+        explained.add(kind_of(wanted))
+
+
+@given(
+    st.lists(AGENTS, min_size=1, max_size=8),
+    st.tuples(AMOUNTS, AMOUNTS),
+    st.integers(-20, 20),
+    st.sampled_from([SPREAD, PACK]),
+)
+def test_no_agent_is_better_than_its_prospect_promises(
+    agents: list[tuple[int, int, int, str, bool]], size: tuple[int, int], weight: int, placement: str
+) -> None:
+    term = NodeTerm((Requirement("zone", "In", ("a",)),))
+    wanted = replace(pod("p", *size), preferred=((weight, term),))
+    plans = [plan(f"a{i}", *each) for i, each in enumerate(agents)]
+    prospects = [prospect(each.place, each.used, placement) for each in plans]
+    limit = at_best(wanted, reduce(best_of, prospects), placement)
+    for one, each in zip(prospects, plans, strict=True):
+        assert at_best(wanted, one, placement) <= score(wanted, each.place, each.used, placement)
+        assert limit <= score(wanted, each.place, each.used, placement)
 
 
 def test_pods_of_another_size_or_with_other_rules_are_of_another_kind() -> None:
