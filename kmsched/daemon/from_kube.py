@@ -7,7 +7,7 @@ server that is away is told now and then and waited for.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -20,6 +20,9 @@ from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
 
 log = logging.getLogger(__name__)
+
+#: pods that the core takes in one go; leases and news wait for no more
+LONG_LIST = 1000
 
 T = TypeVar("T")
 Items = AsyncGenerator[Item[T], None]
@@ -35,12 +38,14 @@ class FromKube:
         self._repeats = repeats
 
     async def pods(self, items: Items[Pod]) -> None:
-        await self._pass_on("pods", items, pod_event)
+        await self._pass_on("pods", items, pod_events)
 
     async def nodes(self, items: Items[Node]) -> None:
-        await self._pass_on("nodes", items, node_event)
+        await self._pass_on("nodes", items, node_events)
 
-    async def _pass_on(self, kind: str, items: Items[T], event_of: Callable[[Listed[T] | Changed[T]], Event]) -> None:
+    async def _pass_on(
+        self, kind: str, items: Items[T], events_of: Callable[[Listed[T] | Changed[T]], Iterable[Event]]
+    ) -> None:
         async with aclosing(items):
             async for item in items:
                 match item:
@@ -55,23 +60,29 @@ class FromKube:
                         if self._repeats.is_first(item.reason):
                             log.error("%s: %s", kind, item.reason)
                     case _:
-                        await self._inbox.put(event_of(item))
+                        for event in events_of(item):
+                            await self._inbox.put(event)
                         self._readiness.heard(kind)
                         if isinstance(item, Listed):
                             log.info("%s listed: %d", kind, len(item.items))
 
 
-def pod_event(item: Listed[Pod] | Changed[Pod]) -> Event:
+def pod_events(item: Listed[Pod] | Changed[Pod]) -> Iterable[Event]:
+    """The pods of a long list are told one by one first: the list itself then only says which are gone."""
     if isinstance(item, Listed):
-        return PodsListed(item.items, item.resource_version)
-    if item.type == "DELETED":
-        return PodDeleted(item.object.key, item.object.uid)
-    return PodChanged(item.object)
+        if len(item.items) > LONG_LIST:
+            yield from map(PodChanged, item.items)
+        yield PodsListed(item.items, item.resource_version)
+    elif item.type == "DELETED":
+        yield PodDeleted(item.object.key, item.object.uid)
+    else:
+        yield PodChanged(item.object)
 
 
-def node_event(item: Listed[Node] | Changed[Node]) -> Event:
+def node_events(item: Listed[Node] | Changed[Node]) -> Iterable[Event]:
     if isinstance(item, Listed):
-        return NodesListed(item.items)
-    if item.type == "DELETED":
-        return NodeDeleted(item.object.name)
-    return NodeChanged(item.object)
+        yield NodesListed(item.items)
+    elif item.type == "DELETED":
+        yield NodeDeleted(item.object.name)
+    else:
+        yield NodeChanged(item.object)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from random import Random
+from typing import TypeVar
 
 from kmsched.clients import mesos_refusals
 from kmsched.clients.backoff import Backoff
@@ -18,7 +19,7 @@ from kmsched.clients.mesos import HEALTHY_STREAM_S, Disconnected, Item
 from kmsched.clients.mesos_refusals import Identity
 from kmsched.clock import Clock
 from kmsched.core import events
-from kmsched.core.events import Event
+from kmsched.core.model import Offer
 from kmsched.daemon.identity import FrameworkId
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.metrics import Metrics
@@ -42,6 +43,12 @@ REASON_RECONCILIATION = "REASON_RECONCILIATION"
 
 #: reads the events of one subscription after another, until an ERROR
 MakeItems = Callable[[], AsyncGenerator[Item, None]]
+
+#: offers that are decoded, or taken by the core, before others have their turn
+OFFERS_TOGETHER = 500
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class FromMesos:
@@ -142,40 +149,46 @@ class FromMesos:
             case wire.UnknownEvent():
                 if self._repeats.is_first(item.type):
                     log.warning("Mesos sent an event of the unknown type %s, which is ignored", item.type)
+            case wire.Offers():
+                arrived = await self._decoded(item.offers)
+                for first in range(0, len(arrived), OFFERS_TOGETHER):
+                    part = arrived[first : first + OFFERS_TOGETHER]
+                    await self._inbox.put(events.OffersArrived(part, self._clock.wall()))
             case _:
-                for event in map(self._explained, self._decoded(item)):
-                    if isinstance(event, events.TaskUpdated):
-                        self._metrics.updated(event)
-                        log_update(event)
+                event = self._decoded_or_told(item, codec.core_event)
+                if isinstance(event, events.TaskUpdated):
+                    event = self._explained(event)
+                    self._metrics.updated(event)
+                    log_update(event)
+                if event is not None:
                     await self._inbox.put(event)
 
-    def _explained(self, event: Event) -> Event:
+    def _explained(self, event: events.TaskUpdated) -> events.TaskUpdated:
         """Mesos names the user whose tasks it refuses, and nobody's flag."""
-        if not isinstance(event, events.TaskUpdated) or event.reason not in mesos_refusals.UNAUTHORIZED_REASONS:
+        if event.reason not in mesos_refusals.UNAUTHORIZED_REASONS:
             return event
         return replace(event, message=f"{event.message}; {mesos_refusals.of_tasks(self._identity)}")
 
-    def _decoded(self, item: wire.SchedulerEvent) -> Iterator[Event]:
-        # one bad offer must not hide the others that came with it
-        parts = [wire.Offers([offer]) for offer in item.offers] if isinstance(item, wire.Offers) else [item]
-        good: list[Event] = []
-        for part in parts:
-            try:
-                event = codec.core_event(part)
-            except ProtocolError as error:
-                kind = type(part).__name__
-                self._metrics.bad_objects.labels(kind).inc()
-                if self._repeats.is_first(str(error)):
-                    log.error("%s of Mesos is left out: %s", kind, error)
-                continue
-            if event is not None:
-                good.append(event)
-        if isinstance(item, wire.Offers):
-            arrived = tuple(o for event in good if isinstance(event, events.OffersArrived) for o in event.offers)
-            if arrived:
-                yield events.OffersArrived(arrived, self._clock.wall())
-        else:
-            yield from good
+    async def _decoded(self, offers: Sequence[wire.Offer]) -> tuple[Offer, ...]:
+        """One bad offer must not hide the others that came with it, and thousands must not hold up all else."""
+        good = []
+        for number, each in enumerate(offers, start=1):
+            offer = self._decoded_or_told(each, codec.decode_offer)
+            if offer is not None:
+                good.append(offer)
+            if number % OFFERS_TOGETHER == 0:
+                await asyncio.sleep(0)
+        return tuple(good)
+
+    def _decoded_or_told(self, item: T, decode: Callable[[T], R]) -> R | None:
+        try:
+            return decode(item)
+        except ProtocolError as error:
+            kind = type(item).__name__
+            self._metrics.bad_objects.labels(kind).inc()
+            if self._repeats.is_first(str(error)):
+                log.error("%s of Mesos is left out: %s", kind, error)
+            return None
 
     async def _lost(self, reason: str) -> None:
         self._readiness.unsubscribed = reason

@@ -97,7 +97,7 @@ def decode_shares(resources: Iterable[mesos.Resource], where: str) -> dict[str, 
             continue
         if one.scalar is not None and one.name in KINDS:
             found = amounts.setdefault(_reservation(one), {})
-            found[one.name] = found.get(one.name, 0) + _thousandths(one.scalar.value, f"{where}: {one.name}")
+            found[one.name] = found.get(one.name, 0) + _thousandths(one.scalar.value, where, one.name)
         elif one.ranges is not None and one.name == PORTS:
             ports.setdefault(_reservation(one), []).extend((each.begin, each.end) for each in one.ranges.range)
     return {
@@ -224,7 +224,7 @@ def _mode(launch: Launch) -> Literal["bind", "adopt"]:
     raise ValueError(f"launch {launch.task_id} has mode {launch.mode!r}, not bind or adopt")
 
 
-def _thousandths(value: float, where: str) -> int:
+def _thousandths(value: float, where: str, name: str) -> int:
     if not math.isfinite(value) or value < 0:
-        raise ProtocolError(f"{where} is {value}, which is no amount of a resource")
+        raise ProtocolError(f"{where}: {name} is {value}, which is no amount of a resource")
     return math.floor(value * MILLI + _NOISE)

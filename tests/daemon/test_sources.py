@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -18,8 +19,8 @@ from kmsched.core import events
 from kmsched.core.events import Event
 from kmsched.core.model import Node, Pod
 from kmsched.core.resources import NO_COUNTS
-from kmsched.daemon.from_kube import FromKube
-from kmsched.daemon.from_mesos import FromMesos
+from kmsched.daemon.from_kube import LONG_LIST, FromKube
+from kmsched.daemon.from_mesos import OFFERS_TOGETHER, FromMesos
 from kmsched.daemon.identity import FrameworkId
 from kmsched.daemon.inbox import Inbox
 from kmsched.daemon.lead import SoleLead
@@ -57,6 +58,21 @@ class Scene:
 
     def from_kube(self) -> FromKube:
         return FromKube(self.inbox, self.readiness, self.metrics, self.repeats)
+
+
+def test_the_pods_of_a_long_list_are_told_one_by_one_before_it() -> None:
+    """The core takes one event at a time, and nobody else has a turn meanwhile."""
+
+    async def scenario() -> None:
+        scene = Scene()
+        pod = decode_pod(pod_json())
+        pods = tuple(replace(pod, uid=f"uid-{number}") for number in range(LONG_LIST + 1))
+        listed: list[Listed[Pod] | Changed[Pod] | Interrupted | Undecodable] = [Listed(pods, "10")]
+        await scene.from_kube().pods(said(listed))
+        heard = await scene.inbox.drain(2 * LONG_LIST)
+        assert heard == [*map(events.PodChanged, pods), events.PodsListed(pods, "10")]
+
+    asyncio.run(scenario())
 
 
 async def no_term() -> int:
@@ -223,6 +239,14 @@ def test_an_attempt_that_failed_is_no_event(tmp_path: Path) -> None:
     scene, heard = hear(tmp_path, [Disconnected("connection refused", was_subscribed=False)])
     assert heard == []
     assert scene.readiness.unsubscribed == "connection refused"
+
+
+def test_thousands_of_offers_are_taken_in_parts(tmp_path: Path) -> None:
+    count = 2 * OFFERS_TOGETHER + 1
+    _, heard = hear(tmp_path, [SUBSCRIBED, wire.Offers([offer(number) for number in range(count)])])
+    parts = [each.offers for each in heard if isinstance(each, events.OffersArrived)]
+    assert [len(part) for part in parts] == [OFFERS_TOGETHER, OFFERS_TOGETHER, 1]
+    assert [each.offer_id for part in parts for each in part] == [f"o{number}" for number in range(count)]
 
 
 def test_one_bad_offer_or_update_does_not_hide_the_others(tmp_path: Path) -> None:
