@@ -55,8 +55,8 @@ FROM ?= 0
 sim: $(STAMP) ## simulate SEEDS=1000 worlds with faults, from seed FROM=0
 	python -m tests.sim --seeds $(SEEDS) --from $(FROM)
 
-bench: $(STAMP) ## the core's cycle against a naive best fit, into bench/results/placement.json
-	python -m bench.placement
+bench: $(STAMP) ## speed and memory, into bench/results/: make bench [NAME=placement|ingest|memory|latency|timer]
+	python -m bench $(NAME)
 
 docs: $(STAMP) ## write the pages that are made from tables
 	python -m docs.generate

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.placement import versions
+from bench.report import versions
 from bench.rivals import ClientGo, K8sm, Make, Rival, crash
 from kmsched.clients.aiohttp_transport import AiohttpTransport, TlsSettings
 from kmsched.clients.etcd import EtcdClient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.workload import EXECUTOR, Workload
@@ -18,28 +19,44 @@ class _Agent:
     room_memory: int
     room_pods: int
 
+    def take(self, pod: Pod) -> None:
+        self.offered_cpus -= pod.requests.cpus
+        self.offered_mem -= pod.requests.mem
+        self.room_cpus -= pod.counts.cpu
+        self.room_memory -= pod.counts.memory
+        self.room_pods -= 1
 
-def place(workload: Workload) -> dict[str, str]:
-    """Pod uid -> agent id: each pod, oldest first, where the least is left over."""
-    agents = []
-    for offer in workload.offers:
-        node = workload.nodes[offer.hostname]
-        offered, room = offer.resources.minus(EXECUTOR), node.allocatable
-        agents.append(_Agent(offer.agent_id, node, offered.cpus, offered.mem, room.cpu, room.memory, room.pods))
-    placed = {}
-    for pod in sorted(workload.pods, key=lambda each: each.created_s):
-        best: _Agent | None = None
-        for agent in agents:
-            if _fits(pod, agent) and (best is None or agent.offered_cpus < best.offered_cpus):
-                best = agent
-        if best is not None:
-            placed[pod.uid] = best.agent_id
-            best.offered_cpus -= pod.requests.cpus
-            best.offered_mem -= pod.requests.mem
-            best.room_cpus -= pod.requests.cpus
-            best.room_memory -= pod.counts.memory
-            best.room_pods -= 1
-    return placed
+
+class Naive:
+    """Agents as dull records; `place` gives a pod to the one with the least cpu left over."""
+
+    def __init__(self, workload: Workload) -> None:
+        self._agents: dict[str, _Agent] = {}
+        for offer in workload.offers:
+            node = workload.nodes[offer.hostname]
+            offered, room = offer.resources.minus(EXECUTOR), node.allocatable
+            self._agents[offer.agent_id] = _Agent(
+                offer.agent_id, node, offered.cpus, offered.mem, room.cpu, room.memory, room.pods
+            )
+
+    def assume(self, pods: Iterable[Pod], placed: Mapping[str, str]) -> None:
+        """These have gone where `placed` (pod uid -> agent id) says."""
+        for pod in pods:
+            if pod.uid in placed:
+                self._agents[placed[pod.uid]].take(pod)
+
+    def place(self, pods: Iterable[Pod]) -> dict[str, str]:
+        """Pod uid -> agent id."""
+        placed = {}
+        for pod in pods:
+            best: _Agent | None = None
+            for agent in self._agents.values():
+                if (best is None or agent.offered_cpus < best.offered_cpus) and _fits(pod, agent):
+                    best = agent
+            if best is not None:
+                placed[pod.uid] = best.agent_id
+                best.take(pod)
+        return placed
 
 
 def _fits(pod: Pod, agent: _Agent) -> bool:
