@@ -39,6 +39,7 @@ class Plan:
     place: Place
     used: Counts
     takes: list[tuple[Pod, Taken]] = field(default_factory=list)
+    points: dict[Counts, Points] = field(default_factory=dict)  # for pods that wish for nothing and count for so much
 
 
 @dataclass(slots=True)
@@ -91,6 +92,7 @@ class Judge:
         if not pod.is_bound:
             plan.used = plan.used.plus(pod.counts)
         plan.place = rest
+        plan.points.clear()
         plan.takes.append((pod, taken))
         self.changes.append(rest.agent_id)
 
@@ -207,8 +209,14 @@ class Judge:
         return pod.owner_uid not in self.refused or self.state.refusals.veto(pod, place.node_name) is None
 
     def _points(self, pod: Pod, plan: Plan) -> Points:
-        name = plan.place.node_name
-        return name in self.shaky, *score(pod, plan.place, plan.used, self.state.settings.placement)
+        place, placement = plan.place, self.state.settings.placement
+        is_shaky = bool(self.shaky) and place.node_name in self.shaky
+        if pod.preferred or place.taints:
+            return is_shaky, *score(pod, place, plan.used, placement)
+        found = plan.points.get(pod.counts)
+        if found is None:
+            found = plan.points[pod.counts] = is_shaky, *score(pod, place, plan.used, placement)
+        return found
 
     def _strides(self, agent_ids: Iterable[str]) -> Iterable[list[str]]:
         every = list(agent_ids)
