@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import multiprocessing
 import time
 from multiprocessing.queues import SimpleQueue
@@ -16,6 +17,7 @@ from typing import Any
 
 from bench.cluster import Cluster, scheduling
 from bench.report import REPEATS, keep, quantile, spread
+from kmsched.daemon.main import COLLECTED_AFTER
 
 PERIOD_S = 0.05
 #: agents -> pods
@@ -87,6 +89,7 @@ def beside_an_idle_one(agents: int, pods: int) -> tuple[dict[str, list[float]], 
 
 
 def main() -> None:
+    gc.set_threshold(*COLLECTED_AFTER)
     for agents, pods in SIZES.items():
         runs = [beside_an_idle_one(agents, pods) for _ in range(REPEATS)]
         result: dict[str, Any] = {
