@@ -137,9 +137,9 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.process_time() - began
 
 
-def main(sizes: Mapping[int, int] = SIZES, pods: int = PODS) -> None:
-    for agents, naive_pods in sizes.items():
-        keep("placement", f"{agents} agents", {"seed": SEED, **compare(make(agents, pods, SEED), naive_pods)})
-    mixed = make(min(sizes), GIANTS, SEED)
+def main() -> None:
+    for agents, naive_pods in SIZES.items():
+        keep("placement", f"{agents} agents", {"seed": SEED, **compare(make(agents, PODS, SEED), naive_pods)})
+    mixed = make(min(SIZES), GIANTS, SEED)
     giants = tuple(replace(pod, requests=GIANT, counts=whole_counts(GIANT)) for pod in mixed.pods)
     keep("placement", "none fits", {"seed": SEED, **compare(replace(mixed, pods=giants), GIANTS // 10)})
