@@ -31,6 +31,7 @@ from kmsched.core.model import Pod, Settings
 from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.state import State
 from kmsched.core.step import step
+from kmsched.daemon.main import COLLECTED_AFTER
 
 #: agents -> pods that the naive one places at each of its three times
 SIZES = {1000: 500, 10_000: 50, 50_000: 10}
@@ -138,6 +139,7 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def main() -> None:
+    gc.set_threshold(*COLLECTED_AFTER)
     for agents, naive_pods in SIZES.items():
         keep("placement", f"{agents} agents", {"seed": SEED, **compare(make(agents, PODS, SEED), naive_pods)})
     mixed = make(min(SIZES), GIANTS, SEED)

@@ -28,8 +28,8 @@ Work = Generator[int, None, T]
 
 #: agents that are judged before others may have their turn
 STRIDE = 250
-#: a line-up is made anew when every so-many-th agent may have changed
-RELINE = 8
+#: a line-up is made anew when one in so many agents may have changed
+RELINE = 2
 
 
 @dataclass(slots=True)
