@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench import ingest, latency, memory, placement, timer
+from bench.report import REPEATS
 
-BENCHMARKS: Mapping[str, Callable[[], None]] = MappingProxyType(
+BENCHMARKS: Mapping[str, Callable[[int], None]] = MappingProxyType(
     {
         "placement": placement.main,
         "ingest": ingest.main,
@@ -22,12 +23,14 @@ BENCHMARKS: Mapping[str, Callable[[], None]] = MappingProxyType(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all if none is given")
-    names = parser.parse_args().names
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="of each measurement")
+    given = parser.parse_args()
+    names = given.names
     for name in names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
     for name in names or BENCHMARKS:
-        BENCHMARKS[name]()
+        BENCHMARKS[name](given.repeats)
 
 
 if __name__ == "__main__":

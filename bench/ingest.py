@@ -22,7 +22,7 @@ from kmsched.wire.mesos import Offers, scheduler_event
 from kmsched.wire.offers import decode_offer
 from kmsched.wire.recordio import Decoder, encode
 
-OFFERS = 20_000
+OFFERS = 10_000
 #: offers in one event
 SIZES = (1, 100, 1000, 5000)
 CHUNK = 64 * 1024
@@ -100,12 +100,12 @@ def pymesos() -> str:
     return "not measured: it drives a socket of its own and has no decoder that could be called"
 
 
-def main() -> None:
+def main(repeats: int = REPEATS) -> None:
     runs: dict[str, Callable[[list[bytes]], int]] = {"ours": ours, "json.loads": json_loads, "dicts": dicts}
     for size in SIZES:
         chunks = stream(size)
         seconds: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             for name, run in runs.items():
                 gc.collect()
                 began = time.process_time()

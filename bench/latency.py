@@ -47,19 +47,19 @@ async def measure(agents: int, pods: int, longest_gap_s: float, more: tuple[str,
     return took
 
 
-def main() -> None:
+def main(repeats: int = REPEATS) -> None:
     found: dict[str, list[list[float]]] = {name: [] for name in CASES}
     rng = Random(1)
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for name, (agents, pods, gap_s, more) in CASES.items():
             found[name].append(asyncio.run(measure(agents, pods, gap_s, more, rng)))
-    for name, repeats in found.items():
-        together = [each for repeat in repeats for each in repeat]
+    for name, runs in found.items():
+        together = [each for run in runs for each in run]
         result: dict[str, Any] = {
             "pods": len(together),
             "p50_s": quantile(together, 0.5),
             "p99_s": quantile(together, 0.99),
             "longest_s": quantile(together, 1.0),
-            "p99_s_of_each_repeat": spread([quantile(repeat, 0.99) for repeat in repeats]),
+            "p99_s_of_each_repeat": spread([quantile(run, 0.99) for run in runs]),
         }
         keep("latency", name, result)

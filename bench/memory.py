@@ -107,8 +107,8 @@ def in_child() -> dict[str, int]:
     return found
 
 
-def main() -> None:
-    runs = [in_child() for _ in range(REPEATS)]
+def main(repeats: int = REPEATS) -> None:
+    runs = [in_child() for _ in range(repeats)]
     result: dict[str, Any] = {"agents": AGENTS, "pods": PODS}
     for part in runs[0]:
         result[f"{part}_mib"] = spread([run[part] / 2**20 for run in runs])

@@ -138,10 +138,10 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
     return result, time.process_time() - began
 
 
-def main() -> None:
+def main(repeats: int = REPEATS) -> None:
     gc.set_threshold(*COLLECTED_AFTER)
     for agents, naive_pods in SIZES.items():
-        keep("placement", f"{agents} agents", {"seed": SEED, **compare(make(agents, PODS, SEED), naive_pods)})
+        keep("placement", f"{agents} agents", {"seed": SEED, **compare(make(agents, PODS, SEED), naive_pods, repeats)})
     mixed = make(min(SIZES), GIANTS, SEED)
     giants = tuple(replace(pod, requests=GIANT, counts=whole_counts(GIANT)) for pod in mixed.pods)
-    keep("placement", "none fits", {"seed": SEED, **compare(replace(mixed, pods=giants), GIANTS // 10)})
+    keep("placement", "none fits", {"seed": SEED, **compare(replace(mixed, pods=giants), GIANTS // 10, repeats)})

@@ -88,10 +88,10 @@ def beside_an_idle_one(agents: int, pods: int) -> tuple[dict[str, list[float]], 
     return {"scheduler": lateness, "idle process beside it": idle_lateness}, took_s
 
 
-def main() -> None:
+def main(repeats: int = REPEATS) -> None:
     gc.set_threshold(*COLLECTED_AFTER)
     for agents, pods in SIZES.items():
-        runs = [beside_an_idle_one(agents, pods) for _ in range(REPEATS)]
+        runs = [beside_an_idle_one(agents, pods) for _ in range(repeats)]
         result: dict[str, Any] = {
             "pods": pods,
             "period_s": PERIOD_S,
