@@ -157,11 +157,14 @@ class Judge:
 
     def _look_at(self, pod: Pod, kind: _Kind, agent_ids: Iterable[str]) -> None:
         """Whether there is room is asked only of those that come out best."""
+        plans, known, best, counts = self.plans, kind.points, kind.best, pod.counts
+        is_plain = not pod.preferred
         for agent_id in agent_ids:
-            points = self._points(pod, self.plans[agent_id])
-            if kind.points.get(agent_id) != points:
-                kind.points[agent_id] = points
-                heapq.heappush(kind.best, points)
+            plan = plans[agent_id]
+            points = (plan.points.get(counts) if is_plain else None) or self._points(pod, plan)
+            if known.get(agent_id) != points:
+                known[agent_id] = points
+                heapq.heappush(best, points)
 
     def _limit(self, pod: Pod, kind: _Kind) -> Points | None:
         """Nobody behind those that were looked at is better; None: there is nobody."""
@@ -209,14 +212,13 @@ class Judge:
         return pod.owner_uid not in self.refused or self.state.refusals.veto(pod, place.node_name) is None
 
     def _points(self, pod: Pod, plan: Plan) -> Points:
+        """Kept for others that count for as much, where nothing else matters."""
         place, placement = plan.place, self.state.settings.placement
         is_shaky = bool(self.shaky) and place.node_name in self.shaky
         if pod.preferred or place.taints:
             return is_shaky, *score(pod, place, plan.used, placement)
-        found = plan.points.get(pod.counts)
-        if found is None:
-            found = plan.points[pod.counts] = is_shaky, *score(pod, place, plan.used, placement)
-        return found
+        points = plan.points[pod.counts] = is_shaky, *score(pod, place, plan.used, placement)
+        return points
 
     def _strides(self, agent_ids: Iterable[str]) -> Iterable[list[str]]:
         every = list(agent_ids)
