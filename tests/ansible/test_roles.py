@@ -106,6 +106,30 @@ def test_secrets_are_for_their_reader_alone_and_never_shown(role: Path) -> None:
     assert [(task["ansible.builtin.copy"]["mode"], task["diff"]) for task in copied] == [("0600", False)] * len(copied)
 
 
+def test_tokens_are_shown_neither_when_they_are_copied_nor_when_they_are_sent() -> None:
+    role = ROOT / "roles/km_scheduler"
+    [copied] = [task for _, task in tasks(role) if "/etc/kmsched/http/" in str(task.get("ansible.builtin.copy", ""))]
+    assert (copied["ansible.builtin.copy"]["mode"], copied["diff"], copied["no_log"]) == ("0600", False, True)
+    assert "content" not in copied["ansible.builtin.copy"]
+    [sent] = [task for _, task in tasks(role) if "Bearer" in str(task)]
+    assert sent["no_log"] == "{{ km_scheduler_http_read_token_src | length > 0 }}"
+    read = [task for _, task in tasks(role) if "ansible.builtin.slurp" in task and "http" in str(task)]
+    assert read == [], "their content stays on the hosts"
+
+
+def test_other_tokens_are_read_anew_and_restart_nothing() -> None:
+    role = ROOT / "roles/km_scheduler"
+    [reload] = [task for _, task in tasks(role) if "reloaded" in str(task.get("ansible.builtin.systemd_service", ""))]
+    assert "km_scheduler_need == 'nothing'" in reload["when"][0]
+    assert reload["changed_when"] == "km_scheduler_http is changed"
+    [named] = [
+        task["ansible.builtin.set_fact"]
+        for _, task in tasks(role)
+        if "km_scheduler_wanted" in str(task) and "vars" in task
+    ]
+    assert "http" not in str(named), "what is named there restarts the process when it differs"
+
+
 def test_nothing_that_runs_is_touched_before_the_plan() -> None:
     order = [task["ansible.builtin.import_tasks"] for task in load(ROOT / "roles/km_scheduler/tasks/main.yml")]
     assert order[-1] == "plan.yml"
@@ -150,8 +174,9 @@ def test_root_playbook_imports_the_one_in_playbooks() -> None:
 
 def test_who_leads_is_asked_at_a_page_that_wants_no_token() -> None:
     """The order of changes and the fingerprint that runs come from it."""
-    [asked] = [task for file, task in tasks(ROOT / "roles/km_scheduler") if "runs" in task["name"] and "loop" in task]
+    [asked] = [task for _, task in tasks(ROOT / "roles/km_scheduler") if task.get("register") == "km_scheduler_answer"]
     route = web_peers.leader_route(dict, bool)
-    assert f"/{asked['loop'][0]}" == route.path == deadman.WHO_PATH
+    assert asked["ansible.builtin.uri"]["url"].removeprefix("{{ km_scheduler_url }}") == route.path == deadman.WHO_PATH
+    assert "headers" not in asked["ansible.builtin.uri"]
     assert route.right is web_access.Right.OPEN
     assert {200, 503} <= set(asked["ansible.builtin.uri"]["status_code"])

@@ -39,6 +39,7 @@ VARIABLES: dict[str, Any] = {
     "km_scheduler_kubelet_flags": {"enforce-node-allocatable": ""},
     "km_scheduler_program_flags": {"km-path": f"{ARTIFACTS}/km", "kubelet-path": f"{ARTIFACTS}/kubelet"}
     | {"proxy-path": f"{ARTIFACTS}/kube-proxy"},
+    "km_scheduler_http_flags": {},
     "km_scheduler_host_flags": {"hostname_override": "s1.example"},
     "km_scheduler_kubeconfig_src": "/k",
     "km_agent_pod_cidr": "10.1.1.0/24",
@@ -121,6 +122,18 @@ def test_several_schedulers_are_told_of_etcd_and_of_themselves(shared: Path, ren
     assert (group.instance, group.url) == ("s1", "http://10.0.0.11:10251")
     assert "etcd" not in (rendered / "scheduler.flags").read_text()
     assert "ha-" not in (rendered / "host.flags").read_text()
+
+
+def test_tokens_and_certificates_are_where_the_role_puts_them(tmp_path: Path) -> None:
+    http = {"http-act-token-file": "/etc/kmsched/http/act.token", "http-tls-ca-file": "/etc/kmsched/http/ca.crt"}
+    own = VARIABLES["km_scheduler_flags"] | {"http_tls_ca_file": "/own/ca.crt"}
+    folder = render(tmp_path, {"km_scheduler_http_flags": http, "km_scheduler_flags": own})
+    built = config.build(
+        flags.parse([f"--{name}={folder / file}" for name, file in FILES_BY_FLAG.items()], flags.SCHEDULER)
+    )
+    assert built.http.act_token_file == "/etc/kmsched/http/act.token"
+    assert built.http.ca_file == "/own/ca.crt", "a flag that was given wins"
+    assert built.http.read_token_file is None
 
 
 def test_what_is_a_hosts_own_is_not_in_the_file_of_all(rendered: Path) -> None:
