@@ -14,7 +14,7 @@ import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -41,7 +41,7 @@ class TlsSettings:
     cert_file: str | None = None
     cert_data: str | None = None
     key_file: str | None = None
-    key_data: str | None = None
+    key_data: str | None = field(default=None, repr=False)
     insecure: bool = False
     #: whether a certificate must name the host that was asked for
     checks_names: bool = True

@@ -48,7 +48,7 @@ _line = wire.decoder(wire.WatchLine)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
     user: str
     password: str

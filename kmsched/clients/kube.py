@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -58,7 +58,7 @@ class KubeAccess:
     servers: tuple[str, ...]
     tls: TlsSettings
     user: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     token_file: str | None = None
     plugin: ExecPlugin | None = None
 

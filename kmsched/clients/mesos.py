@@ -55,7 +55,7 @@ UNAUTHORIZED_WORDS = ("not authorized",)
 NOT_SUBSCRIBED_WORDS = ("stream id", "mesos-stream-id", "not subscribed", "cannot be found", "not connected")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
     """Basic authentication: Mesos' principal and secret."""
 

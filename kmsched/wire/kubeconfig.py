@@ -48,7 +48,10 @@ def parse_kubeconfig(text: str, path: str, context: str | None = None) -> KubeSe
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ConfigRefused(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        # its own words quote the lines around the place, and those may hold a token or a key
+        mark = getattr(error, "problem_mark", None)
+        where = f"see line {mark.line + 1}, column {mark.column + 1}" if mark else "it has characters that YAML has not"
+        raise ConfigRefused(f"{path} is no YAML: {where}") from None
     if document is None:
         raise ConfigRefused(f"{path} is empty: a kubeconfig is needed")
     root = _Node(path, "", document)
