@@ -41,6 +41,8 @@ FINGERPRINT = "fingerprint"
 ROLLOUT = "rollout"
 WAIT_BASE_S, WAIT_CAP_S = 0.2, 5.0
 BOOT_ID_BYTES = 8
+#: flags named in one reason
+MAX_DIFFERENCES = 5
 
 
 class Group:
@@ -78,6 +80,7 @@ class Group:
         self._allowed: frozenset[str] | None = None
         self._unreadable = "not asked"
         self._fingerprint = ""
+        self._differences: Callable[[str], Sequence[str]] = lambda _: ()
         self.deadman = DeadMan(self._leader_besides_us, self.etcd.revoke, self._peers, clock)
 
     @property
@@ -110,11 +113,13 @@ class Group:
         self,
         fingerprint: str,
         *,
+        differences: Callable[[str], Sequence[str]],
         reasons_not_to_lead: Callable[[], Sequence[str]],
         highest_term: Callable[[], int],
         resumed: Callable[[], None],
     ) -> None:
-        """Make the election, with what this process is. `highest_term`: of the tasks that pods name.
+        """Make the election, with what this process is. `highest_term`: of the tasks that pods name. `differences`: in
+        what another fingerprint's executors differ from ours, in words, as far as it is known.
 
         `resumed` is called when this process may act again after it was suspended, and is still subscribed with Mesos.
         """
@@ -133,7 +138,7 @@ class Group:
             reasons = [*self.reasons_of_fingerprint(), *reasons_not_to_lead()]
             return reasons[0] if reasons else ""
 
-        self._fingerprint = fingerprint
+        self._fingerprint, self._differences = fingerprint, differences
         election = Election(
             self.etcd,
             self.keys,
@@ -222,15 +227,16 @@ class Group:
         await self._peers.close()
 
     def reasons_of_fingerprint(self) -> list[str]:
-        """Why this process must not lead for what it would run; the flags that differ are told elsewhere."""
+        """Why this process must not lead for what it would run, with the flags that differ."""
         if self._allowed is None:
             return [f"which fingerprint may lead is not read from etcd yet: {self._unreadable}"]
         if self._allowed and self._fingerprint not in self._allowed:
             named = [each[:16] for each in sorted(self._allowed)]
+            differ = [words for each in sorted(self._allowed) for words in self._differences(each)]
+            flags = ", ".join(differ[:MAX_DIFFERENCES]) or "km fingerprint diff names the flags"
             return [
-                f"its fingerprint {self._fingerprint[:16]} is not that of the group, {' or '.join(named)}:"
-                " km fingerprint diff names the flags; make them equal, or allow the change:"
-                f" km rollout allow {named[0]} {self._fingerprint}"
+                f"its fingerprint {self._fingerprint[:16]} is not that of the group, {' or '.join(named)}: {flags};"
+                f" make them equal, or allow the change: km rollout allow {named[0]} {self._fingerprint}"
             ]
         return []
 

@@ -108,6 +108,7 @@ class Scheduler:
         if group is not None:
             group.join(
                 self._specs.ours,
+                differences=self._specs.differences,
                 reasons_not_to_lead=self.readiness.reasons_of_copies,
                 highest_term=self.core.highest_term,
                 resumed=lambda: self.inbox.put_now(Resumed()),

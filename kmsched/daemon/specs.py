@@ -52,6 +52,10 @@ class Specs:
                 if await self._learn(key):
                     yield self.learned()
 
+    def differences(self, sha256: str) -> Sequence[str]:
+        """In what the spec with this SHA-256 differs from ours, in words; none when it is not known."""
+        return fingerprint.differences(self._spec, self.known.get(sha256, self._spec))
+
     def learned(self) -> SpecsLearned:
         """In what each known spec differs from ours, by executor id."""
         return SpecsLearned(

@@ -119,7 +119,11 @@ class Process:
     def start(self) -> None:
         self.network.processes[self.name] = self
         self.group.join(
-            self.fingerprint, reasons_not_to_lead=lambda: self.reasons, highest_term=lambda: 0, resumed=self._resumed
+            self.fingerprint,
+            differences=lambda _: (),
+            reasons_not_to_lead=lambda: self.reasons,
+            highest_term=lambda: 0,
+            resumed=self._resumed,
         )
         self.group.election.describe(is_synced=True)
         self.task = asyncio.create_task(self.group.run())

@@ -219,6 +219,7 @@ def test_a_standby_of_another_fingerprint_is_up_and_says_why_it_is_not_ready(tmp
         status, ready = await other.page("/readyz")
         assert status == 503
         assert "is not that of the group" in ready["reasons"][0]
+        assert "--executor-mem: 512 here, 256 there; make them equal" in ready["reasons"][0]
         await first.kill()
         await asyncio.sleep(20)
         assert other.subscribed == []
