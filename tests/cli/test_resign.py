@@ -20,7 +20,7 @@ from kmsched.cli.resign import Clock, Kept, Leading, NobodyLeads, await_other, h
 from kmsched.errors import ConfigRefused, Unavailable
 from tests import virtual_time
 from tests.daemon.certificates import certificate
-from tests.daemon.test_main_ha import Peer, play
+from tests.daemon.peers import Peer, play
 
 T = TypeVar("T")
 

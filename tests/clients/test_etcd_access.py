@@ -13,7 +13,7 @@ from kmsched.clients.http import Transport
 from kmsched.errors import ConfigRefused, KmError
 from tests import virtual_time
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
-from tests.daemon.test_group import ETCD, config
+from tests.daemon.groups import ETCD, config
 from tests.virtual_time import VirtualClock
 
 

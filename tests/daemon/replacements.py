@@ -20,7 +20,7 @@ from kmsched.daemon.respawn_channel import Channel, Word
 from kmsched.daemon.respawn_child import Inherited
 from kmsched.daemon.surroundings import Surroundings
 from tests import virtual_time
-from tests.daemon.test_main import World
+from tests.daemon.processes import World
 from tests.virtual_time import VirtualClock
 
 #: what a replacement does that is none: it has the other end of the connection

@@ -16,8 +16,8 @@ from kmsched.clients.store import FolderStore
 from kmsched.daemon import respawn_channel as channel
 from kmsched.daemon.respawn_channel import Channel, Word
 from kmsched.errors import ConfigRefused, NotHandedOver
+from tests.daemon.processes import World, settings
 from tests.daemon.replacements import Host, play
-from tests.daemon.test_main import World, settings
 from tests.daemon.values import pod_json
 
 

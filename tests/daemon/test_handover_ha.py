@@ -14,9 +14,9 @@ from kmsched.daemon.respawn_channel import Channel, Word
 from kmsched.errors import NotHandedOver
 from kmsched.wire.members import Keys
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
+from tests.daemon.peers import ETCD, Both
+from tests.daemon.processes import World, settings
 from tests.daemon.replacements import Host, play
-from tests.daemon.test_main import World, settings
-from tests.daemon.test_main_ha import ETCD, Both
 from tests.virtual_time import VirtualClock
 
 

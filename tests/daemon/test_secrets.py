@@ -35,8 +35,8 @@ from kmsched.wire import members as records
 from tests import virtual_time
 from tests.clients.etcd_model import AUTHENTICATE, EtcdModel, EtcdWays, Way
 from tests.clients.fakes import HandlerTransport, Reply
-from tests.daemon.test_main import World, settings
-from tests.daemon.test_main_ha import ETCD, Both
+from tests.daemon.peers import ETCD, Both
+from tests.daemon.processes import World, settings
 from tests.daemon.values import pod_json
 from tests.virtual_time import VirtualClock
 

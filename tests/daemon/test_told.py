@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from kmsched.core.leadership import Fact
-from tests.daemon.test_main import Process, World, is_subscribed
+from tests.daemon.processes import Process, World, is_subscribed
 from tests.daemon.values import pod_json
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -15,64 +14,9 @@ from kmsched.core.resources import Resources
 from kmsched.errors import EXIT_CONFIG, EXIT_OK
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
-from kmsched.executor.core import step
-from kmsched.executor.state import State, unacknowledged_tasks
+from kmsched.executor.state import unacknowledged_tasks
 from kmsched.executor.tasks import Stage
-
-UID, KEY, TASK = "u1", "ns/p", "u1.1.1"
-SUBSCRIBED = ev.Subscribed(Resources(cpus=4000, mem=8_000_000), Resources(cpus=250, mem=256_000), "H1")
-POD = ev.PodSeen(KEY, UID, Phase.PENDING, task_id=TASK)
-READY = (ev.KubeletHealthy(), ev.NodeSeen())
-
-
-class Story:
-    """A state, and everything that was done so far. `now` goes on only when told."""
-
-    def __init__(self, launch_grace_s: float = 300.0, idle_timeout_s: float = 1200.0) -> None:
-        self.state = State(b"seed", launch_grace_s, idle_timeout_s)
-        self.now = 100.0
-        self.done: list[do.Effect] = []
-
-    def tell(self, *events: ev.Event) -> list[do.Effect]:
-        new = [effect for event in events for effect in step(self.state, event, self.now)]
-        self.done += new
-        return new
-
-    def after(self, seconds: float, *events: ev.Event) -> list[do.Effect]:
-        self.now += seconds
-        return self.tell(*events, ev.Ticked())
-
-    def reports(self, task_id: str = TASK) -> list[str]:
-        return [
-            e.state.value.removeprefix("TASK_")
-            for e in self.done
-            if isinstance(e, do.SendUpdate) and e.task_id == task_id
-        ]
-
-    def last(self, task_id: str = TASK) -> do.SendUpdate:
-        return [e for e in self.done if isinstance(e, do.SendUpdate) and e.task_id == task_id][-1]
-
-    def acknowledge(self) -> list[do.Effect]:
-        return self.tell(*(ev.Acknowledged(u.task_id, u.update_id) for u in list(self.state.updates)))
-
-
-def launched(task_id: str = TASK, mode: Literal["bind", "adopt"] = "bind") -> ev.TaskLaunched:
-    return ev.TaskLaunched(task_id, mode, KEY, UID)
-
-
-def starting(**settings: float) -> Story:
-    """A story whose task has reported STARTING."""
-    story = Story(**settings)
-    story.tell(SUBSCRIBED, ev.PodsListed(()), launched(), *READY)
-    assert story.reports() == ["STARTING"]
-    return story
-
-
-def running(**settings: float) -> Story:
-    story = starting(**settings)
-    story.tell(POD, replace(POD, phase=Phase.RUNNING))
-    assert story.reports() == ["STARTING", "RUNNING"]
-    return story
+from tests.executor.stories import POD, READY, SUBSCRIBED, TASK, UID, Story, launched, running, starting
 
 
 def test_kubelet_is_started_once_with_what_the_agent_has_less_the_executor() -> None:
@@ -142,16 +86,6 @@ def test_the_pods_phase_becomes_the_tasks_state(pod: ev.PodSeen, report: str, wo
     assert words in story.last().message
 
 
-@pytest.mark.parametrize(
-    "end", [ev.PodGone(UID), ev.PodsListed(()), replace(POD, phase=Phase.FAILED, is_terminating=True)]
-)
-def test_a_deleted_pod_ends_its_task_as_killed(end: ev.Event) -> None:
-    story = running()
-    assert story.tell(replace(POD, phase=Phase.RUNNING, is_terminating=True)) == []
-    story.tell(end)
-    assert story.reports()[-1] == "KILLED"
-
-
 def test_a_bind_task_does_not_follow_a_pod_that_another_task_brought() -> None:
     story = starting()
     story.tell(replace(POD, task_id="u1.2.9", phase=Phase.RUNNING))
@@ -208,72 +142,6 @@ def test_adopt_of_a_pod_that_is_not_here_fails_as_soon_as_the_list_is_complete()
     story.tell(ev.PodsListed(()))
     assert story.reports() == ["FAILED"]
     assert "is not on this node" in story.last().message
-
-
-@pytest.mark.parametrize(("wanted", "asked"), [(None, None), (30.0, 30), (0.0, 1), (1.2, 2)])
-def test_kill_of_the_current_task_deletes_the_pod(wanted: float | None, asked: int | None) -> None:
-    story = running()
-    effects = story.tell(ev.KillRequested(TASK, wanted))
-    assert [type(e) for e in effects] == [do.SendUpdate, do.DeletePod]
-    assert effects[1] == do.DeletePod(KEY, UID, "", asked, f"its task {TASK} is killed")
-    assert story.tell(replace(POD, phase=Phase.SUCCEEDED)) == []
-    story.tell(ev.PodGone(UID))
-    assert story.reports() == ["STARTING", "RUNNING", "KILLING", "KILLED"]
-
-
-def test_a_deletion_without_effect_is_asked_for_again_and_a_repeated_kill_is_harmless() -> None:
-    story = running()
-    story.tell(ev.KillRequested(TASK))
-    assert story.tell(ev.KillRequested(TASK)) == []
-    assert story.after(4.0) == []
-    assert [type(e) for e in story.after(1.0)] == [do.DeletePod]
-    story.tell(replace(POD, phase=Phase.RUNNING, is_terminating=True))
-    assert story.after(60.0) == []
-    assert story.tell(ev.KillRequested(TASK)) == []
-
-
-@pytest.mark.parametrize("owner", ["", "u1.2.1"])
-def test_kill_of_a_task_that_is_not_current_leaves_the_pod_alone(owner: str) -> None:
-    story = running()
-    story.tell(replace(POD, phase=Phase.RUNNING, task_id=owner))
-    story.tell(ev.KillRequested(TASK))
-    assert story.reports()[-1] == "KILLED"
-    assert "reservation ended; pod ns/p stays" in story.last().message
-    assert not any(isinstance(e, do.DeletePod) for e in story.done)
-
-
-def test_a_kill_before_the_pod_is_here_ends_the_reservation() -> None:
-    story = starting()
-    story.tell(ev.KillRequested(TASK))
-    assert story.reports() == ["STARTING", "KILLED"]
-    assert story.tell(ev.KillRequested("unknown")) == []
-
-
-def test_a_pod_that_changes_hands_while_it_is_to_be_deleted_is_let_go() -> None:
-    story = running()
-    story.tell(ev.KillRequested(TASK), replace(POD, phase=Phase.RUNNING, task_id="u1.2.1"))
-    story.after(10.0)
-    assert story.reports()[-1] == "KILLED"
-
-
-def test_a_pod_that_changed_before_it_was_deleted_is_looked_at_again() -> None:
-    story = running()
-    seen = replace(POD, phase=Phase.RUNNING, version="7")
-    [*_, asked] = story.tell(seen, ev.KillRequested(TASK))
-    assert isinstance(asked, do.DeletePod)
-    assert asked.version == "7"
-    # its change is not known yet: a later tick asks with what is known then
-    assert story.tell(ev.DeletionRefused(UID, "7")) == []
-    assert story.tell(replace(seen, version="8")) == []
-    assert [e.version for e in story.after(5.0) if isinstance(e, do.DeletePod)] == ["8"]
-    # its change is known already
-    story.tell(replace(seen, version="9"))
-    assert [e.version for e in story.tell(ev.DeletionRefused(UID, "8")) if isinstance(e, do.DeletePod)] == ["9"]
-    # and was that it belongs to another task now
-    story.tell(replace(seen, version="10", task_id="u1.2.1"))
-    story.tell(ev.DeletionRefused(UID, "9"))
-    assert story.reports()[-1] == "KILLED"
-    assert story.tell(ev.DeletionRefused("unknown", "1")) == []
 
 
 def test_updates_are_kept_until_acknowledged_and_the_task_until_its_last() -> None:
@@ -360,6 +228,8 @@ PODS = [
     for task in (TASK, "u1.1.2", "")
     for terminating in (False, True)
 ]
+
+
 ANY_EVENT: list[ev.Event] = [
     *PODS,
     *(ev.PodsListed((pod,)) for pod in PODS[:3]),
