@@ -231,6 +231,8 @@ class Election:
     async def _look_forever(self) -> None:
         """Campaign whenever nobody leads; and look for ourselves when no news came for a while."""
         while self.leadership.role is not Role.DEPOSED:
+            # what fails now is tried again after a pause, not at once for the news that it was tried for
+            self._look.clear()
             try:
                 if self._must_poll():
                     await self._list()

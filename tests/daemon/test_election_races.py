@@ -185,6 +185,19 @@ def test_an_answer_that_is_none_neither_deposes_nor_ends_anybody(path: str, body
     play("a", story)
 
 
+def test_an_etcd_that_refuses_connections_is_not_asked_again_without_a_pause() -> None:
+    async def story(cluster: Cluster) -> None:
+        leader = cluster.leader
+        await asyncio.sleep(TIMING.poll_s)
+        leader.cut()
+        leader.election.describe(is_synced=False)
+        before = len(leader.ways.calls)
+        await asyncio.sleep(10)
+        assert len(leader.ways.calls) - before < 300, "a few each second"
+
+    play("a", story)
+
+
 def test_who_is_named_leads_next_and_the_others_only_if_it_does_not() -> None:
     async def story(cluster: Cluster) -> None:
         for named, does_it in (("c", True), ("b", True), ("a", False)):
