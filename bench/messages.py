@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 Json = dict[str, Any]
 
@@ -89,7 +90,7 @@ def uid(number: int) -> str:
 
 
 def watch_line(obj: Json, type_: str = "ADDED") -> bytes:
-    return json.dumps({"type": type_, "object": {"kind": "Pod", "apiVersion": "v1", **obj}}).encode() + b"\n"
+    return msgspec.json.encode({"type": type_, "object": {"kind": "Pod", "apiVersion": "v1", **obj}}) + b"\n"
 
 
 def node(name: str) -> Json:
