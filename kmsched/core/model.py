@@ -249,4 +249,4 @@ class Settings:
     def id_of(self, flavour: Flavour) -> str:
         return self.executor_id if flavour == Flavour(self.role) else self.other_flavours[flavour]
 
-    slice_work: int = 4000  # agents that are judged before a cycle lets other events be taken; some 10 ms
+    slice_work: int = 1500  # agents that are judged before a cycle lets other events be taken; some 5 ms
