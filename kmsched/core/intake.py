@@ -51,7 +51,7 @@ def _pod_arrived(state: State, pod: Pod, now: float) -> None:
     record = PodRecord(pod=pod, state=_first_state(state, pod), node_name=pod.node_name, waiting_since=now)
     state.pods[pod.uid] = record
     state.uid_of[pod.key] = pod.uid
-    record.history.append((now, record.state.value, "seen"))
+    record.remember(now, "seen")
     if record.state is PodState.PENDING:
         state.queue.put(pod, now)
         state.wants_cycle = state.has_fresh_work = True

@@ -45,7 +45,7 @@ def apply(state: State, record: PodRecord, trigger: Trigger, now: float, why: st
     if after is not before:
         record.state = after
         record.due_at = record.silent_at = None
-        record.history.append((now, after.value, why))
+        record.remember(now, why)
         if before is PodState.PENDING:
             state.queue.remove(record.pod.uid)
         if after is PodState.ORPHANED:

@@ -7,7 +7,7 @@ Pods with their state and task, nodes, held offers, the queue, and how far the s
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -72,8 +72,13 @@ class PodRecord:
     vetoes: Mapping[str, Veto] = field(default_factory=dict)  # by agent id, of the last try; shared, never changed
     waiting_since: float = 0.0
     told: frozenset[str] | None = None  # the causes that its FailedScheduling have named since it began to wait
-    history: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    history: list[tuple[float, str, str]] = field(default_factory=list)  # the newest `HISTORY`
     counted: tuple[str, Counts] | None = None  # node and amount, as `State.usage` has it
+
+    def remember(self, now: float, why: str) -> None:
+        """That it is in its state now. A short list: of 100,000 pods each deque's first block would be 60 MB."""
+        self.history.append((now, self.state.value, why))
+        del self.history[:-HISTORY]
 
 
 @dataclass(slots=True)
