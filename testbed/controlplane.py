@@ -119,7 +119,8 @@ def command(settings: Settings, programs: Path, name: str) -> list[str]:
             "node-monitor-grace-period": f"{settings.node_grace_s}s",
         },
     }[name]
-    return [str(programs / name), *(f"--{flag}={value}" for flag, value in flags.items())]
+    more = settings.api_flags if name == "kube-apiserver" else ()
+    return [str(programs / name), *(f"--{flag}={value}" for flag, value in flags.items()), *more]
 
 
 def pid_file(settings: Settings, name: str) -> Path:

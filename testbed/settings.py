@@ -39,6 +39,7 @@ class Settings:
     allocation_interval: str = "1secs"
     master_flags: tuple[str, ...] = ()
     agent_flags: tuple[str, ...] = ()
+    api_flags: tuple[str, ...] = ()
     keep_gocache: bool = False
 
     @property
@@ -142,5 +143,6 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         allocation_interval=environ.get("KM_TESTBED_ALLOCATION_INTERVAL") or "1secs",
         master_flags=tuple(environ.get("KM_TESTBED_MASTER_FLAGS", "").split()),
         agent_flags=tuple(environ.get("KM_TESTBED_AGENT_FLAGS", "").split()),
+        api_flags=tuple(environ.get("KM_TESTBED_API_FLAGS", "").split()),
         keep_gocache=environ.get("KM_KEEP_GOCACHE") == "1",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kmsched.clients.kube_rights import RIGHTS
+from kmsched.clients.kube_rights import RIGHTS, rules
 from kmsched.errors import EXIT_MISMATCH, EXIT_OK
 from testbed import controlplane, pki
 from tests.scenarios import lab
@@ -61,12 +61,11 @@ def test_what_is_installed_is_in_order(cluster: Cluster, second: Second) -> None
 def without_binding(cluster: Cluster, second: Second) -> Iterator[str]:
     """The kubeconfig of a user who has every right of the scheduler but one."""
     granted = [right for right in RIGHTS if str(right) != NO_RIGHT]
-    rules = [{"apiGroups": [""], "resources": [each.resource], "verbs": [each.verb]} for each in granted]
     bound = {
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ROLE},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
     }
-    made: dict[str, dict[str, Any]] = {"clusterroles": {"rules": rules}, "clusterrolebindings": bound}
+    made: dict[str, dict[str, Any]] = {"clusterroles": {"rules": rules(granted)}, "clusterrolebindings": bound}
     try:
         for kind, content in made.items():
             cluster.api.request("POST", f"{RBAC}/{kind}", {"metadata": {"name": ROLE}, **content})
