@@ -70,6 +70,7 @@ class SchedulerConfig:
     launch_timeout_s: float
     reconcile_interval_s: float
     maps_ports: bool
+    registers_all: bool
     default_cpus_milli: int
     default_mem_mib: int
     allow_privileged: bool
@@ -131,6 +132,7 @@ def build(parsed: Parsed) -> SchedulerConfig:
         launch_timeout_s=parsed["launch-timeout"],
         reconcile_interval_s=parsed["reconcile-interval"],
         maps_ports=parsed["host-port-endpoints"],
+        registers_all=parsed["register-nodes"] == "all",
         default_cpus_milli=round(parsed["default-container-cpu-limit"] * 1000),
         default_mem_mib=parsed["default-container-mem-limit"],
         allow_privileged=parsed["allow-privileged"],

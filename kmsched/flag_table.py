@@ -76,6 +76,13 @@ KUBERNETES = (
         "Pods with this schedulerName are placed.",
         pattern=(rf"({_NAME})?", "write lower case letters, digits, - and ."),
     ),
+    Flag(
+        "register-nodes",
+        Kind.TEXT,
+        "lazy",
+        "Which agents have a Node: those with an executor, or all, as DaemonSets need it.",
+        choices=("lazy", "all"),
+    ),
     Flag("allow-privileged", Kind.BOOL, "false", "Place pods with privileged containers."),
     Flag(
         "cluster-dns",

@@ -83,7 +83,7 @@ def manifests(parsed: Parsed) -> Iterator[Manifest]:
             f"whom the scheduler is; a token: kubectl -n {namespace} create token {name} --duration=8760h",
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
         )
-    wanted = rights(parsed["scheduler-name"])
+    wanted = rights(parsed["scheduler-name"], parsed["register-nodes"] == "all")
     # those of all namespaces first
     for where in sorted({right.namespace for right in wanted}):
         granted = [right for right in wanted if right.namespace == where]

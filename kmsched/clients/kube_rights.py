@@ -14,6 +14,8 @@ from kmsched.clients.kube import Json
 
 COORDINATION = "coordination.k8s.io"
 KUBE_SYSTEM, KUBE_SCHEDULER = "kube-system", "kube-scheduler"
+#: namespace of the Leases by which kubelets say that they live
+NODE_LEASES = "kube-node-lease"
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 #: schedulerName of pods that name none, and the name of the profile that kube-scheduler has unless it is told otherwise
 DEFAULT_SCHEDULER_NAME = "default-scheduler"
@@ -24,7 +26,8 @@ class Right:
     """A verb on a resource ("pods" or "pods/binding").
 
     `namespace` "": in all of them. `name`: of this one object alone. `is_vital`: without it pods are not placed.
-    `with_default_name`: only used when --scheduler-name is kube-scheduler's own.
+    `with_default_name`: only used when --scheduler-name is kube-scheduler's own. `with_all_nodes`: with
+    --register-nodes=all.
     """
 
     verb: str
@@ -35,9 +38,10 @@ class Right:
     name: str = ""
     is_vital: bool = True
     with_default_name: bool = False
+    with_all_nodes: bool = False
 
     def __str__(self) -> str:
-        where = f" {self.namespace}/{self.name}" if self.name else ""
+        where = f" {self.namespace}/{self.name or '*'}" if self.namespace else ""
         return f"{self.verb} {self.resource}{where}"
 
     def review(self) -> Json:
@@ -61,6 +65,12 @@ RIGHTS: tuple[Right, ...] = (
     Right("create", "pods/binding", "kube_pods.bind"),
     Right("list", "nodes", "clients.reflector"),
     Right("watch", "nodes", "clients.reflector"),
+    Right("delete", "nodes", "kube_nodes.delete_node", is_vital=False),
+    Right("create", "nodes", "kube_nodes.create_node", with_all_nodes=True),
+    *(
+        Right(verb, "leases", "kube_nodes.renew_lease", COORDINATION, NODE_LEASES, with_all_nodes=True)
+        for verb in ("patch", "create")
+    ),
     Right("create", "events", "kube_pods.create_event"),
     Right("patch", "events", "kube_pods.repeat_event"),
     Right(
@@ -89,10 +99,14 @@ NODE_RIGHTS: tuple[Right, ...] = (
 )
 
 
-def rights(scheduler_name: str) -> tuple[Right, ...]:
+def rights(scheduler_name: str, registers_all: bool) -> tuple[Right, ...]:
     """What a scheduler with these flags does."""
     has_default_name = scheduler_name == DEFAULT_SCHEDULER_NAME
-    return tuple(right for right in RIGHTS if has_default_name or not right.with_default_name)
+    return tuple(
+        right
+        for right in RIGHTS
+        if (has_default_name or not right.with_default_name) and (registers_all or not right.with_all_nodes)
+    )
 
 
 def rules(granted: Iterable[Right]) -> list[Json]:

@@ -12,6 +12,9 @@ from kmsched.core.model import ANNOTATION_PREFIX, TASK_ID_ANNOTATION
 
 BINDING_HOST = ANNOTATION_PREFIX + "bindingHost"
 AGENT_ID = ANNOTATION_PREFIX + "slaveId"
+FRAMEWORK_ID = ANNOTATION_PREFIX + "frameworkId"
+#: of a Node: a scheduler made it, for an agent without a kubelet
+PROMISED = ANNOTATION_PREFIX + "promised"
 OFFER_ID = ANNOTATION_PREFIX + "offerId"
 EXECUTOR_ID = ANNOTATION_PREFIX + "executorId"
 #: on pods, by users

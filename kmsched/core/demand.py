@@ -15,6 +15,8 @@ LONGEST_ORPHAN_PAUSE_S = 30.0
 REVIVE_AGAIN_S = 30.0
 #: cause of a DECLINE that only another executor on the agent can end
 OTHER_EXECUTOR = "executor of another fingerprint"
+_LOOKS_FOR_HOSTS = ReviveOffers(cause="unreachable", reason="do hosts come back under another agent id?")
+_LOOKS_FOR_AGENTS = ReviveOffers(cause="registration", reason="are there agents that have no Node?")
 
 
 def tick(state: State, now: float) -> None:
@@ -27,13 +29,14 @@ def tick(state: State, now: float) -> None:
         ids = state.offers.take(agent.agent_id, LetGo(now, Fate.DECLINED, unused))
         state.emit(DeclineOffers(ids, state.settings.refuse_s, cause="ttl", reason=f"{agent.hostname}: {unused}"))
     if not wants:
-        if state.unreachable and now - state.revived_at >= REVIVE_AGAIN_S:
+        looks = _LOOKS_FOR_HOSTS if state.unreachable else _LOOKS_FOR_AGENTS if state.settings.registers_all else None
+        if looks is not None and now - state.revived_at >= REVIVE_AGAIN_S:
             state.revived_at = now
             state.is_suppressed = state.has_fresh_work = False
-            state.emit(ReviveOffers(cause="unreachable", reason="do hosts come back under another agent id?"))
+            state.emit(looks)
             return
         # what was asked for needs a moment to come
-        expects = bool(state.unreachable) and now - state.revived_at < state.settings.offer_ttl_s
+        expects = looks is not None and now - state.revived_at < state.settings.offer_ttl_s
         if not state.is_suppressed and not state.offers.agent_of and not expects:
             state.is_suppressed = True
             state.emit(SuppressOffers(cause="idle", reason="no pod waits"))

@@ -150,6 +150,29 @@ class ConfigureExecutor:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterNode:
+    """Make the Node of an agent, if there is none: without a kubelet until a pod is placed there."""
+
+    name: str
+    agent_id: str
+    framework_id: str
+    labels: tuple[tuple[str, str], ...]
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNode:
+    """Delete this very Node (uid and version are preconditions), if no pod is bound to it."""
+
+    name: str
+    uid: str
+    resource_version: str
+    cause: str
+    reason: str
+
+
 Effect = (
     AcceptOffers
     | DeclineOffers
@@ -163,4 +186,6 @@ Effect = (
     | AdoptPod
     | ReportPod
     | ConfigureExecutor
+    | RegisterNode
+    | RemoveNode
 )

@@ -117,11 +117,16 @@ def is_newer(version: str, than: str) -> bool:
 
 
 def node_changed(state: State, node: Node) -> None:
-    if state.nodes.get(node.name) != node:
-        state.nodes[node.name] = node
+    before = state.nodes.get(node.name)
+    # always the newest version, which is no reason to try again
+    state.nodes[node.name] = node
+    if before is None:
+        state.registration.asked_at.pop(node.name, None)
+    if before != node:
         state.wants_cycle = state.queue.wake() or state.wants_cycle
 
 
 def node_deleted(state: State, name: str) -> None:
     if state.nodes.pop(name, None) is not None:
+        state.registration.asked_at.pop(name, None)
         state.wants_cycle = state.queue.wake() or state.wants_cycle

@@ -158,8 +158,12 @@ class Node:
     is_unschedulable: bool = False  # cordoned
     is_ready: bool = False
     boot_id: str = ""
-    agent_id: str = ""  # annotation slaveId, written by the executor
+    agent_id: str = ""  # annotation slaveId, written by the executor, or by the scheduler that made the Node
     extended: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    uid: str = ""
+    framework_id: str = ""  # annotation frameworkId, written with that of the agent
+    is_promised: bool = False  # made by a scheduler, and no kubelet has been there: what it will have is not known
+    resource_version: str = field(default="", compare=False)  # changes with every heartbeat
 
 
 class Window(NamedTuple):
@@ -233,6 +237,9 @@ class Settings:
     backoff_max_s: float = 60.0
     reconcile_interval_s: float = 300.0
     pods_per_node: int = 110
+    registers_all: bool = False  # every agent that offers is given a Node
+    #: an agent that dies together with the leading master is reported by nobody for 10 minutes at least
+    node_silent_s: float = 900.0
     role: str = ANYBODYS.role
     roles: tuple[str, ...] = (ANYBODYS.role,)  # whose offers are taken, the best liked first
     pod_roles: tuple[str, ...] = (ANYBODYS.role,)  # of pods that name none

@@ -14,6 +14,8 @@ from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 OS_LABEL = "kubernetes.io/os"
 ARCH_LABEL = "kubernetes.io/arch"
+#: that kubelet sets on every Node
+KUBELET_LABELS = frozenset({HOSTNAME_LABEL, OS_LABEL, ARCH_LABEL, "beta.kubernetes.io/os", "beta.kubernetes.io/arch"})
 _NAME_PREFIX = ATTRIBUTE_LABEL_PREFIX.partition("/")[2]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kmsched.core.agent_filters import Down, Held, Taken, taken_by
 from kmsched.core.fit import Place
-from kmsched.core.model import HostPort, Pod, Settings, Window, spoken_window
+from kmsched.core.model import NOTHING, HostPort, Pod, Settings, Window, spoken_window
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
 from kmsched.core.resources import ZERO, Resources, whole_counts
@@ -31,7 +31,7 @@ def place_of(state: State, agent: AgentOffers, now: float) -> Place:
     ports: frozenset[HostPort] = frozenset().union(*(r.pod.host_ports for r in records))
     held = _held(state, agent, records, now)
     offered = _sum(held.pools)
-    if node is not None:
+    if node is not None and not node.is_promised:
         extended = dict(node.extended)
         for record in records:
             for kind, amount in record.pod.extended:
@@ -62,7 +62,9 @@ def place_of(state: State, agent: AgentOffers, now: float) -> Place:
         node_name=name,
         offered=offered,
         room=whole_counts(whole.plus(taken)).minus(used)._replace(pods=settings.pods_per_node - used.pods),
-        labels=node_labels(agent.hostname, agent.attributes),
+        labels={**(node.labels if node is not None else NOTHING), **node_labels(agent.hostname, agent.attributes)},
+        taints=node.taints if node is not None else (),
+        is_cordoned=node is not None and node.is_unschedulable,
         executor_id=executor_id,
         difference=difference,
         used_ports=ports,

@@ -21,6 +21,7 @@ from kmsched.core.model import Node, Pod, Settings
 from kmsched.core.offers import AgentOffers, OfferLedger
 from kmsched.core.queue import Queue
 from kmsched.core.refusals import Refusals
+from kmsched.core.registration import Registration
 from kmsched.core.resources import NO_COUNTS, ZERO, Counts, Resources
 from kmsched.core.shaky import Shaky
 from kmsched.core.taskid import TaskId
@@ -122,6 +123,7 @@ class State:
     queue: Queue = field(default_factory=Queue)
     killing: Killing = field(default_factory=Killing)
     refusals: Refusals = field(default_factory=Refusals)
+    registration: Registration = field(default_factory=Registration)
     shaky: Shaky = field(default_factory=Shaky)
     asking: Asking = field(default_factory=Asking)
     reconciliation: Reconciliation = field(default_factory=Reconciliation)

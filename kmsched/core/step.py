@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kmsched.core import demand, maintenance, reconcile
+from kmsched.core import demand, maintenance, nodes, reconcile
 from kmsched.core.cycle import run_cycle
 from kmsched.core.effects import DeclineOffers, Effect
 from kmsched.core.events import (
@@ -106,6 +106,7 @@ def _node_deleted(state: State, event: NodeDeleted, now: float) -> None:
 
 
 def _subscribed(state: State, event: Subscribed, now: float) -> None:
+    state.registration.framework_id = event.framework_id
     state.offers.void(now)
     # offers and the snapshot name all that run; what ended meanwhile is not told
     state.executors.on_agent.clear()
@@ -131,6 +132,8 @@ def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
             state.executors.agent_ended(before)
         if state.offers.add(offer, now + state.settings.offer_ttl_s):
             state.executors.offered(offer.agent_id, offer.executor_ids, now)
+            has_executor = offer.agent_id in state.executors.on_agent
+            state.registration.agent_offers(offer.agent_id, offer.node_name, has_executor)
     if state.unreachable:
         _see_replaced(state, {offer.node_name: offer.agent_id for offer in event.offers}, now)
     # if it did not arrive: the master goes on offering, and it is said again
@@ -169,6 +172,7 @@ def _specs_learned(state: State, event: SpecsLearned, now: float) -> None:
 
 def _agent_failed(state: State, event: AgentFailed, now: float) -> None:
     state.executors.agent_ended(event.agent_id)
+    state.registration.agent_removed(event.agent_id, now)
     ids = state.offers.drop_agent(event.agent_id)
     if ids:
         state.emit(DeclineOffers(ids, 0.0, cause="agent failed", reason=f"agent {event.agent_id} was removed"))
@@ -273,7 +277,8 @@ def _place_pods(state: State, now: float) -> None:
     elif state.wants_cycle or state.cycle is not None:
         run_cycle(state, now)
     if state.cycle is None:
-        # what is planned already is neither declined nor asked for
+        # what is planned already is neither declined nor asked for, and needs its Node
+        nodes.tick(state, now)
         demand.tick(state, now)
 
 

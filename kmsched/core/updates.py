@@ -171,7 +171,7 @@ def _report(state: State, record: PodRecord, event: TaskUpdated, message: str, w
 def _is_crowded(state: State, record: PodRecord) -> bool:
     """Would kubelet refuse it?  With what is counted on the node now, itself included."""
     node, used, wanted = state.nodes.get(record.node_name), state.usage.get(record.node_name), record.pod.counts
-    if node is None or used is None:
+    if node is None or node.is_promised or used is None:
         return False
     kinds = zip(wanted, used, node.allocatable, strict=True)
     return any(asked > 0 and taken > there for asked, taken, there in kinds)
@@ -180,6 +180,7 @@ def _is_crowded(state: State, record: PodRecord) -> bool:
 def executor_ended(state: State, agent_id: str, executor_id: str, now: float) -> None:
     """No launch for that executor until an offer lacks it: so its held offers, which name it, are given back."""
     state.executors.ended(agent_id, executor_id)
+    state.registration.executor_left(agent_id, now)
     agent = state.offers.agents.get(agent_id)
     if agent is None or not executor_id:
         return

@@ -14,7 +14,7 @@ from kmsched.core.effects import Effect
 from kmsched.core.events import Event
 from kmsched.core.executors import plain_id
 from kmsched.core.intake import is_ours, names_task
-from kmsched.core.model import Settings
+from kmsched.core.model import Node, Settings
 from kmsched.core.state import Link, State
 from kmsched.core.taskid import parse_task_id
 from kmsched.core.views import pending_by_kind
@@ -86,6 +86,13 @@ class Core:
     def agents_by_executor(self) -> Counter[str]:
         """On how many agents each executor runs, whatever its own resources are of."""
         return Counter(plain_id(each) for running in self.state.executors.on_agent.values() for each in running)
+
+    def promised_nodes(self) -> list[Node]:
+        """Ours, while we lead, without a kubelet."""
+        if self.state.link is not Link.ACTIVE or not self.state.settings.registers_all:
+            return []
+        ours = self.state.registration.is_ours
+        return [node for node in self.state.nodes.values() if node.is_promised and ours(node)]
 
     def offers_held(self) -> int:
         return len(self.state.offers.agent_of)

@@ -91,6 +91,10 @@ def subject(effect: Effect) -> str:
             return f"pod {effect.key} by task {effect.task_id} after {effect.old_task_id or 'none'}"
         case effects.ConfigureExecutor():
             return f"executor {effect.executor_id} of agent {effect.agent_id}"
+        case effects.RegisterNode():
+            return f"Node {effect.name} of agent {effect.agent_id}"
+        case effects.RemoveNode():
+            return f"Node {effect.name}"
         case effects.ReportPod():
             return f"pod {effect.key}: {effect.topic}: {effect.message}"
 

@@ -20,7 +20,7 @@ from kmsched.clients.mesos_access import mesos_tls
 from kmsched.clients.mesos_operator import MesosOperator
 from kmsched.clients.renewed_transport import RenewedTransport
 from kmsched.config import SchedulerConfig
-from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, ReportPod
+from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, Effect, RegisterNode, RemoveNode, ReportPod
 from kmsched.core.events import Event
 from kmsched.daemon import settings
 from kmsched.daemon.fencing import Fence, FencedTransport
@@ -114,6 +114,9 @@ class Outlets:
             case BindPod() | AdoptPod():
                 assert self._to_kube is not None
                 self._to_kube.put(effect)
+            case RegisterNode() | RemoveNode():
+                assert self._to_kube is not None
+                self._to_kube.put_node(effect)
             case ReportPod():
                 self._pod_events.put(effect)
             case _:

@@ -36,6 +36,7 @@ from kmsched.daemon.metrics import Metrics
 from kmsched.daemon.offer_metrics import MICROSECONDS
 from kmsched.daemon.outlets import Outlets
 from kmsched.daemon.preflight import await_access, tell_findings
+from kmsched.daemon.promises import keep_promises
 from kmsched.daemon.reach import Reach
 from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
@@ -206,6 +207,9 @@ class Scheduler:
             )
             self._start_sources(group)
             group.create_task(tell_findings(self._config, self._surroundings))
+            if self._config.registers_all:
+                promised = self.core.promised_nodes
+                group.create_task(keep_promises(self._outlets.kube, promised, self._repeats, self._clock))
             if self._config.scheduler_name == DEFAULT_SCHEDULER_NAME:
                 name = self._config.scheduler_name
                 group.create_task(watch_for_rival(self._outlets.kube, name, self.readiness.found_rival, self._clock))

@@ -45,6 +45,7 @@ def core_settings(config: SchedulerConfig, digests: Mapping[str, str]) -> Settin
             }
         ),
         maps_ports=config.maps_ports,
+        registers_all=config.registers_all,
     )
 
 

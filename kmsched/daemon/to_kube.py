@@ -1,7 +1,7 @@
 """Effects on pods: in order for each pod, side by side for different pods, each told to the core how it ended.
 
 Knows what an answer of the API server says about the write.  After a refusal the pod is read first, so that the core
-decides on what is there.  It tries nothing again by itself.
+decides on what is there.  What becomes of Nodes is told by their watch.  It tries nothing again by itself.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 
-from kmsched.clients import kube_pods
+from kmsched.clients import kube_nodes, kube_pods
 from kmsched.clients.kube import Json, KubeClient
 from kmsched.clock import Clock
-from kmsched.core.effects import AdoptPod, BindPod
+from kmsched.core.effects import AdoptPod, BindPod, RegisterNode, RemoveNode
 from kmsched.core.events import (
     AdoptFailed,
     AdoptRefused,
@@ -36,6 +36,7 @@ MAX_CALLS_AT_ONCE = 32
 MAX_WAITING = 20_000
 
 PodWrite = BindPod | AdoptPod
+NodeWrite = RegisterNode | RemoveNode
 DecodePod = Callable[[Json], Pod]
 
 
@@ -74,6 +75,43 @@ class ToKube:
             return
         self._of_pod[effect.key] = deque([effect])
         self._spawn(self._work_off(effect.key))
+
+    def put_node(self, effect: NodeWrite) -> None:
+        if self._waiting >= self._max_waiting:
+            log.warning("%s of Node %s is left out: %d writes wait", type(effect).__name__, effect.name, self._waiting)
+            return
+        self._waiting += 1
+        self._spawn(self._write_node(effect))
+
+    async def _write_node(self, effect: NodeWrite) -> None:
+        kind = type(effect).__name__
+        async with self._room:
+            try:
+                if isinstance(effect, RegisterNode):
+                    await self._register(effect)
+                elif await kube_nodes.has_pods(self._kube, effect.name):
+                    log.info("Node %s stays: pods are bound to it", effect.name)
+                else:
+                    await self._remove(effect)
+            except (Conflict, NotFound) as error:
+                log.info("%s of Node %s was refused: %s", kind, effect.name, error)
+            except KmError as error:
+                self._metrics.failed(effect, error)
+                log.warning("%s of Node %s failed: %s", kind, effect.name, error)
+            finally:
+                self._waiting -= 1
+
+    async def _register(self, effect: RegisterNode) -> None:
+        await kube_nodes.create_node(
+            self._kube,
+            effect.name,
+            agent_id=effect.agent_id,
+            framework_id=effect.framework_id,
+            labels=effect.labels,
+        )
+
+    async def _remove(self, effect: RemoveNode) -> None:
+        await kube_nodes.delete_node(self._kube, effect.name, uid=effect.uid, resource_version=effect.resource_version)
 
     async def _work_off(self, key: str) -> None:
         effects = self._of_pod[key]

@@ -46,7 +46,7 @@ async def _refusal(client: KubeClient) -> str | None:
 async def permissions(subject: Subject) -> list[Found]:
     """Every right that the scheduler uses, asked from the API server's authorizers."""
     client = await answering(subject)
-    used = rights(subject.config.scheduler_name)
+    used = rights(subject.config.scheduler_name, subject.config.registers_all)
     answers = await asyncio.gather(*(_is_granted(client, right) for right in used))
     missing = [right for right, granted in zip(used, answers, strict=True) if not granted]
     user = subject.reached.kube_access().user

@@ -123,6 +123,7 @@ class NodeSeen:
     not_ready_reason: str = ""
     taints: tuple[Taint, ...] = ()
     agent_id: str = ""  # annotation slaveId: the agent that the scheduler takes it for
+    framework_id: str = ""  # annotation frameworkId: whose scheduler takes it away
 
 
 @dataclass(frozen=True, slots=True)

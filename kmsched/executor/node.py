@@ -22,7 +22,7 @@ from kmsched.clients.kube import MERGE_PATCH, KubeAccess, KubeClient
 from kmsched.clients.kube_pods import delete_pod
 from kmsched.clients.reflector import Changed, Interrupted, Listed, Reflector, Undecodable
 from kmsched.clock import Clock
-from kmsched.core.annotations import AGENT_ID
+from kmsched.core.annotations import AGENT_ID, FRAMEWORK_ID
 from kmsched.core.nodelabels import attribute_labels
 from kmsched.core.resources import ZERO, Resources
 from kmsched.errors import ConfigRefused, Conflict, KmError, NotFound, ProtocolError
@@ -256,14 +256,16 @@ async def watch_node(around: Surroundings, node_name: str) -> None:
 async def _introduce(around: Surroundings, node_name: str, node: ev.NodeSeen) -> None:
     """Let the Node name its agent: a scheduler that has just started learns so where a task of Mesos is.
 
+    And its framework, whose scheduler takes the Node away when nobody needs it any more.
+
     Before the core hears of the Node, so that no task is STARTING on a Node without the name.  When it fails, that
     scheduler launches the pod anew; the next change of the Node tries again.
     """
-    agent_id = around.mesos.agent_id
-    if node.agent_id == agent_id:
+    agent_id, framework_id = around.mesos.agent_id, around.mesos.framework_id
+    if (node.agent_id, node.framework_id) == (agent_id, framework_id):
         return
     try:
-        patch = {"metadata": {"annotations": {AGENT_ID: agent_id}}}
+        patch = {"metadata": {"annotations": {AGENT_ID: agent_id, FRAMEWORK_ID: framework_id}}}
         await around.kube.patch(f"/api/v1/nodes/{node_name}", patch, MERGE_PATCH)
         log.info("the Node names its agent %s now", agent_id)
     except ConfigRefused:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from kmsched.core.annotations import AGENT_ID
+from kmsched.core.annotations import AGENT_ID, FRAMEWORK_ID, PROMISED
 from kmsched.core.model import TASK_ID_ANNOTATION, Phase, Taint
 from kmsched.errors import ProtocolError
 from kmsched.executor.events import NodeSeen, PodSeen
@@ -56,8 +56,13 @@ class _Condition(Struct):
     message: str = ""
 
 
-class _NodeStatus(Struct):
+class _NodeInfo(Struct):
+    boot_id: str = field(default="", name="bootID")
+
+
+class _NodeStatus(Struct, rename="camel"):
     conditions: list[_Condition] | None = None
+    node_info: _NodeInfo = field(default_factory=_NodeInfo)
 
 
 class _Node(Struct):
@@ -94,15 +99,18 @@ def pod_seen(body: bytes) -> PodSeen:
 def node_seen(body: bytes) -> tuple[str, NodeSeen]:
     """The Node's name, and how it fares. ProtocolError: not a Node."""
     node = _decode(_node_decoder, body, "a Node")
+    annotations = node.metadata.annotations or {}
     ready = next((one for one in node.status.conditions or () if one.type == "Ready"), None)
     if ready is None:
         trouble = "it has no condition Ready yet"
+    elif PROMISED in annotations and not node.status.node_info.boot_id:
+        trouble = "kubelet has not taken it over yet"
     else:
         words = " ".join(part for part in (ready.reason, ready.message) if part)
         trouble = "" if ready.status == "True" else words[:MAX_WORDS] or f"Ready is {ready.status}"
     taints = tuple(Taint(one.key, one.value, one.effect) for one in node.spec.taints or ())
-    agent_id = (node.metadata.annotations or {}).get(AGENT_ID, "")
-    return node.metadata.name, NodeSeen(trouble, taints, agent_id)
+    seen = NodeSeen(trouble, taints, annotations.get(AGENT_ID, ""), annotations.get(FRAMEWORK_ID, ""))
+    return node.metadata.name, seen
 
 
 def _exits(containers: list[_ContainerStatus]) -> str:

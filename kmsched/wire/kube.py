@@ -17,7 +17,7 @@ import msgspec
 
 from kmsched.core import labels
 from kmsched.core.affinity import is_readable
-from kmsched.core.annotations import AGENT_ID
+from kmsched.core.annotations import AGENT_ID, FRAMEWORK_ID, PROMISED
 from kmsched.core.model import (
     NOTHING,
     TASK_ID_ANNOTATION,
@@ -160,6 +160,10 @@ def decode_node(obj: Object) -> Node:
         boot_id=status.node_info.boot_id,
         agent_id=(meta.annotations or NOTHING).get(AGENT_ID, ""),
         extended=MappingProxyType({name: count_up(amount) for name, amount in amounts.items() if _is_extended(name)}),
+        uid=meta.uid,
+        framework_id=(meta.annotations or NOTHING).get(FRAMEWORK_ID, ""),
+        is_promised=PROMISED in (meta.annotations or NOTHING) and not status.node_info.boot_id,
+        resource_version=meta.resource_version,
     )
 
 

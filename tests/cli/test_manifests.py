@@ -44,9 +44,10 @@ def as_granted(wanted: tuple[Right, ...]) -> set[tuple[str, str, str, str, str]]
 
 
 @pytest.mark.parametrize("scheduler_name", ["default-scheduler", "mesos"])
-def test_the_scheduler_is_granted_its_rights_exactly(scheduler_name: str) -> None:
-    found = printed(f"--scheduler-name={scheduler_name}")
-    assert granted(found) == as_granted(rights(scheduler_name))
+@pytest.mark.parametrize("nodes", ["lazy", "all"])
+def test_the_scheduler_is_granted_its_rights_exactly(scheduler_name: str, nodes: str) -> None:
+    found = printed(f"--scheduler-name={scheduler_name}", f"--register-nodes={nodes}")
+    assert granted(found) == as_granted(rights(scheduler_name, nodes == "all"))
     account = named(found, "ServiceAccount")
     assert account["metadata"] == {"name": "km-scheduler", "namespace": "kube-system"}
     bindings = [each for each in found if each["kind"].endswith("RoleBinding")]
@@ -72,9 +73,9 @@ def test_names_and_namespace_are_free() -> None:
 
 
 def test_nodes_are_granted_rights_only_where_no_node_authorizer_is() -> None:
-    assert granted(printed("--nodes=authorizer")) == as_granted(rights("default-scheduler"))
+    assert granted(printed("--nodes=authorizer")) == as_granted(rights("default-scheduler", registers_all=False))
     found = printed("--nodes=rbac")
-    assert granted(found) == as_granted(rights("default-scheduler")) | as_granted(NODE_RIGHTS)
+    assert granted(found) == as_granted(rights("default-scheduler", registers_all=False)) | as_granted(NODE_RIGHTS)
     group = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:nodes"}
     for name, role in (("km-scheduler-nodes", "km-scheduler-nodes"), ("km-scheduler-kubelets", "system:node")):
         binding = named(found, "ClusterRoleBinding", name)

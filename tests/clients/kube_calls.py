@@ -36,14 +36,15 @@ def call(request: Request) -> Call | None:
 
 
 def calls(requests: Iterable[Request], granted: Iterable[Right]) -> set[Call]:
-    """What was asked for; namespace and name are left out unless a right is for just that object."""
-    own = {(right.group, right.resource, right.namespace, right.name) for right in granted if right.name}
+    """What was asked for; namespace and name are left out unless a right is for just that."""
+    own = {(right.group, right.resource, right.namespace, right.name) for right in granted}
     found = set()
     for each in (call(request) for request in requests):
         if each is not None:
             verb, group, resource, namespace, name = each
-            is_one = (group, resource, namespace, name) in own
-            found.add((verb, group, resource, namespace if is_one else "", name if is_one else ""))
+            exact = [(namespace, name), (namespace, ""), ("", "")]
+            where = next(each for each in exact if (group, resource, *each) in own or each == ("", ""))
+            found.add((verb, group, resource, *where))
     return found
 
 

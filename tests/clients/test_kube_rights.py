@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 
 import kmsched
-from kmsched.clients import kube_pods
+from kmsched.clients import kube_nodes, kube_pods
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request
 from kmsched.clients.kube import KubeAccess, KubeClient
@@ -60,9 +60,23 @@ CALLS_ON_PODS: dict[str, Made | None] = {
     "create_event": create_event,
     "repeat_event": repeat_event,
 }
+
+
+async def create_node(kube: KubeClient) -> None:
+    await kube_nodes.create_node(kube, "h1", agent_id="A1", framework_id="F", labels=())
+
+
+#: likewise of `kube_nodes`
+CALLS_ON_NODES: dict[str, Made] = {
+    "create_node": create_node,
+    "delete_node": lambda kube: kube_nodes.delete_node(kube, "h1", uid="u", resource_version="7"),
+    "renew_lease": lambda kube: kube_nodes.renew_lease(kube, "h1", "n1", 0.0),
+    "has_pods": lambda kube: kube_nodes.has_pods(kube, "h1"),
+}
 #: every module that asks an API server, whose calls are recorded here
 ASKING = {
     "clients/kube_lease.py",
+    "clients/kube_nodes.py",
     "clients/kube_pods.py",
     "clients/reflector.py",
     "daemon/preflight.py",
@@ -77,6 +91,8 @@ EMPTY = {"metadata": {"resourceVersion": "1"}, "items": []}
 
 
 def answered(request: Request) -> Reply:
+    if request.method == "PATCH" and "/leases/" in request.url:
+        return Reply(404, [b"{}"])  # it is made then
     if "watch=1" in request.url:
         return Reply(200, [Silence()])
     return Reply(200, [json.dumps(EMPTY).encode()])
@@ -124,7 +140,7 @@ def of_the_doctor(folder: Path) -> list[Request]:
 
 
 def test_the_scheduler_is_granted_what_it_does_and_nothing_else(tmp_path: Path) -> None:
-    made = [each for each in CALLS_ON_PODS.values() if each is not None]
+    made = [each for each in (*CALLS_ON_PODS.values(), *CALLS_ON_NODES.values()) if each is not None]
     made += [watched("/api/v1/pods"), watched("/api/v1/nodes"), accessible, lambda kube: living_scheduler(kube, 0.0)]
     requests = recorded(made)
     assert calls([*requests, *of_the_doctor(tmp_path)], RIGHTS) == as_calls(RIGHTS)
@@ -132,8 +148,14 @@ def test_the_scheduler_is_granted_what_it_does_and_nothing_else(tmp_path: Path) 
 
 
 def test_rights_that_a_scheduler_name_makes_needless() -> None:
-    assert rights(DEFAULT_SCHEDULER_NAME) == RIGHTS
-    assert {str(right) for right in RIGHTS if right not in rights("mesos")} == {"get leases kube-system/kube-scheduler"}
+    assert rights(DEFAULT_SCHEDULER_NAME, registers_all=True) == RIGHTS
+    needless = {str(right) for right in RIGHTS if right not in rights("mesos", registers_all=False)}
+    assert needless == {
+        "get leases kube-system/kube-scheduler",
+        "create nodes",
+        "patch leases kube-node-lease/*",
+        "create leases kube-node-lease/*",
+    }
 
 
 def test_a_role_has_one_rule_for_each_resource() -> None:
@@ -144,14 +166,13 @@ def test_a_role_has_one_rule_for_each_resource() -> None:
         for verb in rule["verbs"]
     }
     assert granted == {(each.verb, each.group, each.resource, each.name) for each in RIGHTS}
-    assert len({(*rule["apiGroups"], *rule["resources"]) for rule in made}) == len(made)
+    assert len({(*rule["apiGroups"], *rule["resources"], *rule.get("resourceNames", ())) for rule in made}) == len(made)
 
 
 def test_every_function_and_module_that_asks_is_recorded() -> None:
-    asking = {
-        name for name, _ in inspect.getmembers(kube_pods, inspect.iscoroutinefunction) if not name.startswith("_")
-    }
-    assert asking == set(CALLS_ON_PODS)
+    for module, recorded_ones in ((kube_pods, set(CALLS_ON_PODS)), (kube_nodes, set(CALLS_ON_NODES))):
+        functions = inspect.getmembers(module, inspect.iscoroutinefunction)
+        assert {name for name, _ in functions if not name.startswith("_")} == recorded_ones
     root = Path(kmsched.__file__).parent
     texts = {str(path.relative_to(root)): path.read_text() for path in root.rglob("*.py")}
     asking = {name for name, text in texts.items() if OF_KUBERNETES.search(text) and ASKS.search(text)}

@@ -11,7 +11,7 @@ import pytest
 from kmsched.clients.aiohttp_transport import TlsSettings
 from kmsched.clients.http import Request, Response
 from kmsched.clients.kube import KubeAccess, KubeClient
-from kmsched.core.effects import AdoptPod, BindPod
+from kmsched.core.effects import RegisterNode, RemoveNode
 from kmsched.core.events import (
     AdoptFailed,
     AdoptRefused,
@@ -25,7 +25,7 @@ from kmsched.core.events import (
 )
 from kmsched.core.model import Pod
 from kmsched.daemon.metrics import Metrics
-from kmsched.daemon.to_kube import MAX_CALLS_AT_ONCE, ToKube
+from kmsched.daemon.to_kube import MAX_CALLS_AT_ONCE, NodeWrite, PodWrite, ToKube
 from kmsched.errors import Unavailable
 from kmsched.wire.kube import decode_pod
 from tests.clients.fakes import FakeClock, HandlerTransport, Reply
@@ -42,7 +42,7 @@ def no(status: int, message: str) -> Reply:
     return ok({"kind": "Status", "message": message, "code": status}, status)
 
 
-def run(handler: Callable[[Request], Reply], *effects: BindPod | AdoptPod) -> tuple[list[Event], HandlerTransport]:
+def run(handler: Callable[[Request], Reply], *effects: PodWrite | NodeWrite) -> tuple[list[Event], HandlerTransport]:
     """What was reported of the effects, and the transport that saw them."""
     transport = HandlerTransport(handler)
     reported: list[Event] = []
@@ -55,7 +55,10 @@ def run(handler: Callable[[Request], Reply], *effects: BindPod | AdoptPod) -> tu
                 kube, decode_pod, spawn=group.create_task, report=reported.append, metrics=Metrics(), clock=clock
             )
             for effect in effects:
-                outlet.put(effect)
+                if isinstance(effect, RegisterNode | RemoveNode):
+                    outlet.put_node(effect)
+                else:
+                    outlet.put(effect)
 
     asyncio.run(scenario())
     return reported, transport
@@ -247,3 +250,32 @@ def test_a_full_outlet_refuses_instead_of_waiting() -> None:
     outlet.put(bind())
     outlet.put(bind("db", "uid-db.1.1"))
     assert reported == [BindFailed("default/db", "uid-db", "uid-db.1.1", "1 writes to Kubernetes wait already")]
+
+
+REGISTER = RegisterNode("h1", "A1", "F", (("kubernetes.io/hostname", "h1"),), cause="registration", reason="it offers")
+REMOVE = RemoveNode("h1", "n1", "7", cause="registration", reason="its executor has left")
+
+
+def test_a_node_is_made_once() -> None:
+    reported, transport = run(lambda _: no(409, 'nodes "h1" already exists'), REGISTER)
+    assert reported == []
+    [request] = transport.requests
+    assert (request.method, request.url) == ("POST", "http://api:8080/api/v1/nodes")
+
+
+def test_a_node_is_deleted_only_after_the_api_server_said_that_no_pod_is_bound_to_it() -> None:
+    def answers(*pods: str) -> Callable[[Request], Reply]:
+        items = [pod_json(name, node="h1") for name in pods]
+        return lambda request: ok({"items": items} if request.method == "GET" else {})
+
+    _, transport = run(answers(), REMOVE)
+    assert [request.method for request in transport.requests] == ["GET", "DELETE"]
+    assert json.loads(transport.requests[1].body or b"")["preconditions"] == {"uid": "n1", "resourceVersion": "7"}
+    _, transport = run(answers("web"), REMOVE)
+    assert [request.method for request in transport.requests] == ["GET"]
+
+
+@pytest.mark.parametrize("status", [403, 409, 404, 503])
+def test_what_becomes_of_nodes_ends_nothing(status: int) -> None:
+    reported, _ = run(lambda _: no(status, "no"), REMOVE, REGISTER)
+    assert reported == []

@@ -164,7 +164,9 @@ def test_allocatable_is_never_below_what_bound_pods_request(run: Run) -> None:
 def test_the_node_names_its_agent_to_schedulers(run: Run) -> None:
     world = run.world
     world.set_node()
-    named = {"metadata": {"annotations": {"k8s.mesosphere.io/slaveId": "agent-1"}}}
+    named = {
+        "metadata": {"annotations": {"k8s.mesosphere.io/slaveId": "agent-1", "k8s.mesosphere.io/frameworkId": "f"}}
+    }
 
     async def story() -> None:
         await until(lambda: named in world.patches)

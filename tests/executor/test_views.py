@@ -72,3 +72,13 @@ def test_anything_else_is_refused(body: bytes) -> None:
         pod_seen(body)
     with pytest.raises(ProtocolError, match="a Node is not what"):
         node_seen(body)
+
+
+def test_a_node_for_which_the_scheduler_speaks_is_not_ready_for_its_executor() -> None:
+    promised = {"conditions": [{"type": "Ready", "status": "True", "reason": "NoExecutor"}]}
+    metadata = {"name": "h1", "annotations": {"k8s.mesosphere.io/promised": "true"}}
+    _, seen = node_seen(json.dumps({"metadata": metadata, "status": promised}).encode())
+    assert seen.not_ready_reason == "kubelet has not taken it over yet"
+    taken = promised | {"nodeInfo": {"bootID": "b"}}
+    _, seen = node_seen(json.dumps({"metadata": metadata, "status": taken}).encode())
+    assert seen.not_ready_reason == ""

@@ -9,8 +9,9 @@ from tests.scenarios.cluster import Cluster
 from tests.scenarios.reflagged import reflagged
 from tests.scenarios.waiting import until
 
-IDLE_S = 5
-GONE_S = 90.0
+#: the idle timeout may not be shorter than a launch may take
+FLAGS = ("--launch-timeout=30s", "--agent-idle-timeout=32s")
+GONE_S = 150.0
 THERE_S = 120.0
 
 
@@ -20,7 +21,7 @@ def nodes(cluster: Cluster) -> set[str]:
 
 def test_an_idle_executor_takes_its_node_with_it(cluster: Cluster, namespace: str) -> None:
     with reflagged(cluster) as scheduler:
-        scheduler.restart(f"--agent-idle-timeout={IDLE_S}s")
+        scheduler.restart(*FLAGS)
         placed = cluster.run_pod(namespace, "short")
         host = kubernetes.node_name(placed)
         assert host in nodes(cluster)
@@ -42,7 +43,7 @@ def daemon_set(name: str) -> dict[str, Any]:
 def test_with_all_a_daemon_set_runs_on_every_agent(cluster: Cluster, namespace: str) -> None:
     path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
     with reflagged(cluster) as scheduler:
-        scheduler.restart("--register-nodes=all", f"--agent-idle-timeout={IDLE_S}s")
+        scheduler.restart("--register-nodes=all", *FLAGS)
         until(lambda: nodes(cluster) >= set(cluster.agents), THERE_S, "every agent has a Node", 0.5)
         cluster.api.request("POST", path, daemon_set("everywhere"))
         try:

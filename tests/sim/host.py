@@ -6,6 +6,7 @@ Containers live on when kubelet or the executor dies.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from kmsched.core.model import Node, Phase, Pod
 from kmsched.core.resources import NO_COUNTS, Counts
@@ -19,6 +20,8 @@ from tests.sim.loop import Loop
 POLL_S = 0.5
 KILL_S = 2.0
 LAUNCH_GRACE_S = 40.0
+NODE_GRACE_S = 16.0
+FRAMEWORK_ID = "F"
 
 
 class Kubelet:
@@ -30,6 +33,7 @@ class Kubelet:
         self.loop, self.kube, self.node_name, self.allocatable = loop, kube, node_name, allocatable
         self.finish_s = finish_s
         self.is_up = False
+        self.seen_up = loop.now
         self.containers: dict[str, float] = {}  # uid -> when it finishes
         self.exited: set[str] = set()
         self.starts: dict[str, int] = {}
@@ -37,7 +41,15 @@ class Kubelet:
 
     def start(self) -> None:
         self.is_up = True
-        self.kube.put_node(Node(self.node_name, self.allocatable, is_ready=True))
+        self.seen_up = self.loop.now
+        node = Node(
+            self.node_name,
+            self.allocatable,
+            is_ready=True,
+            agent_id=self.node_name,
+            framework_id=FRAMEWORK_ID,
+        )
+        self.kube.put_node(node)
 
     def poll(self) -> None:
         for uid, ends_at in list(self.containers.items()):
@@ -45,13 +57,22 @@ class Kubelet:
                 del self.containers[uid]
                 self.exited.add(uid)
         if not self.is_up:
+            self._be_missed()
             return
+        self.seen_up = self.loop.now
         mine = {pod.uid: pod for pod in self.kube.pods.values() if pod.node_name == self.node_name}
         for pod in mine.values():
             if not pod.phase.is_terminal:
                 self._sync(pod, mine)
         for uid in [uid for uid in self.containers if uid not in mine]:
             self._kill(uid)
+
+    def _be_missed(self) -> None:
+        """As the controller of Nodes does it."""
+        node = self.kube.nodes.get(self.node_name)
+        is_spoken_for = node is not None and node.is_promised  # by the scheduler
+        if node is not None and not is_spoken_for and self.loop.now - self.seen_up >= NODE_GRACE_S:
+            self.kube.put_node(replace(node, is_ready=False))
 
     def _sync(self, pod: Pod, mine: dict[str, Pod]) -> None:
         if pod.uid in self.exited:
@@ -114,6 +135,7 @@ class Executor:
         self.state = State(str(loop.rng.random()).encode(), LAUNCH_GRACE_S, idle_timeout_s)
         self.is_alive = True
         self._watch: Watch | None = None
+        self._node_watch: Watch | None = None
         self._tick()
 
     def take(self, event: ev.Event) -> None:
@@ -126,8 +148,9 @@ class Executor:
         """The process ends at once, and kubelet with it."""
         self.is_alive = False
         self.kubelet.is_up = False
-        if self._watch is not None:
-            self.kube.close(self._watch)
+        for watch in (self._watch, self._node_watch):
+            if watch is not None:
+                self.kube.close(watch)
 
     def relist(self) -> None:
         if self._watch is not None and self.is_alive:
@@ -143,8 +166,12 @@ class Executor:
         match effect:
             case do.StartKubelet():
                 self._watch = self.kube.watch_pods(self._seen, self.kubelet.node_name)
+                self._node_watch = self.kube.watch_nodes(self._node_seen)
                 slow_s = self.loop.between(10.0, 50.0) if self.loop.chance(0.1) else 0.0
                 self.loop.at(self.loop.between(0.1, 2.0) + slow_s, self._kubelet_starts)
+            case do.RestartKubelet():
+                self.kubelet.is_up = False
+                self.loop.at(self.loop.between(0.1, 2.0), self._kubelet_starts)
             case do.SendUpdate():
                 self._update(effect)
             case do.DeletePod():
@@ -165,7 +192,15 @@ class Executor:
         if self.is_alive:
             self.kubelet.start()
             self.take(ev.KubeletHealthy())
-            self.loop.at(self.loop.between(0.0, 1.0), lambda: self.take(ev.NodeSeen()))
+
+    def _node_seen(self, kind: str, item: object) -> None:
+        for node in item if isinstance(item, tuple) else (item,):
+            if not isinstance(node, Node) or node.name != self.kubelet.node_name:
+                continue
+            if kind == "delete":
+                self.take(ev.NodeVanished())
+            elif not node.is_promised:
+                self.take(ev.NodeSeen("" if node.is_ready else "kubelet stopped"))
 
     def _seen(self, kind: str, item: object) -> None:
         if isinstance(item, tuple):

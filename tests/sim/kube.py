@@ -13,6 +13,8 @@ from tests.sim.loop import Channel, Loop
 
 WATCH_DELAY_S = 0.2
 WATCH_STALLS_S = (3.0, 12.0)
+#: after this, pods whose Node has gone are deleted
+POD_GC_S = 40.0
 
 Told = Callable[[str, object], None]
 
@@ -40,6 +42,8 @@ class Kube:
         self.bindings: dict[str, str] = {}  # uid -> task id, of every pod ever bound
         self.user_deleted: set[str] = set()  # uids
         self.bound_late: set[str] = set()  # uids bound by a call that its caller had given up
+        self.nodeless: dict[str, float] = {}  # node name -> when its Node was removed last
+        loop.every(1.0, self._collect)
         self._list_delay_s = list_delay_s
         self._pod_watches: list[Watch] = []
         self._node_watches: list[Watch] = []
@@ -127,9 +131,40 @@ class Kube:
         self._put(replace(pod, task_id=task_id, agent_id=agent_id))
 
     def put_node(self, node: Node) -> None:
-        if self.nodes.get(node.name) != node:
-            self.nodes[node.name] = node
-            self._tell(self._node_watches, "change", node, node.name)
+        before = self.nodes.get(node.name)
+        if before is None:
+            self._uids += 1
+            node = replace(node, uid=f"n{self._uids}")
+        else:
+            node = replace(node, uid=before.uid)
+        if before != node:
+            self._version += 1
+            self.nodes[node.name] = replace(node, resource_version=str(self._version))
+            self._tell(self._node_watches, "change", self.nodes[node.name], node.name)
+
+    def register_node(self, node: Node) -> None:
+        if node.name in self.nodes:
+            raise Conflict(f"Node {node.name} exists")
+        self.put_node(node)
+
+    def remove_node(self, name: str, uid: str, version: str) -> None:
+        node = self.nodes.get(name)
+        if node is None or (node.uid, node.resource_version) != (uid, version):
+            raise Conflict(f"Node {name} is {node}, not {uid} at {version}")
+        self.loop.tell(f"Node {name} is removed")
+        del self.nodes[name]
+        self.nodeless[name] = self.loop.now
+        self._tell(self._node_watches, "delete", node, name)
+
+    def has_pods(self, name: str) -> bool:
+        return any(pod.node_name == name for pod in self.pods.values())
+
+    def _collect(self) -> None:
+        """What the garbage collector of pods would do."""
+        for pod in self.pods.values():
+            missing_s = self.loop.now - self.nodeless.get(pod.node_name, self.loop.now)
+            is_collected = pod.is_bound and pod.node_name not in self.nodes and missing_s > POD_GC_S
+            self.loop.require(not is_collected, f"pod {pod.uid} is bound to {pod.node_name}, which has no Node")
 
     # --- watches
 

@@ -125,6 +125,7 @@ class Master:
         if found.channel is not None or self.known.get(agent_id) is not found:
             return
         found.is_unreachable = True
+        self._event(ev.AgentFailed(agent_id))
         for task_id, held in found.tasks.items():
             if held.state not in TERMINAL:
                 self._tell_status(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kmsched.core import effects as do
 from kmsched.core import events as ev
 from kmsched.core.model import Node, Pod, Settings
+from kmsched.core.resources import NO_COUNTS
 from kmsched.core.state import State
 from kmsched.core.tasks import PodState
 from tests.sim.kube import Conflict, Kube, Watch
@@ -124,11 +126,35 @@ class Scheduler:
             self.take(ev.NodesListed(item))
             self._listed()
         elif isinstance(item, Node):
-            self.take(ev.NodeChanged(item))
+            self.take(ev.NodeDeleted(item.name) if kind == "delete" else ev.NodeChanged(item))
 
     def _listed(self) -> None:
         if self.shell.waits_for_lists and self.state.has_pods and self.state.has_nodes and not self._has_subscribed:
             self._subscribe()
+
+    def _write_node(self, effect: do.RegisterNode | do.RemoveNode) -> None:
+        """Its watch tells what became of it; some calls are lost, and some come late."""
+        if self.may_fail and self.loop.chance(0.3):
+            if self.loop.chance(0.5):
+                return
+            self.loop.at(self.loop.between(*LATE_S), lambda: self._serve_node(effect))
+        elif isinstance(effect, do.RegisterNode) or not self.kube.has_pods(effect.name):
+            self.loop.at(self.loop.between(0.005, 0.1), lambda: self._serve_node(effect))
+
+    def _serve_node(self, effect: do.RegisterNode | do.RemoveNode) -> None:
+        with suppress(Conflict):
+            if isinstance(effect, do.RemoveNode):
+                self.kube.remove_node(effect.name, effect.uid, effect.resource_version)
+            else:
+                promised = Node(
+                    effect.name,
+                    NO_COUNTS,
+                    is_ready=True,
+                    agent_id=effect.agent_id,
+                    framework_id=effect.framework_id,
+                    is_promised=True,
+                )
+                self.kube.register_node(promised)
 
     def _put_write(self, effect: PodWrite) -> None:
         waiting = self._writes.setdefault(effect.key, deque())
@@ -226,6 +252,8 @@ class Scheduler:
                 self._put_write(effect)
             case do.ReportPod():
                 pass
+            case do.RegisterNode() | do.RemoveNode():
+                self.loop.at(self.loop.between(0.005, 0.1), lambda: self._write_node(effect))
             case _:
                 if isinstance(effect, do.AcknowledgeUpdate):
                     self._check_acknowledged(effect)

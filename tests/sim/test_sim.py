@@ -86,6 +86,10 @@ def takes_more_than_is_offered(state: State, event: ev.Event, now: float) -> Seq
     return step(state, event, now)
 
 
+def leaves_nodes_behind(state: State, event: ev.Event, now: float) -> Sequence[do.Effect]:
+    return [effect for effect in step(state, event, now) if not isinstance(effect, do.RemoveNode)]
+
+
 @pytest.mark.parametrize(
     ("shell", "words"),
     [
@@ -96,6 +100,7 @@ def takes_more_than_is_offered(state: State, event: ev.Event, now: float) -> Seq
         (Shell(believes_that_every_end_is_an_end), "has tasks"),
         (Shell(never_kills), "has tasks"),
         (Shell(takes_more_than_is_offered), "an ACCEPT takes"),
+        (Shell(leaves_nodes_behind), "nobody needs its Node"),
     ],
     ids=lambda value: value.step.__name__ if isinstance(value, Shell) else "",
 )

@@ -32,6 +32,7 @@ SETTINGS = Settings(
     roles=("*", "web"),
     pod_roles=("*", "web"),
     other_flavours={Flavour("web"): "km-1.web"},
+    node_silent_s=45.0,
 )
 #: cycles that anything may interrupt, and whole ones
 SLICES = (1, 12, 4000)
@@ -65,7 +66,9 @@ class World:
         self.kube = Kube(loop, self.list_delay_s)
         self.idle_s = loop.rng.choice((0.0, 15.0)) if self.has_faults else 0.0
         self.sizes = loop.rng.choice((LOOSE, TIGHT))
-        self.settings = replace(SETTINGS, slice_work=loop.rng.choice(SLICES))
+        self.settings = replace(
+            SETTINGS, slice_work=loop.rng.choice(SLICES), registers_all=loop.rng.choice((False, True))
+        )
         self.agents = [self._agent(f"a{number}") for number in range(1, AGENTS + 1)]
         self.master = Master(loop, self.agents, SETTINGS.roles)
         self.scheduler = self._new_scheduler(1)
@@ -243,11 +246,21 @@ def check_peace(world: World) -> None:
         require(not needed or has == term, f"the executor of {agent.agent_id} has settings {has}, not {term}")
         unsent = [task_id for task_id, task in agent.tasks.items() if task.unsent]
         require(not unsent, f"updates of {unsent} are not acknowledged")
+        _check_node(world, agent, registration.has_executor)
         for uid in agent.kubelet.starts:
             everywhere = sum(other.kubelet.starts.get(uid, 0) for other in world.agents)
             require(everywhere == 1, f"a container of {uid} was started {everywhere} times")
         for uid in agent.kubelet.containers:
             require(kube.find(uid) is not None, f"a container of {uid} runs on, its pod is gone")
+
+
+def _check_node(world: World, agent: Agent, is_counted: bool) -> None:
+    """`is_counted`: the master knows of an executor, also of one whose only launch was dropped."""
+    runs = agent.executor is not None
+    has_node = agent.agent_id in world.kube.nodes
+    is_needed = world.settings.registers_all or runs or world.kube.has_pods(agent.agent_id)
+    world.loop.require(has_node or not is_needed, f"{agent.agent_id}: it has no Node")
+    world.loop.require(is_needed or not has_node or is_counted, f"{agent.agent_id}: nobody needs its Node")
 
 
 def failure(world: World) -> str:

@@ -246,9 +246,21 @@ def node(**more: Any) -> Json:
     return {"metadata": {"name": "agent-1", **more.pop("metadata", {})}, **more}
 
 
+def test_a_node_is_promised_until_a_kubelet_was_there() -> None:
+    metadata = {"annotations": {"k8s.mesosphere.io/promised": "true"}}
+    assert decode_node(node(metadata=metadata)).is_promised
+    assert not decode_node(node(metadata=metadata, status={"nodeInfo": {"bootID": "b1"}})).is_promised
+    assert not decode_node(node()).is_promised
+
+
 def test_a_node_with_everything() -> None:
     obj = node(
-        metadata={"labels": {"zone": "a"}, "annotations": {"k8s.mesosphere.io/slaveId": "S1"}},
+        metadata={
+            "uid": "n1",
+            "resourceVersion": "7",
+            "labels": {"zone": "a"},
+            "annotations": {"k8s.mesosphere.io/slaveId": "S1", "k8s.mesosphere.io/frameworkId": "F1"},
+        },
         spec={"unschedulable": True, "taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}]},
         status={
             "allocatable": {
@@ -273,6 +285,8 @@ def test_a_node_with_everything() -> None:
         is_ready=True,
         boot_id="b1",
         agent_id="S1",
+        uid="n1",
+        framework_id="F1",
         extended={"example.com/fpga": 2, "hugepages-2Mi": 0, "nvidia.com/gpu": 1},
     )
     assert decode_node(json.dumps(obj).encode()) == expected
