@@ -11,6 +11,8 @@ import asyncio
 from kmsched.core.events import Event
 
 MAX_NEWS = 10_000
+#: news after which a source that has more to tell lets others have their turn: room alone makes nobody wait
+HEARD_TOGETHER = 50
 
 
 class Inbox:
@@ -19,6 +21,7 @@ class Inbox:
     def __init__(self, max_news: int = MAX_NEWS) -> None:
         self._queue: asyncio.Queue[tuple[Event, bool]] = asyncio.Queue()
         self._room = asyncio.Semaphore(max_news)
+        self._heard = 0
 
     def __len__(self) -> int:
         return self._queue.qsize()
@@ -27,6 +30,9 @@ class Inbox:
         """News from outside; waits for room."""
         await self._room.acquire()
         self._queue.put_nowait((event, True))
+        self._heard += 1
+        if self._heard % HEARD_TOGETHER == 0:
+            await asyncio.sleep(0)
 
     def put_now(self, event: Event) -> None:
         """How an effect ended, or a tick."""
