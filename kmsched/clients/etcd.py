@@ -171,6 +171,8 @@ class EtcdClient:
             except Unavailable as error:
                 self._leave(place)
                 if not tries or until - self._clock.monotonic() <= 0:
+                    # an etcd that was restored from a backup leaves calls with a token of before without an answer
+                    self._token = None
                     raise Unavailable(f"etcd: {error}") from error
 
     async def _try(self, place: int, path: str, body: wire.Json, deadline_s: float) -> Response:

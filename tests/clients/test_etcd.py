@@ -170,6 +170,26 @@ def test_a_token_of_before_a_change_of_users_is_taken_anew() -> None:
     assert answer.header.revision == 3
 
 
+def test_a_token_of_before_a_restore_is_not_kept_when_nobody_answers() -> None:
+    """etcd waits until it has caught up with the token, which takes as long as all that the backup had not seen."""
+    tokens = iter(("old", "new"))
+
+    def handler(request: Request) -> Reply:
+        if request.url.endswith("/v3/auth/authenticate"):
+            return Reply(200, (json.dumps({"token": next(tokens)}).encode(),))
+        if request.headers["authorization"] == "old":
+            raise Unavailable("did not answer within 0.5 s")
+        return Reply(200, (b'{"header":{"revision":"3"}}',))
+
+    async def main() -> None:
+        one = client(HandlerTransport(handler), Credentials("km", "pw"))
+        with pytest.raises(Unavailable):
+            await one.range("k")
+        assert (await one.range("k")).header.revision == 3
+
+    asyncio.run(main())
+
+
 def test_many_who_wait_for_one_token_wait_no_longer_than_their_deadline() -> None:
     class Transport(HandlerTransport):
         async def call(self, request: Request, *, deadline_s: float) -> Response:
