@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from testbed import cache, golang, progress
@@ -24,7 +25,10 @@ SOURCE = DATA / "kubernetes"
 PRODUCT = "kubernetes"
 VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 PROGRAM_LIMIT_S = 3600.0
-BINARIES_MIB, COMPILE_CACHE_MIB, MODULES_MIB = 500, 5000, 1000
+BINARIES_MIB = 500
+#: settings of Go
+CACHES_MIB = {"GOCACHE": 5000, "GOMODCACHE": 1000}
+CACHE_FOLDERS = {"GOCACHE": "go-build", "GOMODCACHE": "go-mod"}
 
 
 def version(go_mod: str) -> str:
@@ -40,9 +44,9 @@ def version(go_mod: str) -> str:
     raise LabError(f"{SOURCE / 'go.mod'}: no version of k8s.io/kubernetes")
 
 
-def linker_flags(program: str, release: str) -> str:
-    """-ldflags of one program: without symbols; Kubernetes' own also carry their version."""
-    if not PROGRAMS[program].startswith("k8s.io/"):
+def linker_flags(package: str, release: str) -> str:
+    """-ldflags of one program: without symbols; what is made of Kubernetes also carries its version."""
+    if package.startswith("go.etcd.io/"):
         return "-s -w"
     major, minor, _ = release.removeprefix("v").split(".", 2)
     values = {
@@ -60,48 +64,54 @@ def linker_flags(program: str, release: str) -> str:
 def inputs(go_version: str) -> dict[str, str | bytes]:
     """All that decides what the compiler makes."""
     go_mod = (SOURCE / "go.mod").read_text()
-    flags = {f"flags {name}": linker_flags(name, version(go_mod)) for name in PROGRAMS}
+    flags = {f"flags {name}": linker_flags(package, version(go_mod)) for name, package in PROGRAMS.items()}
     return {"go.mod": go_mod, "go.sum": (SOURCE / "go.sum").read_bytes(), "go": go_version, **PROGRAMS, **flags}
 
 
 def build(settings: Settings) -> Path:
-    """Folder with the programs; 10 to 20 minutes on two cores when nothing is cached.
-
-    The compile and module caches are Go's own settings GOCACHE and GOMODCACHE if the caller has set them; otherwise
-    they lie in the build cache and are removed once the programs are built (not with KM_KEEP_GOCACHE=1).
-    """
+    """Folder with the programs; 10 to 20 minutes on two cores when nothing is cached."""
     go = golang.find(settings.cache)
-    return cache.produce(
-        settings.cache, PRODUCT, inputs(go.version), lambda part: _compile(part, go, settings), BINARIES_MIB
-    )
+
+    def make(part: Path) -> None:
+        compiled(part, go, settings, PRODUCT, PROGRAMS, BINARIES_MIB)
+
+    return cache.produce(settings.cache, PRODUCT, inputs(go.version), make, BINARIES_MIB)
 
 
-def _compile(part: Path, go: golang.Go, settings: Settings) -> None:
-    own: list[Path] = []
+def compiled(
+    part: Path, go: golang.Go, settings: Settings, product: str, programs: Mapping[str, str], binaries_mib: int
+) -> None:
+    """Fills `part`. The caches stay, for more of the same modules: see `remove_caches`."""
     environ = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
-    needs = []
-    for name, mib, default in (
-        ("GOCACHE", COMPILE_CACHE_MIB, "go-build"),
-        ("GOMODCACHE", MODULES_MIB, "go-mod"),
-    ):
-        if not environ.get(name):
-            environ[name] = str(settings.cache / default)
-            own.append(settings.cache / default)
-        # what is there already need not be written again
-        needs.append((Path(environ[name]), max(mib - cache.size_mib(Path(environ[name])), mib // 5), name))
-    cache.require_free_disk([(settings.cache, BINARIES_MIB, PRODUCT), *needs])
+    environ |= {name: str(folder) for name, folder in own_caches(settings).items()}
+    # what is there already need not be written again
+    needs = [
+        (Path(environ[name]), max(mib - cache.size_mib(Path(environ[name])), mib // 5), name)
+        for name, mib in CACHES_MIB.items()
+    ]
+    cache.require_free_disk([(settings.cache, binaries_mib, product), *needs])
     release = version((SOURCE / "go.mod").read_text())
     started = time.monotonic()
-    for number, name in enumerate(PROGRAMS, 1):
-        label = f"{PRODUCT} {release}: {name} ({number} of {len(PROGRAMS)})"
-        command = [str(go.program), "build", "-trimpath", "-ldflags", linker_flags(name, release)]
-        command += ["-o", str(part / name), PROGRAMS[name]]
-        log = settings.cache / f".{PRODUCT}.log"
+    for number, (name, package) in enumerate(programs.items(), 1):
+        label = f"{product} {release}: {name} ({number} of {len(programs)})"
+        command = [str(go.program), "build", "-trimpath", "-ldflags", linker_flags(package, release)]
+        command += ["-o", str(part / name), package]
+        log = settings.cache / f".{product}.log"
         took = progress.run(command, log, label, "compiling", PROGRAM_LIMIT_S, environ, SOURCE)
         print(
             f"{label}: compiled in {progress.clock(took)}; {progress.clock(time.monotonic() - started)} in all",
             flush=True,
         )
+
+
+def own_caches(settings: Settings) -> dict[str, Path]:
+    """Go's compile and module caches, as its settings name them, where the caller has set none: in the build cache."""
+    return {name: settings.cache / folder for name, folder in CACHE_FOLDERS.items() if not os.environ.get(name)}
+
+
+def remove_caches(settings: Settings) -> None:
+    """They are ten times as large as what is made with them; with KM_KEEP_GOCACHE=1 they stay."""
     if not settings.keep_gocache:
-        for folder in own:
-            cache.remove_tree(folder)
+        for folder in own_caches(settings).values():
+            if folder.exists():
+                cache.remove_tree(folder)

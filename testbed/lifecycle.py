@@ -34,6 +34,7 @@ from testbed import (
     probe,
     processes,
     rootfs,
+    verdicts,
 )
 from testbed.errors import LabError, UsageError
 from testbed.hdfs import Hdfs
@@ -63,6 +64,12 @@ class Plan:
 
 def build(settings: Settings) -> dict[str, str]:
     """What every testbed is made from, HDFS not among it; product -> path."""
+    found = _build(settings)
+    kubernetes.remove_caches(settings)
+    return found
+
+
+def _build(settings: Settings) -> dict[str, str]:
     apt.install()
     settings.cache.mkdir(parents=True, exist_ok=True)
     return {
@@ -75,7 +82,8 @@ def build(settings: Settings) -> dict[str, str]:
 
 def build_all(settings: Settings) -> dict[str, str]:
     """Everything that is cached."""
-    found = build(settings)
+    found = {**_build(settings), "verdicts": str(verdicts.build(settings))}
+    kubernetes.remove_caches(settings)
     release = hadoop.build(settings.cache)
     return {**found, "hadoop": str(release.jars), "hadoop-classes": str(release.classes)}
 

@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from testbed import lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.settings import Settings, from_environment
-from tests.scenarios import failures, ha_soak, handovers, results, takeovers, trials, upload_faults
+from tests.scenarios import failures, ha_soak, handovers, placement, results, takeovers, trials, upload_faults
 from tests.scenarios.cluster import Cluster, bring_up
 
 DEFAULT_TRIALS = 20
@@ -57,6 +57,7 @@ SOAKS: dict[str, Soak[Any]] = {
     },
     "handover-single": Soak(bring_up, handovers.single, Cluster.heal, failures.collect),
     "handover-broken": Soak(bring_up, handovers.broken, Cluster.heal, failures.collect),
+    "placement": Soak(placement.bring_up, placement.trial, placement.heal, placement.collect),
     "upload-faults": Soak(lifecycle.up_hdfs, upload_faults.soak_trial, Hdfs.up, failures.collect_hdfs),
 }
 

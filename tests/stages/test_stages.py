@@ -64,6 +64,7 @@ def test_the_budgets() -> None:
     assert {stage.name: stage.budget_s for stage in table.STAGES if stage.budget_s} == {
         "check": 90,
         "unit and simulation": 360,
+        "placement": 120,
         "scenarios of HDFS": 480,
         "scenarios of Ansible": 900,
         "scenarios": 1200,

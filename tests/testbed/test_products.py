@@ -14,10 +14,10 @@ from testbed.errors import LabError
 
 def test_kubernetes_version_and_flags() -> None:
     assert kubernetes.version("require (\n\tk8s.io/kubernetes v1.37.2 // indirect\n)") == "v1.37.2"
-    flags = kubernetes.linker_flags("kubelet", "v1.37.2")
+    flags = kubernetes.linker_flags("k8s.io/kubernetes/cmd/kubelet", "v1.37.2")
     assert "-X k8s.io/component-base/version.gitVersion=v1.37.2" in flags
     assert "-X k8s.io/client-go/pkg/version.gitMinor=37" in flags
-    assert kubernetes.linker_flags("etcd", "v1.37.2") == "-s -w"
+    assert kubernetes.linker_flags("go.etcd.io/etcd/server/v3", "v1.37.2") == "-s -w"
 
 
 def test_a_go_mod_without_kubernetes_is_refused() -> None:
