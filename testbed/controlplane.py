@@ -15,7 +15,7 @@ from pathlib import Path
 from testbed import cgroups, network, pki, processes
 from testbed.errors import LabError, UsageError
 from testbed.probe import Machine
-from testbed.settings import API_PORT, Settings
+from testbed.settings import API_PORT, DATA, Settings
 
 ETCD_URL, ETCD_PEER_URL = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
 SERVICE_CIDR, SERVICE_IP = "10.96.0.0/16", "10.96.0.1"
@@ -40,6 +40,11 @@ def server(settings: Settings) -> str:
 def admin(settings: Settings) -> Path:
     """The kubeconfig of group system:masters."""
     return settings.kube / "admin.kubeconfig"
+
+
+def audit_log(settings: Settings) -> Path:
+    """Who has asked for which change of a pod, from where, and what became of it: a JSON line each."""
+    return settings.kube / "audit.log"
 
 
 def make_certificates(settings: Settings) -> None:
@@ -105,6 +110,8 @@ def command(settings: Settings, programs: Path, name: str) -> list[str]:
             "kubelet-client-certificate": keys / "kubelet-client.crt",
             "kubelet-client-key": keys / "kubelet-client.key",
             "profiling": "false",
+            "audit-policy-file": DATA / "kubernetes/audit.yml",
+            "audit-log-path": audit_log(settings),
         },
         "kube-controller-manager": {
             "kubeconfig": settings.kube / f"{name}.kubeconfig",

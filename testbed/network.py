@@ -11,7 +11,7 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,8 @@ from testbed.settings import Settings
 
 NETNS = Path("/run/netns")
 BRIDGE = "br0"
+#: the table of a host's network that has its cut links
+CUTS = "cuts"
 CLONE_NEWNET = 0x40000000
 DELETE_TRIES = 20
 Result = TypeVar("Result")
@@ -81,6 +83,30 @@ def connect(settings: Settings, host: str) -> None:
 def set_cable(settings: Settings, host: str, plugged: bool) -> None:
     """Pulls or plugs the host's cable, at the bridge's end: the host itself sees a link without a carrier."""
     _ip(lab(settings), "link", "set", cable(host), "up" if plugged else "down")
+
+
+def cut_links(settings: Settings, host: str, addresses: Sequence[str], ports: Sequence[int]) -> None:
+    """Drops without a word all TCP between the host and these addresses that has one of these ports at either end.
+
+    Everything else goes on; what was cut before is healed.
+    """
+    heal_links(settings, host)
+    rules = [f"add table ip {CUTS}"]
+    for hook, far in (("output", "daddr"), ("input", "saddr")):
+        rules.append(f"add chain ip {CUTS} {hook} {{ type filter hook {hook} priority 0; }}")
+        for end in ("dport", "sport"):
+            match = f"ip {far} {{ {', '.join(addresses)} }} tcp {end} {{ {', '.join(map(str, ports))} }}"
+            rules.append(f"add rule ip {CUTS} {hook} {match} drop")
+    _nft(settings, host, rules)
+
+
+def heal_links(settings: Settings, host: str) -> None:
+    """Ends what `cut_links` has begun; nothing is cut: nothing happens."""
+    _nft(settings, host, [f"add table ip {CUTS}", f"delete table ip {CUTS}"])
+
+
+def _nft(settings: Settings, host: str, rules: Sequence[str]) -> None:
+    output(["nsenter", f"--net={NETNS / of_host(settings, host)}", "nft", "; ".join(rules)])
 
 
 def namespaces(settings: Settings) -> list[str]:

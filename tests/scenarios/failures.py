@@ -53,6 +53,7 @@ def collect(cluster: Cluster, test: str) -> Path:
         sources[f"{host}-processes.txt"] = partial(_output, hosts, host, "ps", "axfww")
     for host, unit in units:
         sources[f"{host}-{unit}.log"] = partial(hosts.journal, host, unit)
+    sources["audit.log"] = partial(_tail, controlplane.audit_log(cluster.settings))
     for part in controlplane.PARTS:
         sources[f"{part}.log"] = partial(_tail, cluster.settings.kube / f"{part}.log")
     for name, read in sources.items():

@@ -11,19 +11,26 @@ import os
 import re
 import signal
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from testbed import hosts, lifecycle, network
 from tests.scenarios import lab
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.hosts import SCHEDULER_UNIT
+from tests.scenarios.etcd import Etcd
+from tests.scenarios.hosts import SCHEDULER_UNIT, Ended
 from tests.scenarios.waiting import until
 
 PORT = 10251
 PAGE_S = 2.0
 WHOLE_S = 90.0
 LOOK_S = 0.01
+#: no command of km may take longer; then `timeout` ends it with code 124
+KM_S = 60
+ENDED_S = 60.0
+USER, CACHE = "kmsched", "/var/cache/kmsched"
 #: lines of the master's log that a subscription and an accepted call leave, after a time of the day
 LOGGED = re.compile(r"^I\d{4} (\d\d):(\d\d):([\d.]+) +\d+ \S+\] (.*)$")
 SUBSCRIBED = re.compile(r"Subscribing framework ")
@@ -48,6 +55,10 @@ class Group:
     @property
     def hosts(self) -> list[str]:
         return list(self.cluster.plan.hosts.schedulers)
+
+    @property
+    def etcd(self) -> Etcd:
+        return Etcd(self.cluster, tuple(self.hosts))
 
     def page(self, host: str, path: str = "/leader", limit_s: float = PAGE_S) -> lab.Reply | None:
         """None: nobody answers."""
@@ -99,17 +110,48 @@ class Group:
 
     # --- processes and hosts
 
+    def units(self, verb: str, at: Sequence[str] = ()) -> None:
+        """`systemctl VERB` for the schedulers on these hosts, or on all, all at the same moment."""
+        command = ("systemctl", verb, "--no-block", SCHEDULER_UNIT)
+        with ThreadPoolExecutor() as pool:
+            asked = [pool.submit(self.cluster.hosts.must, host, *command) for host in at or self.hosts]
+        for each in asked:
+            each.result()
+
     def pid(self, host: str) -> int:
         """Of the scheduler's process, as seen from this machine."""
         inner = self.cluster.hosts.main_pid(host, SCHEDULER_UNIT)
         assert inner, f"{host}: there is no scheduler"
         return hosts.pid_outside(self.cluster.settings, self.cluster.machine, host, inner)
 
-    def exit_code(self, host: str) -> int:
-        """Of the process before this one, as systemd has logged it; 0 if it says nothing."""
-        lines = self.cluster.hosts.journal(host, SCHEDULER_UNIT, 400)
-        found = re.findall(r"Main process exited, code=exited, status=(\d+)", lines)
-        return int(found[-1]) if found else 0
+    def exit_codes(self, host: str, since_s: float) -> list[int]:
+        """With which its processes have ended since this moment of wall time, as systemd has logged it."""
+        found = re.findall(r"Main process exited, code=exited, status=(\d+)", self.journal(host, since_s))
+        return [int(code) for code in found]
+
+    def wait_ended(self, code: int, since_s: float) -> None:
+        """Until every scheduler has ended with this code, and systemd leaves it at that."""
+
+        def are_left() -> bool:
+            show = ("systemctl", "show", "-p", "ActiveState,ExecMainStatus", SCHEDULER_UNIT)
+            states = {host: set(self.cluster.hosts.must(host, *show).split()) for host in self.hosts}
+            if any(each != {"ActiveState=failed", f"ExecMainStatus={code}"} for each in states.values()):
+                raise ValueError(f"{states}")
+            return True
+
+        until(are_left, ENDED_S, f"all schedulers have ended with {code}")
+        again = {host: codes for host in self.hosts if len(codes := self.exit_codes(host, since_s)) != 1}
+        assert not again, f"systemd started them again: {again}"
+
+    def journal(self, host: str, since_s: float) -> str:
+        """What the scheduler there, and systemd of it, have logged since this moment of wall time."""
+        command = ["journalctl", "--no-pager", "-o", "cat", "-u", SCHEDULER_UNIT, "--since", f"@{since_s:.3f}"]
+        return self.cluster.hosts.must(host, *command)
+
+    def km(self, host: str, *arguments: str) -> Ended:
+        """Runs km with the schedulers' own flags, as their user, until it ends."""
+        command = ["setpriv", f"--reuid={USER}", "--regid", USER, "--clear-groups", "env", f"KM_CACHE={CACHE}"]
+        return self.cluster.hosts.run(host, *command, "timeout", str(KM_S), "km", *arguments)
 
     def cut_power(self, host: str) -> None:
         """Its cable first: a machine without power refuses no connection."""
@@ -122,8 +164,10 @@ class Group:
         # before they boot: a member of etcd is up only when it has found the others
         for host in self.hosts:
             network.set_cable(settings, host, plugged=True)
+            network.heal_links(settings, host)
         if lifecycle.missing(settings, self.cluster.plan):
             lifecycle.up(settings, None, None, None)
+        self.etcd.heal()
         for host in self.hosts:
             pid = self.cluster.hosts.main_pid(host, SCHEDULER_UNIT)
             if pid:
@@ -143,16 +187,17 @@ class Group:
 
     def subscriptions(self, since_s: float) -> int:
         """How often a scheduler has subscribed with the master since this moment."""
-        return sum(bool(SUBSCRIBED.search(words)) for _, words in self._log(since_s))
+        return sum(bool(SUBSCRIBED.search(words)) for _, words in self.master_log(since_s))
 
-    def _log(self, since_s: float) -> list[tuple[float, str]]:
+    def master_log(self, since_s: float) -> list[tuple[float, str]]:
+        """What the leading master has written since this moment: seconds after it, and words."""
         command = ["journalctl", "--no-pager", "-o", "cat", "-u", "mesos-master", "--since", f"@{int(since_s) - 1}"]
         lines = self.cluster.hosts.must("m1", *command).splitlines()
         return [(at, words) for line in lines if (found := _logged(line, since_s)) for at, words in [found] if at > 0]
 
     def calls(self, since_s: float) -> Calls:
         """What the leading master has logged of subscriptions and calls after this moment."""
-        logged = self._log(since_s)
+        logged = self.master_log(since_s)
         subscribed = next((at for at, words in logged if SUBSCRIBED.search(words)), None)
         after = [(at, words) for at, words in logged if subscribed is not None and at >= subscribed]
         return Calls(

@@ -7,9 +7,10 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from testbed.settings import Settings
-from tests.scenarios import cluster, failures, takeovers
+from tests.scenarios import cluster, cuts, failures, takeovers
 from tests.scenarios.group import Group
 from tests.scenarios.load import Load, loaded
 
@@ -17,6 +18,10 @@ SCHEDULERS = 3
 PODS = 60
 #: more than 3 dead leaders a minute are left to their TTL, which is not what is measured
 BETWEEN_KILLS_S = 21.0
+#: shorter than a renewal, and longer than several leases
+LEAST_CUT_S, MOST_CUT_S = 0.5, 20.0
+#: faults that last for longer
+LASTS_S = {"etcd-quorum-lost": 60.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,13 @@ def trial(fault: str, target: Loaded, seed: int) -> takeovers.Trial:
     if fault == "kill":
         time.sleep(max(0.0, BETWEEN_KILLS_S - (time.monotonic() - began)))
     return done
+
+
+def cut(target: Loaded, seed: int) -> cuts.Trial:
+    """One of the faults after the other; how long it lasts, the seed decides."""
+    fault = list(cuts.FAULTS)[seed % len(cuts.FAULTS)]
+    lasts_s = LASTS_S.get(fault, round(Random(seed).uniform(LEAST_CUT_S, MOST_CUT_S), 1))
+    return cuts.trial(target.group, target.load, fault, seed, lasts_s)
 
 
 def heal(target: Loaded) -> None:

@@ -55,6 +55,7 @@ SOAKS: dict[str, Soak[Any]] = {
         f"ha-{fault}": Soak(ha_soak.bring_up, partial(ha_soak.trial, fault), ha_soak.heal, ha_soak.collect)
         for fault in takeovers.FAULTS
     },
+    "ha-cuts": Soak(ha_soak.bring_up, ha_soak.cut, ha_soak.heal, ha_soak.collect),
     "handover-single": Soak(bring_up, handovers.single, Cluster.heal, failures.collect),
     "handover-broken": Soak(bring_up, handovers.broken, Cluster.heal, failures.collect),
     "placement": Soak(placement.bring_up, placement.trial, placement.heal, placement.collect),

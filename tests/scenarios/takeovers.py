@@ -6,15 +6,16 @@ pods from containerd and the API. A trial never raises for what went wrong with 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.scenarios import lease_floor, reigns
 from tests.scenarios.group import Calls, Group
 from tests.scenarios.load import Load
 from tests.scenarios.waiting import TooLateError, until
@@ -31,16 +32,21 @@ EXIT_DEPOSED = 11
 
 @dataclass(slots=True)
 class Trial:
-    """Times in seconds after the fault. `led_s`: until the successor's own page said that it leads."""
+    """Times in seconds after the fault. `led_s`: until the successor's own page said that it leads. `floor_s`: so long
+    etcd kept a lease whose holder ended with the leader; None where nobody waited for the lease.
+    """
 
     seed: int
     fault: str
     old: str = ""
     new: str = ""
+    etcd_leader: str = ""
     led_s: float = 0.0
     subscribed_s: float | None = None
     called_s: float | None = None
     accepted_s: float | None = None
+    floor_s: float | None = None
+    refused: int = 0
     back_s: float = 0.0
     pods: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -51,10 +57,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`strike` gets host and pid outside; `undo` brings the host back, once another leads."""
+    """`strike` gets host and pid outside; `undo` brings the host back, once another leads.
+
+    `is_by_lease`: who follows waits for the lease. `etcd_leads`: where etcd's leader is before; None: anywhere.
+    """
 
     strike: Callable[[Group, str, int], None]
     undo: Callable[[Group, str, int], list[str]] = lambda group, host, pid: []
+    is_by_lease: bool = False
+    etcd_leads: Callable[[Group, str], str] | None = None
 
 
 def _send(number: signal.Signals) -> Callable[[Group, str, int], None]:
@@ -64,10 +75,10 @@ def _send(number: signal.Signals) -> Callable[[Group, str, int], None]:
 def _thaw(group: Group, host: str, pid: int) -> list[str]:
     """It finds that its lease is gone, and ends with the code that says so."""
     time.sleep(FROZEN_S)
+    thawed = time.time()
     os.kill(pid, signal.SIGCONT)
-    until(lambda: not Path(f"/proc/{pid}").exists(), BACK_S, "the process that was frozen ends", 0.05)
-    code = until(lambda: group.exit_code(host), BACK_S, "systemd tells its exit code")
-    return [] if code == EXIT_DEPOSED else [f"the process that was frozen ended with {code}, not {EXIT_DEPOSED}"]
+    codes = until(lambda: group.exit_codes(host, thawed), BACK_S, "the process that was frozen ends", 0.05)
+    return [] if codes == [EXIT_DEPOSED] else [f"the process that was frozen ended with {codes}, not {EXIT_DEPOSED}"]
 
 
 def _heal(group: Group, host: str, pid: int) -> list[str]:
@@ -75,11 +86,20 @@ def _heal(group: Group, host: str, pid: int) -> list[str]:
     return []
 
 
+def _power(group: Group, host: str, pid: int) -> None:
+    group.cut_power(host)
+
+
+def _elsewhere(group: Group, host: str) -> str:
+    return next(each for each in group.etcd.members if each != host)
+
+
 FAULTS: Mapping[str, Fault] = {
     "kill": Fault(_send(signal.SIGKILL)),
     "handover": Fault(_send(signal.SIGUSR1)),
-    "stop": Fault(_send(signal.SIGSTOP), _thaw),
-    "power": Fault(lambda group, host, pid: group.cut_power(host), _heal),
+    "stop": Fault(_send(signal.SIGSTOP), _thaw, is_by_lease=True),
+    "power": Fault(_power, _heal, is_by_lease=True, etcd_leads=_elsewhere),
+    "power-etcd-leader": Fault(_power, _heal, is_by_lease=True, etcd_leads=lambda group, host: host),
 }
 
 
@@ -96,19 +116,33 @@ def trial(group: Group, load: Load, fault: str, seed: int) -> Trial:
 
 def _take_over(group: Group, load: Load, fault: Fault, done: Trial, pause_s: float) -> None:
     old = done.old = group.wait_whole()
+    if fault.etcd_leads is not None:
+        done.etcd_leader = group.etcd.have_led_at(fault.etcd_leads(group, old))
+        old = done.old = group.wait_whole()
     ids, before = group.framework_ids(), group.told(old)
     pid = group.pid(old)
-    # the fault's own moment, not a wait for something
-    time.sleep(pause_s)
-    struck, began = time.time(), time.monotonic()
-    fault.strike(group, old, pid)
-    done.new = group.wait_successor(old, SUCCESSOR_S)
-    done.led_s = round(time.monotonic() - began, 3)
+    with contextlib.ExitStack() as stack:
+        others = [host for host in group.etcd.members if host != old]
+        floor = stack.enter_context(lease_floor.held(group.cluster, others, TTL_S)) if fault.is_by_lease else None
+        # the fault's own moment, not a wait for something
+        time.sleep(pause_s)
+        struck, began = time.time(), time.monotonic()
+        if floor is not None:
+            floor.end()
+        fault.strike(group, old, pid)
+        done.new = group.wait_successor(old, SUCCESSOR_S)
+        done.led_s = round(time.monotonic() - began, 3)
+        done.floor_s = floor.seconds() if floor is not None else None
     done.wrong += fault.undo(group, old, pid)
     leader = group.wait_whole()
     done.back_s = round(time.monotonic() - began, 3)
     until(lambda: group.calls(struck).accepted_s is not None, SUCCESSOR_S, "the successor has launched a pod")
     _note(done, group.calls(struck))
+    acts = reigns.acts(group, struck, old)
+    done.refused = acts.refused
+    done.wrong += acts.faults()
+    if acts.subscriptions != 1:
+        done.wrong.append(f"{acts.subscriptions} subscriptions, by {[each.host for each in acts.reigns[1:]]}")
     if leader != done.new:
         done.wrong.append(f"{done.new} followed, and then {leader}")
     told = group.told(leader)
