@@ -204,8 +204,11 @@ class Cluster:
         controlplane.kill(self.settings, part)
 
 
-def bring_up(settings: Settings, schedulers: int = 1) -> Cluster:
-    """The testbed, up and with this very bin/km on it; `schedulers`: hosts that have one."""
+def bring_up(settings: Settings, schedulers: int = 1, with_hdfs: bool = False) -> Cluster:
+    """The testbed, up and with this very bin/km on it; `schedulers`: hosts that have one.
+
+    `with_hdfs`: agents fetch from it what executors run; else they do if the testbed has an HDFS.
+    """
     wanted = product.sha256()
     plan = lifecycle.plan_of(settings)
     if plan is not None and plan.schedulers < schedulers:
@@ -218,14 +221,14 @@ def bring_up(settings: Settings, schedulers: int = 1) -> Cluster:
         lifecycle.up(settings, None, None, None)
         cluster = _connected(settings)
         found = product.installed(cluster.hosts, list(plan.hosts.schedulers), list(plan.hosts.agents))
-        if found == {wanted}:
+        if found == {wanted} and not (with_hdfs and product.copied(cluster.hosts, cluster.scheduler_host)):
             cluster.heal()
             cluster.clear_leftovers()
             return cluster
         if found != {""}:
-            print(f"the testbed has another km than bin/km: {sorted(found)}", flush=True)
+            print(f"the testbed has another km than bin/km, or from elsewhere: {sorted(found)}", flush=True)
             lifecycle.down(settings)
-    lifecycle.up(settings, None, None, schedulers)
+    lifecycle.up(settings, None, None, schedulers, with_hdfs)
     started = time.monotonic()
     product.playbook(settings)
     print(f"deployed in {time.monotonic() - started:.0f} s", flush=True)

@@ -51,10 +51,10 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def group(request: pytest.FixtureRequest) -> Iterator[Group]:
-    """Three schedulers that share a framework. Not beside `cluster`, which is the same testbed with one of them."""
+    """Three schedulers that share a framework, with HDFS. Not beside `cluster`, the same testbed with one of them."""
     settings = from_environment(os.environ)
     with processes.locked(settings.lock, f"testbed {settings.name!r}"):
-        found = Group(bring_up(settings, ha_soak.SCHEDULERS))
+        found = Group(bring_up(settings, ha_soak.SCHEDULERS, with_hdfs=True))
     request.config.stash[CLUSTER] = found.cluster
     found.heal()
     yield found

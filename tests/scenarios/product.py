@@ -26,6 +26,10 @@ PLAYBOOK_S = 420.0
 BUILD_S = 300.0
 #: scenarios come with another km than the last ones, and with other flags
 MAY_CHANGE_EXECUTORS = "km_scheduler_rollout_policy=manual"
+#: also where the inventory tells of HDFS
+COPIED = ("-e", "km_artifact_hdfs_uri=")
+#: in the command line of an executor's process
+EXECUTOR = "/km executor "
 RECAP = re.compile(r"^(\S+)\s*: (ok=.*)$", re.MULTILINE)
 Recap = dict[str, dict[str, int]]
 
@@ -59,6 +63,16 @@ def installed(hosts: Hosts, schedulers: list[str], agents: list[str]) -> set[str
         files = hosts.run(host, "find", *KM_FOLDERS, "-name", "km").text.splitlines()
         found |= {_sha_in(each) for each in files} - {""} or {""}  # the folders that are not there are told, too
     return found
+
+
+def unwrapped(output: str) -> str:
+    """Ansible breaks long lines, and doubles quotes in them."""
+    return " ".join(output.split()).replace("''", "'")
+
+
+def copied(hosts: Hosts, scheduler: str) -> bool:
+    """Whether executors run files that Ansible has copied onto the agents, not HDFS's."""
+    return "--km-path=file:" in hosts.run(scheduler, "cat", "/etc/kmsched/scheduler.flags").text
 
 
 def _sha_in(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.scenarios import product
 from tests.scenarios.group import Group
 from tests.scenarios.load import Load
-from tests.scenarios.test_ansible import unwrapped
+from tests.scenarios.product import unwrapped
 
 UPGRADE = "playbooks/upgrade.yml"
 NEXT = "0.1.0.post1"

@@ -31,15 +31,14 @@ PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
 MAKE: Command = ("make", "--no-print-directory")
 
-#: scenarios that need bin/km alone, a browser alone, HDFS alone, or a build alone, those of playbooks, and those of
-#: several schedulers, which have no stage yet: all would take longer than half an hour. All others need the testbed
+#: scenarios that need bin/km alone, a browser alone, HDFS alone, or a build alone, and those of several schedulers,
+#: whose testbed grows out of the others': all others need the whole testbed with one scheduler
 OF_THE_FILE = ("tests/scenarios/test_km_file.py",)
 OF_THE_PAGE = ("tests/scenarios/test_page.py",)
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
-OF_ANSIBLE = ("tests/scenarios/test_ansible.py",)
 OF_PLACEMENT = ("tests/scenarios/test_placement_differential.py",)
-OF_GROUPS = ("tests/scenarios/test_ha.py", "tests/scenarios/test_upgrade.py")
-APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_ANSIBLE, *OF_PLACEMENT, *OF_GROUPS)
+OF_GROUPS = ("tests/scenarios/test_ansible.py", "tests/scenarios/test_ha.py", "tests/scenarios/test_upgrade.py")
+APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS)
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
 
 STAGES = (
@@ -57,8 +56,8 @@ STAGES = (
     Stage("testbed build", ((*TESTBED, "build"),)),
     Stage("placement", ((*SCENARIOS, *OF_PLACEMENT),), 120),
     Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 480),
-    Stage("scenarios of Ansible", ((*SCENARIOS, *OF_ANSIBLE),), 900),
     Stage("scenarios", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),), 1200),
+    Stage("scenarios of several schedulers", ((*SCENARIOS, *OF_GROUPS),), 1200),
 )
 #: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook
 CLEAN_UP: tuple[Command, ...] = ((*TESTBED, "down"), ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"))

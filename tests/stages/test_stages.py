@@ -66,6 +66,6 @@ def test_the_budgets() -> None:
         "unit and simulation": 360,
         "placement": 120,
         "scenarios of HDFS": 480,
-        "scenarios of Ansible": 900,
         "scenarios": 1200,
+        "scenarios of several schedulers": 1200,
     }
