@@ -1,4 +1,7 @@
-"""Many takeovers in a row, under one load that goes on for all of them. Knows how soaks call trials."""
+"""Many takeovers in a row, of one kind or of several in turns, under one load that goes on for all of them.
+
+Knows how soaks call trials.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,14 @@ LEAST_CUT_S, MOST_CUT_S = 0.5, 20.0
 LASTS_S = {"etcd-quorum-lost": 60.0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
     """`stack` holds the load until the process ends; what it leaves is cleared by the next one."""
 
     group: Group
     load: Load
     stack: contextlib.ExitStack
+    kill_from: float = 0.0
 
 
 def bring_up(settings: Settings) -> Loaded:
@@ -42,11 +46,10 @@ def bring_up(settings: Settings) -> Loaded:
 
 
 def trial(fault: str, target: Loaded, seed: int) -> takeovers.Trial:
-    began = time.monotonic()
-    done = takeovers.trial(target.group, target.load, fault, seed)
     if fault == "kill":
-        time.sleep(max(0.0, BETWEEN_KILLS_S - (time.monotonic() - began)))
-    return done
+        time.sleep(max(0.0, target.kill_from - time.monotonic()))
+        target.kill_from = time.monotonic() + BETWEEN_KILLS_S
+    return takeovers.trial(target.group, target.load, fault, seed)
 
 
 def cut(target: Loaded, seed: int) -> cuts.Trial:

@@ -1,4 +1,4 @@
-"""Work that goes on while schedulers come and go: pods that only run, and one more each second that lives for a while.
+"""Work that goes on while schedulers come and go: pods that only run, and one more now and then that lives for a while.
 
 Judges what became of them from the API's watch and from containerd. Knows nothing of schedulers.
 """
@@ -9,29 +9,31 @@ import contextlib
 import http.client
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.scenarios import kubernetes, workloads
+from tests.scenarios import kubernetes, mesos, workloads
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.kubernetes import RefusedError
 from tests.scenarios.waiting import TooLateError, until
 from tests.scenarios.watching import Life, PodWatch, watched
 
-EVERY_S = 1.0
 #: as long as a pod of the stream lives
 LIFE_S = 15.0
 JOIN_S = 20.0
 ALL_RUN_S = 60.0
+TASKS_END_S = 30.0
 STEADY, STREAM = "steady", "stream"
 
 
 @dataclass(slots=True)
 class Stream:
-    """Creates a pod each second from a thread of its own, and deletes those that have lived for LIFE_S."""
+    """Creates a pod each `every_s` seconds from a thread of its own, and deletes those that have lived for LIFE_S."""
 
     cluster: Cluster
     namespace: str
+    every_s: float
     made: dict[str, float] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
@@ -51,7 +53,7 @@ class Stream:
     def _run(self) -> None:
         number, due = 0, time.monotonic()
         while not self._over.wait(max(0.0, due - time.monotonic())):
-            due, number = due + EVERY_S, number + 1
+            due, number = due + self.every_s, number + 1
             name = f"{STREAM}-{number}"
             try:
                 self.cluster.api.create(workloads.pod(name), self.namespace)
@@ -105,6 +107,7 @@ class Load:
             if each.kind == "container" and each.status == "RUNNING"
         }
         wrong += [f"container {each[:12]} of a steady pod is gone" for each in self.steady if each not in now]
+        wrong += self._left_over()
         lives = dict(self.watch.lives)
         if doubled := len(now) - len(set(now.values())):
             wrong.append(f"{doubled} pods have two containers")
@@ -112,6 +115,22 @@ class Load:
         for uid, life in lives.items():
             wrong += [f"{life.name}: {words}" for words in self._of(uid, life)]
         return wrong
+
+    def _left_over(self) -> list[str]:
+        """Tasks that the master holds for pods that are gone, or twice for one pod, and that do not end soon."""
+
+        def wrong() -> set[str]:
+            tasks = self.cluster.mesos.live_tasks()
+            pods = {kubernetes.uid(pod) for pod in self.cluster.api.listed("Pod")}
+            count = Counter(map(mesos.pod_uid, tasks))
+            return {task for task in tasks if mesos.pod_uid(task) not in pods or count[mesos.pod_uid(task)] > 1}
+
+        first = wrong()
+        try:
+            until(lambda: not first & wrong(), TASKS_END_S, "tasks of pods that are gone end")
+        except TooLateError:
+            return [f"task {each} is left over" for each in sorted(first & wrong())]
+        return []
 
     def _of(self, uid: str, life: Life) -> Iterator[str]:
         if life.restarts:
@@ -125,12 +144,12 @@ class Load:
 
 
 @contextlib.contextmanager
-def loaded(cluster: Cluster, namespace: str, pods: int) -> Iterator[Load]:
+def loaded(cluster: Cluster, namespace: str, pods: int, every_s: float = 1.0) -> Iterator[Load]:
     """`pods` that only run, and the stream; nothing of them is removed."""
     with watched(cluster.api, namespace) as watch:
         cluster.api.create(workloads.deployment(STEADY, pods), namespace)
         cluster.wait_running(namespace, pods)
-        stream = Stream(cluster, namespace)
+        stream = Stream(cluster, namespace, every_s)
         load = Load(cluster, namespace, watch, stream, cluster.app_containers(namespace))
         stream.start()
         try:

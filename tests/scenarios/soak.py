@@ -1,7 +1,7 @@
-"""`python -m tests.scenarios.soak NAME [--trials N]`: trials in large numbers, one JSON line each.
+"""`python -m tests.scenarios.soak NAME... [--trials N]`: trials in large numbers, one JSON line each.
 
 Lines are appended to bench/results/soak-NAME.jsonl. A soak that is started again goes on at the missing trial, so it
-may be interrupted at any time. Exit code 1 if any trial of the file has failed.
+may be interrupted at any time. Several names take turns on one testbed. Exit code 1 if any trial of a file has failed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,28 +75,40 @@ def done(path: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def soak(name: str, count: int) -> int:
+def path_of(name: str) -> Path:
+    return results.FOLDER / f"soak-{name}.jsonl"
+
+
+def soak(names: Sequence[str], count: int) -> int:
     """The number of trials that failed."""
-    path = results.FOLDER / f"soak-{name}.jsonl"
-    kind = SOAKS[name]
     seeds = [FIRST_SEED + number for number in range(count)]
-    missing = [seed for seed in seeds if seed not in done(path)]
-    print(f"{path}: {count - len(missing)} of {count} trials are there", flush=True)
-    if missing:
+    missing = {name: set(seeds) - done(path_of(name)).keys() for name in names}
+    for name in names:
+        print(f"{path_of(name)}: {count - len(missing[name])} of {count} trials are there", flush=True)
+    todo = [(seed, name) for seed in seeds for name in names if seed in missing[name]]
+    if todo:
         settings = from_environment(os.environ)
         with processes.locked(settings.lock, f"testbed {settings.name!r}"):
-            target = kind.bring_up(settings)
-        for seed in missing:
-            trial = kind.trial(target, seed)
-            if trial.wrong:
-                print(f"logs: {kind.collect(target, f'soak-{name}-{seed}')}", flush=True)
-            record = {**results.surroundings(), **trial.record()}
-            results.append(path, record)
-            print(json.dumps(record), flush=True)
-            kind.heal(target)
-    records = done(path)
+            target = SOAKS[names[0]].bring_up(settings)
+        for seed, name in todo:
+            _one(SOAKS[name], target, name, seed)
+    return sum(_failed(name, seeds) for name in names)
+
+
+def _one(kind: Soak[Any], target: Any, name: str, seed: int) -> None:
+    trial = kind.trial(target, seed)
+    if trial.wrong:
+        print(f"logs: {kind.collect(target, f'soak-{name}-{seed}')}", flush=True)
+    record = {**results.surroundings(), **trial.record()}
+    results.append(path_of(name), record)
+    print(json.dumps(record), flush=True)
+    kind.heal(target)
+
+
+def _failed(name: str, seeds: Sequence[int]) -> int:
+    records = done(path_of(name))
     failed = [seed for seed in seeds if records[seed]["verdict"] != "passed"]
-    print(f"{name}: {count} trials, {len(failed)} failed{f': seeds {failed}' if failed else ''}", flush=True)
+    print(f"{name}: {len(seeds)} trials, {len(failed)} failed{f': seeds {failed}' if failed else ''}", flush=True)
     return len(failed)
 
 
@@ -107,10 +119,12 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("name", choices=SOAKS, help="what is tried")
+    parser.add_argument("names", nargs="+", choices=SOAKS, metavar="NAME", help=f"what is tried: {', '.join(SOAKS)}")
     parser.add_argument("--trials", type=int, default=DEFAULT_TRIALS)
     arguments = parser.parse_args()
-    return 1 if soak(arguments.name, arguments.trials) else 0
+    if len({SOAKS[name].bring_up for name in arguments.names}) > 1:
+        parser.error(f"{' and '.join(arguments.names)} need different testbeds; soak them one after the other")
+    return 1 if soak(arguments.names, arguments.trials) else 0
 
 
 if __name__ == "__main__":
