@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KM = ROOT / "bin/km"
 #: on agents: what executors run, if it was copied, and the small hadoop
 KM_FOLDERS = ("/var/lib/km/artifacts", "/usr/local/lib/kmsched")
-PLAYBOOK_S = 420.0
+PLAYBOOK_S = 600.0
 BUILD_S = 300.0
 #: scenarios come with another km than the last ones, and with other flags
 MAY_CHANGE_EXECUTORS = "km_scheduler_rollout_policy=manual"
