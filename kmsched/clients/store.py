@@ -10,10 +10,12 @@ A key is a name, or a folder and a name (`executors/<sha256>`); it is a file of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,8 @@ MAX_RECORD_BYTES = 1 << 20
 _NAME = r"[a-z0-9][a-z0-9-]{0,63}"
 KEY_PATTERN = re.compile(rf"(?:{_NAME}/)?{_NAME}")
 LOCK_NAME = "lock"
+#: a child between fork and exec has a copy of a lock that its parent has given back: that ends within milliseconds
+LOCK_TRIES, LOCK_PAUSE_S = 5, 0.05
 #: drawn anew at each start of the host
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -296,6 +300,11 @@ def _opened(path: Path, inherited_fd: int | None) -> int:
 def _take(fd: int, folder: Path) -> None:
     """Lock the folder for this process and leave its pid for those who come too late."""
     try:
+        for _ in range(LOCK_TRIES - 1):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(LOCK_PAUSE_S)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first_and_admitted_afte
         assert str(tmp_path) in str(refusal.value)
         assert f"pid {holder.pid}" in str(refusal.value)
         holder.send_signal(signal.SIGKILL)
+    FolderStore(tmp_path).close()
+
+
+def test_a_copy_of_the_lock_that_a_child_has_until_it_runs_its_program_keeps_nobody_out(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    copy = os.dup(store.lock_fd)
+    store.close()
+    threading.Timer(0.02, os.close, [copy]).start()
     FolderStore(tmp_path).close()
 
 
