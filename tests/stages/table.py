@@ -38,7 +38,9 @@ OF_THE_PAGE = ("tests/scenarios/test_page.py",)
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
 OF_PLACEMENT = ("tests/scenarios/test_placement_differential.py",)
 OF_GROUPS = ("tests/scenarios/test_ansible.py", "tests/scenarios/test_ha.py", "tests/scenarios/test_upgrade.py")
-APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS)
+#: of several schedulers, too; run by hand until they are quicker
+BY_HAND = ("tests/scenarios/test_ha_network.py", "tests/scenarios/test_ha_records.py")
+APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS, *BY_HAND)
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
 
 STAGES = (
