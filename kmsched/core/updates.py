@@ -45,6 +45,8 @@ STRAY_PATIENCE_S = 5.0
 ASK_STRAY_S = 1.0
 #: updates that wait: the Binding or the patch that they cause must have been decided first
 _WAITS = frozenset({PodState.BINDING, PodState.ADOPTING})
+#: whether the pod names its own task is not known yet
+_UNDECIDED = frozenset({PodState.CHECKING, PodState.LAUNCHING, PodState.BINDING, PodState.ADOPTING})
 _NEWS = frozenset({Trigger.STARTING, Trigger.RUNNING})
 #: who tells that an agent could not do it; what the master says is about offers and connections
 _OF_THE_AGENT = frozenset({"SOURCE_AGENT", "SOURCE_EXECUTOR"})
@@ -112,12 +114,12 @@ def _stray(state: State, record: PodRecord | None, event: TaskUpdated, now: floa
 def _may_be_claimed(state: State, record: PodRecord, event: TaskUpdated) -> bool:
     """May this turn out to be the task that a predecessor launched for the pod?
 
-    While the pod's own task is being checked, its patch to this one may have been made: where our watch lags, a kill
-    would end the pod.  And nothing may have told yet which Node the agent is.
+    Until the pod is known to name its own task, a predecessor's Binding or patch to this one may have been made: where
+    our watch lags, a kill would end the pod.  And nothing may have told yet which Node the agent is.
     """
     if event.task_id in state.killing.victims:
         return False
-    if record.state is PodState.CHECKING:
+    if record.state in _UNDECIDED:
         return True
     waits = record.state in (PodState.PENDING, PodState.ORPHANED) and not record.task_id
     return waits and not _node_of(state, record, event)
