@@ -57,7 +57,7 @@ def storage() -> Iterator[Hdfs]:
         pytest.param("quota", MIDDLE, {NO_SPACE}, "quota", id="quota"),
         pytest.param("permission", SMALL, {NO_PERMISSION}, "use another user", id="permission"),
         pytest.param("exact", SMALL, {0}, "", id="exact"),
-        pytest.param("exact-kill-uploader", MIDDLE, {KILLED}, "", id="exact-kill-uploader"),
+        pytest.param("exact-kill-uploader", LARGE, {KILLED}, "", id="exact-kill-uploader"),
     ],
 )
 def test_a_fault_in_the_middle(storage: Hdfs, fault: str, size_bytes: int, codes: set[int], words: str) -> None:

@@ -214,9 +214,9 @@ class Kube:
 
 
 def _ports(number: int) -> dict[str, Any]:
-    """One in four has a host port of its own, one in four is given one."""
+    """One in four has a host port of its own, one in four is given one: the lowest that is free, so not those."""
     if number % 4 == 0:
-        return {"host_ports": frozenset({HostPort("TCP", "0.0.0.0", 31000 + number)})}
+        return {"host_ports": frozenset({HostPort("TCP", "0.0.0.0", 31019 - number)})}
     if number % 4 == 1:
         return {"wishes": Wishes(port_mapping="wildcard", open_ports=(("TCP", 80, ""),))}
     return {}
