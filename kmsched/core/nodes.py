@@ -49,18 +49,19 @@ def why_needless(state: State, node: Node, now: float) -> str:
     if runs or name in state.on_node:
         # what was heard before an executor was launched there says nothing any more
         known.bare -= agent_ids
-    is_silent = node.is_promised or not node.is_ready
-    if runs or name in state.on_node or not is_silent or not known.is_ours(node):
+    # nobody tells of the end of an executor that had no task any more; its kubelet ended with it
+    is_silent = not node.is_ready or (node.is_promised and not runs)
+    if name in state.on_node or not is_silent or not known.is_ours(node):
         known.silent_since.pop(name, None)
-    if runs or name in state.on_node or not known.is_ours(node):
+    if name in state.on_node or not known.is_ours(node):
         return ""
     if is_silent:
-        if node.agent_id in known.removed and not offering:
+        if node.agent_id in known.removed and not (offering or runs):
             return f"Mesos has removed agent {node.agent_id}"
         silent_s = now - known.silent_since.setdefault(name, now)
         if silent_s >= state.settings.node_silent_s:
             return f"nothing was heard of agent {node.agent_id} and of its kubelet for {silent_s:.0f} s"
-    if is_marked(node):
+    if runs or is_marked(node):
         return ""
     if node.is_promised and not node.is_ready:
         return "nobody has said for a while that it is there"

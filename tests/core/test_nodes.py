@@ -228,13 +228,16 @@ def test_every_combination(values: tuple[bool, ...]) -> None:
     facts = dict(zip(FACTS, values, strict=True))
     found, it = world(**facts)
     why = why_needless(found.state, it, found.now)
-    may_go = facts["is_ours"] and not facts["runs"] and not facts["has_pod"]
+    may_go = facts["is_ours"] and not facts["has_pod"]
+    # then the executor that is believed to run has ended, or its kubelet cannot work
+    kubelet_gone = not facts["is_ready"] and facts["is_silent"]
     has_kubelet = facts["is_ready"] and not facts["is_promised"]
     agent_gone = not has_kubelet and (facts["is_removed"] or facts["is_silent"])
     is_old = facts["is_promised"] and not facts["is_ready"]
     is_wanted = facts["is_promised"] and facts["registers_all"]
     executor_gone = facts["is_bare"] and not is_wanted
-    assert bool(why) == (may_go and (agent_gone or (not facts["is_marked"] and (is_old or executor_gone)))), why
+    nobody_runs = not facts["runs"] and (agent_gone or (not facts["is_marked"] and (is_old or executor_gone)))
+    assert bool(why) == (may_go and (kubelet_gone or nobody_runs)), why
 
 
 # --- as leader, in time, and not too many
