@@ -61,7 +61,8 @@ def test_pods_are_placed_on_offers_of_their_roles(cluster: Cluster, namespace: s
                 manifest["metadata"]["annotations"] = {PREFIX + "roles": roles}
             cluster.api.create(manifest, namespace)
             pod = cluster.wait_phase(namespace, name, "Running")
-            assert task_of(cluster, pod)["role"] == ((roles or "*").split(",")[0])
+            # which of several it is, Mesos decides by what it offers first
+            assert task_of(cluster, pod)["role"] in (roles or "*").split(",")
         executors = [each for each in cluster.mesos.framework()["executors"] if each["slave_id"]]
         here = cluster.mesos.agents()[agent]["id"]
         assert len([each for each in executors if each["slave_id"] == here]) == 1
