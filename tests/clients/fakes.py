@@ -15,11 +15,19 @@ PATIENCE_TURNS = 30
 
 
 class FakeClock:
-    """Time passes only while somebody sleeps and nothing else moves; `slept` remembers finished sleeps."""
+    """Time passes only while somebody sleeps and nothing else moves; `slept` remembers finished sleeps.
+
+    `stop` lets it stand still from now on; for who talks over real sockets, whose waits are no sleeps.
+    """
 
     def __init__(self) -> None:
         self.now_s = 1000.0
+        self._runs = asyncio.Event()
+        self._runs.set()
         self.slept: list[float] = []
+
+    def stop(self) -> None:
+        self._runs.clear()
 
     def monotonic(self) -> float:
         return self.now_s
@@ -31,6 +39,7 @@ class FakeClock:
         until_s = self.now_s + seconds
         for _ in range(PATIENCE_TURNS):
             await asyncio.sleep(0)
+        await self._runs.wait()
         self.now_s = max(self.now_s, until_s)
         self.slept.append(seconds)
 

@@ -101,7 +101,7 @@ class World:
 
 
 class Process:
-    """A daemon in `world`; `until` runs it until `step` has seen such an event."""
+    """A daemon in `world`; `until` runs it until `step` has seen such an event; time stands still from then on."""
 
     def __init__(self, folder: Path, world: World, step_state: StepState = step, *more: str) -> None:
         self.clock = FakeClock()
@@ -126,6 +126,7 @@ class Process:
         self.seen.append(event)
         following = self._step(state, event, now)
         if self._awaited(event):
+            self.clock.stop()
             self._heard.set()
         return following
 
