@@ -1,7 +1,8 @@
 """A Mesos agent: tasks with their queues of updates, one executor, restarts that lose neither.
 
 Updates of a task are sent one at a time, again and again until acknowledged.  A dead executor's entry stays until all
-its terminal updates are acknowledged, and launches for it are dropped meanwhile.
+its terminal updates are acknowledged, and launches for it are dropped meanwhile; so are those that count on an executor
+of whose end the master has not heard yet.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
 from kmsched.core.resources import Resources
+from kmsched.core.taskid import parse_task_id
 from kmsched.core.updates import TERMINAL
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
@@ -71,12 +73,16 @@ class Agent:
 
     # --- what the master asks for
 
-    def launch(self, launch: Launch) -> None:
+    def launch(self, launch: Launch, *, starts_executor: bool) -> None:
+        """`starts_executor`: the master knows of none. Where it knows of one that has ended, the launch is dropped."""
         if launch.task_id in self.tasks:
             return
         task = self.tasks[launch.task_id] = AgentTask(launch)
-        if self.executor is None and any(t.unsent for t in self.tasks.values() if t is not task and not t.is_queued):
+        has_entry = any(t.unsent for t in self.tasks.values() if t is not task and not t.is_queued)
+        if self.executor is None and (has_entry or not starts_executor):
             self._report(task, TaskState.DROPPED, "REASON_EXECUTOR_TERMINATED")
+            if starts_executor:
+                self._to_master(lambda: self.on_executor_ended(self))
             return
         if self.executor is None:
             self._start_executor()
@@ -160,8 +166,11 @@ class Agent:
                 self._hand_over(task)
 
     def _hand_over(self, task: AgentTask) -> None:
+        """The launch carries the settings of the scheduler that made it."""
         task.is_queued = False
         launch = task.launch
+        made = parse_task_id(launch.task_id)
+        self.settings_version = max(self.settings_version, made.term if made is not None else 0)
         mode: Literal["bind", "adopt"] = "adopt" if launch.mode == "adopt" else "bind"
         self._tell_executor(ev.TaskLaunched(launch.task_id, mode, launch.pod_key, launch.pod_uid))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from kmsched.core import effects as do
 from kmsched.core import events as ev
@@ -143,7 +144,7 @@ class Master:
 
     def _executor_ended(self, agent: Agent) -> None:
         found = self.known.get(agent.agent_id)
-        if found is not None and agent.executor is None:
+        if found is not None and found.has_executor:
             found.has_executor = False
             self._event(ev.ExecutorFailed(agent.agent_id, agent.executor_id))
 
@@ -245,12 +246,14 @@ class Master:
                 error = Status(launch.task_id, TaskState.ERROR, "SOURCE_MASTER", "REASON_TASK_INVALID")
                 self._tell_status(accept.agent_id, error)
             return
+        starts_executor = not found.has_executor
         found.has_executor, agent.executor_id = True, executor_id
         for launch in accept.launches:
             held = found.tasks[launch.task_id] = _held(launch, TaskState.STAGING)
             words = f"{launch.task_id} takes ports {sorted(held.ports)} that are not offered on {agent.agent_id}"
             self.loop.require(all(any(holds(o.ports, port) for o in offers) for port in held.ports), words)
-            self._to_agent(found, lambda agent=agent, launch=launch: agent.launch(launch))  # type: ignore[misc]
+            self._to_agent(found, partial(agent.launch, launch, starts_executor=starts_executor))
+            starts_executor = False
 
     def _acknowledge(self, effect: do.AcknowledgeUpdate) -> None:
         found = self.known.get(effect.agent_id)

@@ -90,6 +90,11 @@ def leaves_nodes_behind(state: State, event: ev.Event, now: float) -> Sequence[d
     return [effect for effect in step(state, event, now) if not isinstance(effect, do.RemoveNode)]
 
 
+def tells_no_settings(state: State, event: ev.Event, now: float) -> Sequence[do.Effect]:
+    """But with launches."""
+    return [effect for effect in step(state, event, now) if not isinstance(effect, do.ConfigureExecutor)]
+
+
 @pytest.mark.parametrize(
     ("shell", "words"),
     [
@@ -101,6 +106,7 @@ def leaves_nodes_behind(state: State, event: ev.Event, now: float) -> Sequence[d
         (Shell(never_kills), "has tasks"),
         (Shell(takes_more_than_is_offered), "an ACCEPT takes"),
         (Shell(leaves_nodes_behind), "nobody needs its Node"),
+        (Shell(tells_no_settings), "has settings"),
     ],
     ids=lambda value: value.step.__name__ if isinstance(value, Shell) else "",
 )
