@@ -6,9 +6,11 @@ Only shapes: what they mean is `wire.kube`'s and `wire.pod_requests`'.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
+
+MAX_INT32 = 2**31 - 1
 
 #: users write numbers without quotes, too
 Quantities = dict[str, str | int | float]
@@ -126,7 +128,7 @@ class PodSpec(Struct, rename="camel"):
     node_name: str = ""
     scheduler_name: str = "default-scheduler"
     priority: int | None = None
-    active_deadline_seconds: int | None = None
+    active_deadline_seconds: Annotated[int, Meta(le=MAX_INT32)] | None = None
     node_selector: dict[str, str] | None = None
     affinity: Affinity | None = None
     tolerations: list[Toleration] | None = None

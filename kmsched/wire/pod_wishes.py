@@ -6,6 +6,7 @@ Knows the annotations and labels of the original k8s-mesos, which people write o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -15,6 +16,8 @@ from kmsched.errors import ProtocolError
 from kmsched.wire.kube_objects import Container, PodObject
 
 MAPPINGS = ("", "fixed", "wildcard")
+MAX_PORT = 65535
+_NUMBER = re.compile("[0-9]{1,5}", re.ASCII)
 #: pods of one template wish the same, and share the value
 _shared = lru_cache(maxsize=10_000)(Wishes)
 
@@ -30,7 +33,7 @@ def pod_wishes(pod: PodObject) -> Wishes:
         _roles(annotations.get(ROLES)),
         mapping,
         _open_ports(pod),
-        _mapped_ports(annotations),
+        _mapped_ports(annotations) if pod.spec.node_name else (),
         None if limit is None else float(limit),
     )
 
@@ -57,6 +60,7 @@ def _open_ports(pod: PodObject) -> tuple[tuple[str, int, str], ...]:
 
 
 def _mapped_ports(annotations: Mapping[str, str]) -> tuple[int, ...]:
-    """Anyone may write an annotation: what is no number is nobody's port."""
+    """Of the Binding. Anyone may write an annotation: what is no number of a port is nobody's."""
     found = (text for name, text in annotations.items() if name.startswith(PORT))
-    return tuple(sorted({int(text) for text in found if text.isascii() and text.isdecimal()}))
+    numbers = {int(text) for text in found if _NUMBER.fullmatch(text)}
+    return tuple(sorted(number for number in numbers if 0 < number <= MAX_PORT))

@@ -57,11 +57,25 @@ def test_open_ports_are_those_of_containers_and_sidecars_without_a_host_port() -
 def test_the_ports_of_its_binding_are_read_back() -> None:
     told = dict(port_annotations((("TCP", 80, "http"), ("UDP", 53, "")), (31007, 31001)))
     told[PREFIX + "port_TCP_99"] = "many"
-    assert wishes({"annotations": told}).mapped_ports == (31001, 31007)
+    assert wishes({"annotations": told}, {"nodeName": "n1"}).mapped_ports == (31001, 31007)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "65536", "0", "-1", "٣", "+80", "8_0", ""])
+def test_an_annotation_that_is_no_port_is_passed_over(text: str) -> None:
+    assert wishes({"annotations": {PREFIX + "port_TCP_80": text}}, {"nodeName": "n1"}).mapped_ports == ()
+
+
+def test_a_pod_that_is_not_bound_has_no_ports_of_a_binding() -> None:
+    assert wishes({"annotations": {PREFIX + "port_TCP_80": "31007"}}).mapped_ports == ()
 
 
 def test_how_long_it_may_run() -> None:
     assert wishes(spec={"activeDeadlineSeconds": 600}).runs_at_most_s == 600.0
+
+
+def test_a_time_that_no_api_server_takes_is_refused() -> None:
+    with pytest.raises(ProtocolError, match=r"ns/web .* `int` <= 2147483647 - at `\$.spec.activeDeadlineSeconds`"):
+        wishes(spec={"activeDeadlineSeconds": 10**400})
 
 
 def test_pods_of_one_template_share_their_wishes() -> None:
