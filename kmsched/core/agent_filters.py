@@ -17,7 +17,8 @@ from kmsched.core.resources import MILLI, ZERO, Resources
 from kmsched.core.shares import Flavour, Pool, Share, released, take
 
 WILDCARD = "wildcard"
-NO_PORTS_OFFERED = "{wanted} host ports are to be found (portMapping), and Mesos offers none"
+#: characters of roles that words tell
+MAX_NAMED = 200
 
 
 class Down(NamedTuple):
@@ -60,7 +61,9 @@ def roles(pod: Pod, held: Held, settings: Settings) -> str | None:
     pools, wanted = held.pools, roles_of(pod, settings)
     if not pools or pools[0].role in wanted or any(pool.role in wanted for pool in pools):
         return None
-    named = ", ".join(pod.wishes.roles or ()) if pod.wishes.roles is not None else ", ".join(wanted)
+    named = ", ".join(wanted if pod.wishes.roles is None else pod.wishes.roles)
+    # one such text an agent, and users write what they like
+    named = named if len(named) <= MAX_NAMED else f"{named[:MAX_NAMED]}..."
     if not named:
         return f"the annotation {ROLES} names no role"
     if not wanted:

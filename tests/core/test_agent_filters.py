@@ -52,6 +52,12 @@ def test_roles(wishes: Wishes, roles: tuple[str, ...], reason: str | None) -> No
     assert said(wishes, held(*(pool(role) for role in roles))) == expected
 
 
+def test_roles_that_nobody_has_are_told_in_few_words() -> None:
+    """There is a text for each agent that objects."""
+    objection = said(Wishes(roles=("x" * 250_000,)), held(pool("*")))
+    assert objection is not None and len(objection[1]) < 400
+
+
 def test_resources_count_by_role_the_best_liked_that_has_enough_first() -> None:
     little = Resources(cpus=100, mem=8_000_000)
     wishes = Wishes(roles=("web", "db"))
