@@ -16,22 +16,31 @@ from kmsched.errors import ProtocolError
 
 Json = dict[str, Any]
 ANY, NONE = "ANY", "NONE"
+ROLES = "roles"
+#: ends the name of a role
+BELOW = "/%"
 MAX_DEPTH = 20
 _TOKEN = re.compile(r'\s*(?:([{}:])|("(?:[^"\\]|\\.)*")|([A-Za-z0-9_.+-]+))')
 
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One side of a rule: everybody (ANY), nobody (NONE), or those named."""
+    """One side of a rule: everybody (ANY), nobody (NONE), or those named. `are_roles`: "a/%" is all below a."""
 
     type: str = "SOME"
     values: tuple[str, ...] = ()
+    are_roles: bool = False
 
     def matches(self, value: str) -> bool:
-        return self.type in (ANY, NONE) or value in self.values
+        return self.type in (ANY, NONE) or self._names(value)
 
     def allows(self, value: str) -> bool:
-        return self.type == ANY or (self.type != NONE and value in self.values)
+        return self.type == ANY or (self.type != NONE and self._names(value))
+
+    def _names(self, value: str) -> bool:
+        if value in self.values:
+            return True
+        return self.are_roles and any(each.endswith(BELOW) and value.startswith(each[:-1]) for each in self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class Acls:
 
 
 #: action -> the field of its rules that says on what
-OBJECTS = {"register_frameworks": "roles", "run_tasks": "users"}
+OBJECTS = {"register_frameworks": ROLES, "run_tasks": "users"}
 
 
 def parse_acls(text: str) -> Acls:
@@ -64,11 +73,14 @@ def parse_acls(text: str) -> Acls:
     try:
         document = json.loads(text) if text.lstrip().startswith("{") else _message(_tokens(text), 0)
         rules = {
-            action: [Rule(_entity(each["principals"]), _entity(each[objects])) for each in _listed(document, action)]
+            action: [
+                Rule(_entity(each["principals"]), _entity(each[objects], are_roles=objects == ROLES))
+                for each in _listed(document, action)
+            ]
             for action, objects in OBJECTS.items()
         }
         return Acls(rules, str(_last(document.get("permissive", True))).lower() == "true")
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
         raise ProtocolError(f"the master's ACLs cannot be read: {error!r}; they begin {text[:100]!r}") from error
 
 
@@ -77,10 +89,11 @@ def _listed(document: Json, name: str) -> list[Json]:
     return found if isinstance(found, list) else [found]
 
 
-def _entity(found: Any) -> Entity:
+def _entity(found: Any, *, are_roles: bool = False) -> Entity:
     one = _last(found)
     values = one.get("values", [])
-    return Entity(str(_last(one.get("type", "SOME"))), tuple(values if isinstance(values, list) else [values]))
+    named = tuple(map(str, values if isinstance(values, list) else [values]))
+    return Entity(str(_last(one.get("type", "SOME"))), named, are_roles)
 
 
 def _last(found: Any) -> Any:

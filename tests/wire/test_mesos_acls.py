@@ -36,6 +36,24 @@ def test_the_first_rule_that_matches_decides(
     assert parse_acls(text).allow(action, principal, value) is allowed
 
 
+@pytest.mark.parametrize(
+    ("action", "value", "allowed"),
+    [
+        ("register_frameworks", "prod/web", True),
+        ("register_frameworks", "prod/web/a", True),
+        ("register_frameworks", "prod", False),  # it is not below itself
+        ("register_frameworks", "product/web", False),
+        ("register_frameworks", "test", True),
+        ("run_tasks", "prod/web", False),  # a user is below nobody
+    ],
+)
+def test_roles_below_a_role(action: str, value: str, allowed: bool) -> None:
+    acls = parse_acls("""permissive: false
+    register_frameworks { principals { values: "a" } roles { values: "prod/%" values: "test" } }
+    run_tasks { principals { type: ANY } users { values: "prod/%" } }""")
+    assert acls.allow(action, "a", value) is allowed
+
+
 @pytest.mark.parametrize("text", ["", "permissive: true", "{}"])
 def test_without_rules_everything_is_allowed(text: str) -> None:
     assert parse_acls(text).allow("register_frameworks", None, "*")
@@ -53,6 +71,7 @@ def test_without_rules_everything_is_allowed(text: str) -> None:
         "{",
         '{"register_frameworks": [3]}',
         "a {" * (MAX_DEPTH + 2),
+        '{"a":' + "[" * 100_000,
     ],
 )
 def test_what_is_no_list_is_refused(text: str) -> None:
