@@ -240,4 +240,11 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def print_answer(answer: Mapping[str, Any], as_json: bool, lines: Iterator[str]) -> None:
     """The answer itself, or what it says in lines."""
-    click.echo(json.dumps(answer, indent=2) if as_json else "\n".join(lines))
+    click.echo(json.dumps(answer, indent=2) if as_json else "\n".join(map(_shown, lines)))
+
+
+def _shown(line: str) -> str:
+    """Users' words are in it, and must do nothing to a terminal."""
+    if line.isprintable():
+        return line
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)

@@ -26,6 +26,7 @@ OTHERS = {
     "default/old": {"state": "PENDING", "history": ["queued", {"at": 1, "w": "b"}]},
     "default/run": {"state": "RUNNING", "node": "h1", "task_id": "u.1.1", "reason": None},
     "default/bare": {},
+    "default/rude": {"state": "pending", "reason": "the pod wants ä\x1b[2J\n\u202edb"},
 }
 WAITING = [{**WEB, "pod": f"default/web-{n}"} for n in range(5)]
 
@@ -63,6 +64,7 @@ def url() -> Iterator[str]:
         ("default/old", "default/old: PENDING\n  queued\n  at=1 w=b\n"),
         ("default/run", "default/run: RUNNING\n  node: h1\n  task_id: u.1.1\n"),
         ("default/bare", "default/bare: unknown\n"),
+        ("default/rude", "default/rude: pending: the pod wants ä\\x1b[2J\\n\\u202edb\n"),
     ],
 )
 def test_one_pod(url: str, pod: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
