@@ -50,7 +50,14 @@ class Identity:
         if self._commanded is None:
             return Shown(self._token())
         credential = await self._commanded.current()
-        self._certify(credential)
+        try:
+            self._certify(credential)
+        except Unavailable:
+            # it may hold for a long time still, so its end is not waited for
+            if not await self._commanded.replaced(credential):
+                raise
+            credential = await self._commanded.current()
+            self._certify(credential)
         return Shown(credential.token, credential)
 
     async def replaced(self, refused: Shown) -> bool:

@@ -96,6 +96,21 @@ def test_a_certificate_that_is_none_is_the_commands_fault_and_ends_nothing() -> 
     assert asyncio.run(identity.shown()).credential == commanded.given
 
 
+def test_a_certificate_that_is_none_is_replaced_though_it_does_not_expire() -> None:
+    transports = Transports()
+    transports.bad = "one"
+    commanded = Commanded(CERTIFIED)
+
+    async def replaced(refused: ExecCredential) -> bool:
+        assert refused == CERTIFIED
+        commanded.given = replace(CERTIFIED, cert_data="two")
+        return True
+
+    commanded.replaced = replaced  # type: ignore[method-assign]
+    identity = Identity(lambda: None, TlsSettings(), transports.make, commanded)  # type: ignore[arg-type]
+    assert asyncio.run(identity.shown()).credential == commanded.given
+
+
 # --- through the client, with a real command
 
 
