@@ -17,6 +17,7 @@ import yaml
 
 from kmsched.core.model import Node, Pod
 from kmsched.errors import ConfigRefused, ProtocolError
+from kmsched.wire import kube_yaml
 from kmsched.wire.kube import Defaults, decode_node, decode_pod
 from kmsched.wire.typed import UNDECODABLE
 
@@ -25,28 +26,21 @@ T = TypeVar("T")
 
 LIST = "List"
 DEFAULT_NAMESPACE = "default"
+#: characters of what is no object
+SHOWN = 40
+MAX_NAME = 253
 REMEDY = "give what `kubectl get {plural} -o json` prints, or YAML with such objects"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`values`: aliases let a short YAML text stand for more than any memory holds."""
+    """`values`: that aliases of YAML stand for."""
 
     file_bytes: int = 256 << 20
-    values: int = 3_000_000
+    values: int = kube_yaml.MAX_VALUES
 
 
 LIMITS = Limits()
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads what looks like a date as text, as Kubernetes does."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def read_nodes(path: Path, limits: Limits = LIMITS) -> tuple[Node, ...]:
@@ -95,26 +89,9 @@ def _documents(path: Path, limits: Limits, kind: str) -> Any:
         raise ConfigRefused(f"{path}: it is empty; {remedy}")
     form = "JSON" if text.lstrip()[0] in "{[" else "YAML"
     try:
-        return msgspec.json.decode(text) if form == "JSON" else _read_yaml(text, limits)
-    except (*UNDECODABLE, yaml.YAMLError, ValueError) as error:
+        return msgspec.json.decode(text) if form == "JSON" else kube_yaml.documents(text, limits.values)
+    except (*UNDECODABLE, yaml.YAMLError) as error:
         raise ConfigRefused(f"{path}: it is no {form}: {error}; {remedy}") from None
-
-
-def _read_yaml(text: str, limits: Limits) -> list[Any]:
-    documents = [each for each in yaml.load_all(text, _Loader) if each is not None]
-    if "&" in text and _is_beyond(documents, limits.values):
-        raise ValueError(f"its aliases stand for more than {limits.values} values")
-    return documents
-
-
-def _is_beyond(documents: list[Any], values: int) -> bool:
-    left: list[Any] = [documents]
-    while left and values >= 0:
-        value = left.pop()
-        inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-        values -= len(inner)
-        left.extend(inner)
-    return values < 0
 
 
 def _objects(value: Any, where: str, kind: str, has_kind: bool = True) -> Iterator[tuple[str, Json]]:
@@ -124,16 +101,16 @@ def _objects(value: Any, where: str, kind: str, has_kind: bool = True) -> Iterat
             yield from _objects(each, f"{where}, object {number}", kind, has_kind)
         return
     if not isinstance(value, Mapping):
-        raise ConfigRefused(f"{where}: {str(value)[:40]!r} is no Kubernetes object; {_wanted(kind)}")
+        raise ConfigRefused(f"{where}: {str(value)[:SHOWN]!r} is no Kubernetes object; {_wanted(kind)}")
     found = value.get("kind", "" if has_kind else kind)
     if isinstance(found, str) and found.endswith(LIST):
         if found not in (LIST, f"{kind}{LIST}"):
-            raise ConfigRefused(f"{where}: it is a {found}; {_wanted(kind)}")
+            raise ConfigRefused(f"{where}: it is a {found[:SHOWN]}; {_wanted(kind)}")
         yield from _objects(value.get("items") or [], where, kind, found == LIST)
     elif found == kind:
         yield where, value
     else:
-        what = f"{found} {_name(value)}" if found else f"{_name(value)} without a kind"
+        what = f"{str(found)[:SHOWN]} {_name(value)}" if found else f"{_name(value)} without a kind"
         raise ConfigRefused(f"{where}: it is {what}; {_wanted(kind)}")
 
 
@@ -143,7 +120,7 @@ def _wanted(kind: str) -> str:
 
 def _name(value: Json) -> str:
     metadata = value.get("metadata")
-    return str(metadata.get("name", "(nameless)")) if isinstance(metadata, Mapping) else "(nameless)"
+    return str(metadata.get("name", "(nameless)"))[:MAX_NAME] if isinstance(metadata, Mapping) else "(nameless)"
 
 
 def _node(obj: Json) -> Node:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from kmsched.errors import ConfigRefused
+from kmsched.wire import kube_yaml
 from kmsched.wire.exec_credential import EXTENSION, V1, VERSIONS, ExecPlugin
 
 
@@ -46,15 +48,17 @@ def parse_kubeconfig(text: str, path: str, context: str | None = None) -> KubeSe
     ConfigRefused names `path` and the field that is missing, of a wrong type or not supported.
     """
     try:
-        document = yaml.safe_load(text)
+        found = kube_yaml.documents(text)
     except yaml.YAMLError as error:
         # its own words quote the lines around the place, and those may hold a token or a key
         mark = getattr(error, "problem_mark", None)
         where = f"see line {mark.line + 1}, column {mark.column + 1}" if mark else "it has characters that YAML has not"
         raise ConfigRefused(f"{path} is no YAML: {where}") from None
-    if document is None:
-        raise ConfigRefused(f"{path} is empty: a kubeconfig is needed")
-    root = _Node(path, "", document)
+    if len(found) != 1:
+        raise ConfigRefused(
+            f"{path} {f'holds {len(found)} documents' if found else 'is empty'}: a kubeconfig is needed"
+        )
+    root = _Node(path, "", found[0])
     chosen = context or root.text("current-context")
     if not chosen:
         raise ConfigRefused(f"{path}: current-context is not set and no context is named")
@@ -102,10 +106,17 @@ def _exec(user: _Node, cluster: _Node) -> ExecPlugin | None:
         raise ConfigRefused(f"{asked.where('interactiveMode')} is missing: set Never, nobody sits at a terminal here")
     if mode not in (None, "Never", "IfAvailable"):
         raise ConfigRefused(f"{asked.where('interactiveMode')} is {mode}: set Never, nobody sits at a terminal here")
+    command, args = asked.required("command"), tuple(asked.texts("args"))
+    env = tuple((entry.required("name"), entry.text("value") or "") for entry in asked.each("env"))
+    if any("\0" in text for text in (command, *args, *(text for pair in env for text in pair))):
+        raise ConfigRefused(f"{user.where('exec')} has a NUL character, which no command can be given: remove it")
+    for name, _ in env:
+        if "=" in name:
+            raise ConfigRefused(f"{asked.where('env')}: {name!r} is no name of a variable: remove the =")
     return ExecPlugin(
-        command=asked.required("command"),
-        args=tuple(asked.texts("args")),
-        env=tuple((entry.required("name"), entry.text("value") or "") for entry in asked.each("env")),
+        command=command,
+        args=args,
+        env=env,
         api_version=version,
         install_hint=asked.text("installHint") or "",
         cluster=_cluster_info(cluster) if asked.flag("provideClusterInfo") else None,
@@ -121,7 +132,14 @@ def _cluster_info(cluster: _Node) -> Mapping[str, Any]:
     if cluster.flag("insecure-skip-tls-verify"):
         info["insecure-skip-tls-verify"] = True
     named = [each for each in cluster.each("extensions") if each.text("name") == EXTENSION]
-    return {**info, "config": named[0].value.get("extension")} if named else info
+    if not named:
+        return info
+    config = named[0].value.get("extension")
+    try:
+        json.dumps(config)
+    except TypeError as error:
+        raise ConfigRefused(f"{named[0].where('extension')} cannot be told as JSON: {error}") from error
+    return {**info, "config": config}
 
 
 def _server(cluster: _Node) -> str:
@@ -235,5 +253,6 @@ class _Node:
 
 
 def _kind(value: object) -> str:
+    """In words: the value itself may be a secret."""
     kinds = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
-    return kinds.get(type(value), f"{value!r}")
+    return kinds.get(type(value), "a number" if isinstance(value, int | float) else "binary")

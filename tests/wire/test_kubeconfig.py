@@ -103,6 +103,15 @@ def test_a_command_for_credentials() -> None:
     )
 
 
+def test_what_the_command_is_told_of_the_cluster_is_json() -> None:
+    told = {"clusters": [{"name": "c", "cluster": {"server": "https://k", "extensions": [{"name": EXTENSION}]}}]}
+    text = yaml.safe_dump({**document(user={"exec": {**EXEC, "provideClusterInfo": True}}), **told})
+    found = parse_kubeconfig(text.replace(f"name: {EXTENSION}", f"name: {EXTENSION}\n      extension: 2026-01-01"), "f")
+    assert found.exec is not None and found.exec.cluster == {"server": "https://k", "config": "2026-01-01"}
+    refused = text.replace(f"name: {EXTENSION}", f"name: {EXTENSION}\n      extension: !!binary aGk=")
+    assert "extensions[0].extension cannot be told as JSON: Object of type bytes" in refusal(refused)
+
+
 def test_the_mode_may_be_missing_in_v1beta1() -> None:
     found = parse(document(user={"exec": {"apiVersion": V1BETA1, "command": "c", "interactiveMode": "IfAvailable"}}))
     assert found.exec == ExecPlugin("c", api_version=V1BETA1)
@@ -115,11 +124,13 @@ def test_the_mode_may_be_missing_in_v1beta1() -> None:
         ("", "is empty"),
         ("# nothing\n", "is empty"),
         ("a: [", "is no YAML"),
+        ("- " * 100_000, "is no YAML: see line 1, column"),
+        ("a: 1\n---\nb: 2\n", "holds 2 documents: a kubeconfig is needed"),
         ("\x00", "is no YAML"),
         ("- a", "it must be a mapping, not a list"),
         ("just text", "it must be a mapping, not text"),
         (changed(**{"current-context": None}), "current-context is not set"),
-        (changed(**{"current-context": 5}), "current-context must be text, not 5"),
+        (changed(**{"current-context": 5}), "current-context must be text, not a number"),
         (changed(**{"current-context": "x"}), "contexts has no 'x'; it has: main"),
         (changed(contexts=None), "contexts must be a list, not nothing"),
         (changed(contexts=[]), "contexts has no 'main'; it has: nothing"),
@@ -139,7 +150,7 @@ def test_the_mode_may_be_missing_in_v1beta1() -> None:
             yaml.safe_dump(document({"certificate-authority-data": "%%"})),
             "clusters[c].cluster.certificate-authority-data is not base64 of a PEM text",
         ),
-        (yaml.safe_dump(document(user={"token": 5})), "users[u].user.token must be text, not 5"),
+        (yaml.safe_dump(document(user={"token": 5})), "users[u].user.token must be text, not a number"),
         (yaml.safe_dump(document(user={"auth-provider": {}})), "auth-provider is not supported"),
         (yaml.safe_dump(document(user={"username": "x"})), "username is not supported"),
         (executing(apiVersion=None), "users[u].user.exec.apiVersion is missing"),
@@ -152,10 +163,13 @@ def test_the_mode_may_be_missing_in_v1beta1() -> None:
         (executing(interactiveMode=None), "exec.interactiveMode is missing: set Never"),
         (executing(interactiveMode="Always"), "exec.interactiveMode is Always: set Never, nobody sits at a terminal"),
         (executing(args="a"), "users[u].user.exec.args must be a list, not text"),
-        (executing(args=["a", 5]), "users[u].user.exec.args[1] must be text, not 5"),
+        (executing(args=["a", 5]), "users[u].user.exec.args[1] must be text, not a number"),
         (executing(env={"A": "b"}), "users[u].user.exec.env must be a list, not a mapping"),
         (executing(env=[{"value": "b"}]), "users[u].user.exec.env[0].name is missing"),
         (executing(env=["A=b"]), "users[u].user.exec.env[0] must be a mapping, not text"),
+        (executing(env=[{"name": "A=B"}]), "users[u].user.exec.env: 'A=B' is no name of a variable: remove the ="),
+        (executing(args=["a\0"]), "users[u].user.exec has a NUL character, which no command can be given: remove it"),
+        (executing(env=[{"name": "A", "value": "\0"}]), "users[u].user.exec has a NUL character"),
         (executing(provideClusterInfo="yes"), "exec.provideClusterInfo must be true or false, not text"),
         (yaml.safe_dump(document(user={"exec": "x"})), "users[u].user.exec must be a mapping, not text"),
         (
