@@ -30,6 +30,8 @@ EARLY_S = 10.0
 PAUSE_S = 1.0
 MAX_OUTPUT_BYTES = 1024 * 1024
 MAX_WORDS_BYTES = 2000
+#: a killed command's pipes are closed by then, unless something that it started has left its session
+ENDED_S = 1.0
 PIECE_BYTES = 64 * 1024
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ def found_plugin(plugin: ExecPlugin, folder: Path) -> ExecPlugin:
 class _Held:
     credential: ExecCredential
     obtained_s: float
-    renew_at_s: float | None  # wall time, both
+    renew_at_s: float | None  # wall time
 
 
 class ExecCredentials:
@@ -93,7 +95,7 @@ class ExecCredentials:
         """After a 401: whether there is another credential than that now. Unavailable: the command gives nothing."""
         held = self._held
         if held is not None and held.credential == refused:
-            if self._clock.wall() - held.obtained_s < PAUSE_S:
+            if self._clock.monotonic() - held.obtained_s < PAUSE_S:
                 return False
             await self._renew()
         return self._held is not None and self._held.credential != refused
@@ -121,7 +123,7 @@ class ExecCredentials:
             if credential.expires_s is not None and credential.expires_s <= now:
                 ago_s = now - credential.expires_s
                 raise Unavailable(f"gave a credential that expired {ago_s:.0f} s ago: check the clocks")
-            self._held = _Held(credential, now, _renew_at(credential, now))
+            self._held = _Held(credential, self._clock.monotonic(), _renew_at(credential, now))
             self._failed = None
         except (Unavailable, ProtocolError) as error:
             words = f"user {self._user!r} of the kubeconfig: the command {self._plugin.command} {error}"
@@ -153,13 +155,16 @@ class ExecCredentials:
         try:
             async with asyncio.timeout(self._command_s):
                 output, words, code = await asyncio.gather(
-                    _read(process.stdout, MAX_OUTPUT_BYTES), _read(process.stderr, MAX_WORDS_BYTES), process.wait()
+                    _read(process.stdout, MAX_OUTPUT_BYTES + 1), _read(process.stderr, MAX_WORDS_BYTES), process.wait()
                 )
         except BaseException as error:
             # with all that it has started, which may hold its pipes
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ENDED_S):
+                    # it is not told to have ended before its pipes are read to their end
+                    await asyncio.gather(_read(process.stdout, 0), _read(process.stderr, 0), process.wait())
             if isinstance(error, TimeoutError):
                 raise Unavailable(f"did not end within {self._command_s:g} s") from None
             raise
@@ -167,6 +172,8 @@ class ExecCredentials:
             how = f"exit code {code}" if code > 0 else f"signal {-code}"
             hint = f"; {plugin.install_hint}" if plugin.install_hint else ""
             raise Unavailable(f"failed with {how}: {excerpt(words)}{hint}")
+        if len(output) > MAX_OUTPUT_BYTES:
+            raise Unavailable(f"printed more than {MAX_OUTPUT_BYTES >> 20} MiB, which is no credential")
         return output
 
     def _authority(self) -> str | None:

@@ -25,6 +25,8 @@ EXTENSION = f"{GROUP}/exec"
 #: the variable in which the command is told whom it is asked for
 INFO_VARIABLE = "KUBERNETES_EXEC_INFO"
 KIND = "ExecCredential"
+#: characters that messages show of what should be a short word
+SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,39 +61,45 @@ def question(plugin: ExecPlugin, ca_base64: str | None) -> str:
 
 
 class _Status(Struct, rename="camel"):
-    token: str = ""
-    client_certificate_data: str = ""
-    client_key_data: str = ""
+    """null is what some commands write for nothing."""
+
+    token: str | None = None
+    client_certificate_data: str | None = None
+    client_key_data: str | None = None
     expiration_timestamp: datetime | None = None
 
 
 class _Answer(Struct, rename="camel"):
-    api_version: str = ""
-    kind: str = ""
+    api_version: str | None = None
+    kind: str | None = None
     status: _Status | None = None
 
 
 def decode_credential(output: bytes, api_version: str) -> ExecCredential:
-    """ProtocolError: it is none, and what is wrong. The words never hold a secret."""
+    """ProtocolError: it is none; the words go on after the name of the command, and never hold a secret."""
     try:
         answer = msgspec_json.decode(output, type=_Answer)
     except UNDECODABLE as error:
-        raise ProtocolError(f"it printed no {KIND} in JSON: {error}") from None
+        raise ProtocolError(f"printed no {KIND} in JSON: {error}") from None
     if (answer.api_version, answer.kind) != (api_version, KIND):
-        raise ProtocolError(f"it printed {answer.kind or 'no kind'} of {answer.api_version!r}, not {api_version}")
+        kind, version = (answer.kind or "no kind")[:SHOWN], (answer.api_version or "")[:SHOWN]
+        raise ProtocolError(
+            f"printed {kind} of {version!r}, not {api_version}: the exec of the kubeconfig must name what it speaks"
+        )
     status = answer.status
     if status is None:
-        raise ProtocolError(f"its {KIND} has no status")
+        raise ProtocolError(f"printed an {KIND} without a status")
+    token = (status.token or "").strip()
     if bool(status.client_certificate_data) != bool(status.client_key_data):
         lone = "clientCertificateData" if status.client_certificate_data else "clientKeyData"
-        raise ProtocolError(f"its status has {lone} alone: a certificate needs its key")
-    if not (status.token or status.client_key_data):
-        raise ProtocolError("its status has neither a token nor a client certificate")
-    if "\n" in status.token.strip() or not status.token.isascii():
-        raise ProtocolError("its token is no single line of ASCII")
+        raise ProtocolError(f"printed {lone} alone: a certificate needs its key")
+    if not (token or status.client_key_data):
+        raise ProtocolError("printed neither a token nor a client certificate")
+    if not (token.isascii() and token.isprintable()):
+        raise ProtocolError("printed a token that is no single line of ASCII")
     until = status.expiration_timestamp
     return ExecCredential(
-        token=status.token.strip() or None,
+        token=token or None,
         cert_data=status.client_certificate_data or None,
         key_data=status.client_key_data or None,
         expires_s=None if until is None else (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp(),

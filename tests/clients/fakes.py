@@ -22,6 +22,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now_s = 1000.0
+        self.wall_ahead_s = 0.0  # somebody sets the clock
         self._runs = asyncio.Event()
         self._runs.set()
         self.slept: list[float] = []
@@ -33,7 +34,7 @@ class FakeClock:
         return self.now_s
 
     def wall(self) -> float:
-        return self.now_s
+        return self.now_s + self.wall_ahead_s
 
     async def sleep(self, seconds: float) -> None:
         until_s = self.now_s + seconds

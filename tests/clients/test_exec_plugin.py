@@ -146,6 +146,7 @@ def test_a_refused_credential_is_replaced_once(command: Command) -> None:
         command.clock.now_s += PAUSE_S
         assert not await credentials.replaced(first)  # and indeed it is
         command.clock.now_s += PAUSE_S
+        command.clock.wall_ahead_s = -3600.0  # says nothing about its age
         command.answers("two")
         assert all(await asyncio.gather(credentials.replaced(first), credentials.replaced(first)))
         assert await credentials.replaced(first)
@@ -183,14 +184,28 @@ def test_a_command_that_does_not_end_is_ended_with_what_it_started(tmp_path: Pat
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+def test_a_command_that_prints_without_end_is_ended_and_asked_again(tmp_path: Path) -> None:
+    command = Command(tmp_path, "cat answer || yes")
+    credentials = command.credentials(command_s=0.2)
+
+    async def scenario() -> str | None:
+        with pytest.raises(Unavailable, match=r"did not end within 0\.2 s"):
+            await credentials.current()
+        command.answers("one")
+        command.clock.now_s += PAUSE_S
+        return (await credentials.current()).token
+
+    assert asyncio.run(scenario()) == "one"
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         ("echo no >&2; exit 3", "failed with exit code 3: no; get it there"),
         ("kill -9 $$", "failed with signal 9: (nothing); get it there"),
         ("head -c 100000 /dev/zero | tr '\\0' x >&2; exit 1", "x" * 500 + "…; get it there"),
-        ("echo hush", "it printed no ExecCredential in JSON: JSON is malformed"),
-        ("head -c 3000000 /dev/zero", "it printed no ExecCredential in JSON"),
+        ("echo hush", "printed no ExecCredential in JSON: JSON is malformed"),
+        ("head -c 3000000 /dev/zero", "printed more than 1 MiB, which is no credential"),
     ],
 )
 def test_why_there_is_no_credential(tmp_path: Path, body: str, words: str) -> None:

@@ -47,6 +47,13 @@ def test_a_certificate_with_its_key() -> None:
     assert found == ExecCredential(cert_data="C", key_data="K")
 
 
+def test_null_is_nothing() -> None:
+    nothing = answer(token="t", clientCertificateData=None, clientKeyData=None, expirationTimestamp=None)
+    assert decode_credential(nothing, V1) == ExecCredential(token="t")
+    found = decode_credential(answer(token=None, clientCertificateData="C", clientKeyData="K"), V1)
+    assert found == ExecCredential(cert_data="C", key_data="K")
+
+
 def test_secrets_are_not_in_its_words() -> None:
     assert "hush" not in repr(ExecCredential(token="hush", cert_data="hush", key_data="hush"))
 
@@ -54,19 +61,26 @@ def test_secrets_are_not_in_its_words() -> None:
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        (b"", "it printed no ExecCredential in JSON"),
-        (b"token", "it printed no ExecCredential in JSON"),
-        (b"\xff", "it printed no ExecCredential in JSON"),
-        (b"[" * 100_000, "it printed no ExecCredential in JSON"),
-        (b"{}", "it printed no kind of '', not client.authentication.k8s.io/v1"),
-        (answer(V1BETA1, token="t"), "it printed ExecCredential of 'client.authentication.k8s.io/v1beta1', not "),
-        (json.dumps({"apiVersion": V1, "kind": "ExecCredential"}).encode(), "has no status"),
+        (b"", "printed no ExecCredential in JSON"),
+        (b"token", "printed no ExecCredential in JSON"),
+        (b"\xff", "printed no ExecCredential in JSON"),
+        (b"[" * 100_000, "printed no ExecCredential in JSON"),
+        (b"{}", "printed no kind of '', not client.authentication.k8s.io/v1"),
+        (answer(V1BETA1, token="t"), "printed ExecCredential of 'client.authentication.k8s.io/v1beta1', not "),
+        (
+            json.dumps({"apiVersion": V1, "kind": "ExecCredential"}).encode(),
+            "printed an ExecCredential without a status",
+        ),
         (answer(), "neither a token nor a client certificate"),
-        (answer(clientKeyData="K"), "has clientKeyData alone"),
-        (answer(clientCertificateData="C", token="t"), "has clientCertificateData alone"),
-        (answer(token="a\nb"), "its token is no single line of ASCII"),
-        (answer(token="\u00e4"), "its token is no single line of ASCII"),
-        (answer(token=5), "Expected `str`, got `int` - at `$.status.token`"),
+        (answer(clientKeyData="K"), "printed clientKeyData alone"),
+        (answer(clientCertificateData="C", token="t"), "printed clientCertificateData alone"),
+        (answer(token="a\nb"), "printed a token that is no single line of ASCII"),
+        (answer(token="\u00e4"), "printed a token that is no single line of ASCII"),
+        (answer(token="a\rb"), "printed a token that is no single line of ASCII"),
+        (answer(token="a\x00b"), "printed a token that is no single line of ASCII"),
+        (answer(token=" \n"), "neither a token nor a client certificate"),
+        (answer("x" * 1000, token="t"), f"printed ExecCredential of '{'x' * 100}', not "),
+        (answer(token=5), "Expected `str | null`, got `int` - at `$.status.token`"),
         (answer(token="t", expirationTimestamp="tomorrow"), "Invalid RFC3339 encoded datetime"),
     ],
 )
