@@ -7,6 +7,7 @@ API server fills in is filled in here: these objects may never have seen one.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from kmsched.core.model import Node, Pod
 from kmsched.errors import ConfigRefused, ProtocolError
 from kmsched.wire import kube_yaml
 from kmsched.wire.kube import Defaults, decode_node, decode_pod
+from kmsched.wire.pod_requests import HUGEPAGES_PREFIX
 from kmsched.wire.typed import UNDECODABLE
 
 Json = Mapping[str, Any]
@@ -140,8 +142,28 @@ def _pod(obj: Json, defaults: Defaults) -> Pod:
     if isinstance(spec, Mapping):
         listed = {name: spec[name] for name in ("containers", "initContainers") if isinstance(spec.get(name), list)}
         fill = functools.partial(_filled, is_on_host=spec.get("hostNetwork") is True)
-        obj = {**obj, "spec": {**spec, **{name: list(map(fill, found)) for name, found in listed.items()}}}
-    return decode_pod(obj, defaults)
+        filled = {name: list(map(fill, found)) for name, found in listed.items()}
+        whole = {"resources": _whole(spec["resources"], filled)} if isinstance(spec.get("resources"), Mapping) else {}
+        obj = {**obj, "spec": {**spec, **filled, **whole}}
+    pod = decode_pod(obj, defaults)
+    if pod.key.endswith("/"):
+        raise ProtocolError(f"Pod {pod.key} has no name; give it metadata.name")
+    return pod
+
+
+def _whole(resources: Json, containers: Mapping[str, list[Any]]) -> Json:
+    """Of the pod as a whole: it requests its limit of what none of its containers requests, and of huge pages."""
+    limits, requests = resources.get("limits"), resources.get("requests")
+    if not isinstance(limits, Mapping):
+        return resources
+    asked: set[str] = set()
+    for each in itertools.chain.from_iterable(containers.values()):
+        of_one = each.get("resources") if isinstance(each, Mapping) else None
+        asked |= set((of_one.get("requests") if isinstance(of_one, Mapping) else None) or ())
+    taken = {
+        name: amount for name, amount in limits.items() if name not in asked or str(name).startswith(HUGEPAGES_PREFIX)
+    }
+    return {**resources, "requests": {**taken, **(requests if isinstance(requests, Mapping) else {})}}
 
 
 def _filled(container: Any, *, is_on_host: bool) -> Any:

@@ -79,6 +79,8 @@ _VOLUMES = (
     ("VolumeBinding", "persistent_volume_claim", "persistentVolumeClaim volumes"),
     ("VolumeBinding", "ephemeral", "ephemeral volumes"),
 )
+#: fields whose values are texts, by any name
+_TEXTS = frozenset({"labels", "annotations", "nodeSelector"})
 _PHASES = {phase.value: phase for phase in Phase}
 _T = TypeVar("_T", PodObject, NodeObject)
 _V = TypeVar("_V")
@@ -180,9 +182,11 @@ def _decode(decoder: msgspec.json.Decoder[_T], obj: Object, kind: str) -> _T:
         raise ProtocolError(f"{kind} {_name_in(obj)} is not what the Kubernetes API promises: {error}") from error
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: Any, has_texts: bool = False) -> Any:
+    """As the API server reads it: no value, or the empty text where all values are texts."""
     if isinstance(value, Mapping):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+        kept = {name: "" if each is None and has_texts else each for name, each in value.items()}
+        return {name: _without_nulls(each, name in _TEXTS) for name, each in kept.items() if each is not None}
     if isinstance(value, list):
         return [_without_nulls(each) for each in value if each is not None]
     return value

@@ -71,6 +71,23 @@ def test_what_the_api_server_fills_in_is_filled_in(tmp_path: Path) -> None:
     ]
 
 
+def test_a_pod_requests_its_limit_where_no_container_requests_anything(tmp_path: Path) -> None:
+    file = tmp_path / "pods"
+    whole = {"limits": {"cpu": "2", "memory": "1Gi", "hugepages-2Mi": "8Mi"}, "requests": {"memory": "512Mi"}}
+    asking = [{"name": "c", "resources": {"limits": {"cpu": "1", "hugepages-2Mi": "2Mi"}}}]
+    specs: list[Json] = [
+        {"resources": whole, "containers": [{"name": "c"}]},
+        {"resources": whole, "containers": asking},
+        {"resources": whole, "containers": [{"name": "c"}], "initContainers": asking},
+        {"resources": {"limits": None}, "containers": [{"name": "c"}]},
+    ]
+    file.write_text(json.dumps([pod(f"p{number}", spec) for number, spec in enumerate(specs)]))
+    found = read_pods(file, Defaults(cpu_millis=250))
+    assert [each.counts.cpu for each in found] == [2000, 1000, 1000, 250]
+    assert [each.counts.memory >> 20 for each in found] == [512, 512, 512, 0]
+    assert [dict(each.extended).get("hugepages-2Mi", 0) >> 20 for each in found] == [8, 8, 8, 0]
+
+
 def test_no_pods_are_no_fault(tmp_path: Path) -> None:
     file = tmp_path / "pods"
     file.write_text('{"kind": "PodList", "items": null}')
@@ -101,6 +118,7 @@ DEPLOYMENT = {"kind": "Deployment", "metadata": {"name": "web"}}
         ([pod(cpu="lots")], "pods, object 1: Pod default/p: container c: .*cpu: 'lots' is not a quantity: write it"),
         ({"kind": "Pod", "metadata": {"generateName": "p-"}, "spec": {}}, r"pods: Pod \(nameless\) .* `name`"),
         ({"kind": "Pod", "metadata": {"name": "p"}}, "pods: Pod default/p .* `spec`"),
+        (pod(""), "pods: Pod default/ has no name; give it metadata.name"),
         ({"kind": "x" * 9999, "metadata": {"name": "y" * 9999}}, "it is x{40} y{253}; every object"),
         ([{**pod(), "spec": {"nodeName": 3}}], r"pods, object 1: Pod default/p .*Expected `str`, got `int`"),
     ],

@@ -237,6 +237,8 @@ def test_numbers_need_no_quotes_and_null_is_nothing() -> None:
     found = decoded(pod(spec))
     assert (found.counts.cpu, found.counts.memory, found.extended, found.node_name) == (500, 128, (), "")
     assert found.tolerations == (Toleration("", "Exists", "", ""),)
+    # where texts have any name, it is the empty one
+    assert dict(decoded(pod({"nodeSelector": {"disk": None}})).node_selector) == {"disk": ""}
 
 
 # --- nodes
