@@ -115,12 +115,18 @@ def _lines(answers: Sequence[Answer]) -> Iterator[str]:
     for each in answers:
         rows.append((each.pod, each.node or NONE, "was there" if each.was_bound else each.why))
     yield from table(rows)
-    yield ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in _counted(answers).items())
+    yield ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in _counted(answers).items() if count)
 
 
 def _counted(answers: Sequence[Answer]) -> dict[str, int]:
-    kinds = Counter("were_bound" if each.was_bound else "placed" if each.node else "waiting" for each in answers)
-    return {kind: kinds[kind] for kind in ("placed", "waiting", "were_bound")}
+    kinds = Counter(map(_kind, answers))
+    return {kind: kinds[kind] for kind in ("placed", "waiting", "were_bound", "ended")}
+
+
+def _kind(answer: Answer) -> str:
+    if answer.was_bound:
+        return "were_bound"
+    return "placed" if answer.node else "ended" if answer.has_ended else "waiting"
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Answer:
     pod: str  # "namespace/name"
     node: str = ""
     was_bound: bool = False
+    has_ended: bool = False
     why: str = ""
     vetoes: Mapping[str, str] = field(default_factory=dict)
 
@@ -54,11 +55,11 @@ def place(nodes: Sequence[Node], pods: Sequence[Pod], settings: Settings) -> lis
 
 
 def lost(nodes: Sequence[Node], pods: Sequence[Pod]) -> dict[str, int]:
-    """How many pods are bound to each Node that is not among `nodes`: they count nowhere."""
+    """How many pods run on each Node that is not among `nodes`: they count nowhere."""
     names = {node.name for node in nodes}
     found: dict[str, int] = {}
     for pod in pods:
-        if pod.node_name and pod.node_name not in names:
+        if pod.node_name and pod.node_name not in names and pod.holds_resources:
             found[pod.node_name] = found.get(pod.node_name, 0) + 1
     return found
 
@@ -76,7 +77,7 @@ def _answer(state: State, record: PodRecord, launched: Mapping[str, str]) -> Ans
     if pod.uid in launched:
         return Answer(pod.key, launched[pod.uid])
     if pod.phase.is_terminal:
-        return Answer(pod.key, why=ENDED)
+        return Answer(pod.key, has_ended=True, why=ENDED)
     if state.queue.classes.get(pod.uid) is Waiting.GATED:
         return Answer(pod.key, why=GATED)
     vetoes = {name: f"{veto.filter}: {veto.reason}" for name, veto in record.vetoes.items()}

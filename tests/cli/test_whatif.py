@@ -68,6 +68,13 @@ def test_pods_of_a_file_are_placed_on_nodes_of_a_file(files: list[str], capsys: 
     assert said.err == f"km: n3 has 1 of the pods, but {files[2]} lacks it: they count nowhere\n"
 
 
+def test_a_pod_that_has_ended_does_not_wait(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    over = {**pod("over"), "status": {"phase": "Failed"}}
+    Path(files[-1]).write_text(json.dumps([over]))
+    assert km.run([*files, "--strict"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["default/over  -     it has ended", "1 ended"]
+
+
 def test_the_same_as_json(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert km.run([*files, "--json", "--strict"]) == 14
     answer = json.loads(capsys.readouterr().out)
