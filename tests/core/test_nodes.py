@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kmsched.core.effects import RegisterNode, RemoveNode, ReviveOffers, SuppressOffers
+from kmsched.core.effects import RegisterNode, RemoveNode
 from kmsched.core.events import (
     AgentFailed,
     Disconnected,
@@ -25,20 +25,13 @@ from kmsched.core.model import ATTRIBUTE_LABEL_PREFIX, LIFECYCLE_TAINTS, Node, P
 from kmsched.core.nodelabels import KUBELET_LABELS
 from kmsched.core.nodes import ASK_AGAIN_S, BATCH, LOOK_S, is_marked, why_needless
 from kmsched.core.registration import LOOK_SOON_S
-from kmsched.core.resources import NO_COUNTS
-from tests.core.values import EXECUTOR, SETTINGS, Fold, bound, node, offer, pod, update
+from tests.core.values import EXECUTOR, SETTINGS, Fold, bound, offer, our_node, pod, promised_node, update
 
 ALL = replace(SETTINGS, registers_all=True)
 SILENT_S = SETTINGS.node_silent_s
-OF_US = {"agent_id": "A1", "framework_id": "F", "uid": "n1", "resource_version": "7"}
 
 
-def ours(name: str = "a1", **more: Any) -> Node:
-    """The Node of agent A1, whose kubelet was there."""
-    return node(name, **({"is_ready": False} | OF_US | more))
-
-
-def fold(*pods: Any, nodes: tuple[Node, ...] = (ours(),), settings: Settings = SETTINGS) -> Fold:
+def fold(*pods: Any, nodes: tuple[Node, ...] = (our_node(),), settings: Settings = SETTINGS) -> Fold:
     found = Fold(*pods, nodes=nodes, settings=settings)
     found.tick()  # the first look
     return found
@@ -46,7 +39,7 @@ def fold(*pods: Any, nodes: tuple[Node, ...] = (ours(),), settings: Settings = S
 
 def left(settings: Settings = SETTINGS, **more: Any) -> Fold:
     """The executor of the only Node's agent has ended."""
-    found = fold(nodes=(ours(**more),), settings=settings)
+    found = fold(nodes=(our_node(**more),), settings=settings)
     found.take(ExecutorFailed("A1", EXECUTOR))
     found.tick(LOOK_SOON_S)
     return found
@@ -71,13 +64,13 @@ def test_with_all_the_node_goes_too_and_is_made_anew_without_a_kubelet() -> None
     found.take(NodeDeleted("a1"), OffersArrived((offer(),)))
     found.tick(LOOK_S)
     assert [effect.name for effect in found.of(RegisterNode)] == ["a1"]
-    found.take(NodeChanged(replace(promised(), labels={})))
+    found.take(NodeChanged(replace(promised_node(), labels={})))
     found.tick(ASK_AGAIN_S)
     assert removals(found) == []
 
 
 def test_a_promised_node_for_which_nobody_spoke_is_made_anew() -> None:
-    found = fold(nodes=(replace(promised(), labels={}, is_ready=False),), settings=ALL)
+    found = fold(nodes=(replace(promised_node(), labels={}, is_ready=False),), settings=ALL)
     assert removals(found) == ["nobody has said for a while that it is there"]
 
 
@@ -102,7 +95,7 @@ def test_what_an_operator_has_decided_is_kept(more: dict[str, Any]) -> None:
 def test_what_kubelet_and_controllers_put_there_is_nobodys_decision() -> None:
     labels = dict.fromkeys(KUBELET_LABELS, "x") | {f"{ATTRIBUTE_LABEL_PREFIX}rack": "r1"}
     taints = tuple(Taint(key, "", "NoExecute") for key in sorted(LIFECYCLE_TAINTS))
-    assert not is_marked(ours(labels=labels, taints=taints))
+    assert not is_marked(our_node(labels=labels, taints=taints))
 
 
 def test_a_pod_that_is_bound_holds_the_node_whether_it_has_ended_or_not() -> None:
@@ -151,18 +144,18 @@ def test_a_host_that_has_another_agent_id_now() -> None:
 
 @pytest.mark.parametrize("settings", [SETTINGS, ALL])
 def test_the_node_of_an_agent_that_mesos_removed_goes_once_its_kubelet_is_silent(settings: Settings) -> None:
-    found = fold(nodes=(ours(is_ready=True),), settings=settings)
+    found = fold(nodes=(our_node(is_ready=True),), settings=settings)
     found.take(AgentFailed("A1"))
     found.tick(LOOK_S)
     assert removals(found) == []  # a broken link between agent and master is no reason
-    found.take(NodeChanged(ours(resource_version="8")))
+    found.take(NodeChanged(our_node(resource_version="8")))
     found.tick(LOOK_S)
     assert removals(found) == ["Mesos has removed agent A1"]
     assert [effect.resource_version for effect in found.of(RemoveNode)] == ["8"]
 
 
 def test_an_agent_that_comes_back_keeps_its_node() -> None:
-    found = fold(nodes=(replace(promised(), labels={}),), settings=ALL)
+    found = fold(nodes=(replace(promised_node(), labels={}),), settings=ALL)
     found.take(AgentFailed("A1"), OffersArrived((offer(),)))
     found.tick(LOOK_S)
     assert removals(found) == []
@@ -178,7 +171,7 @@ def test_an_agent_of_which_nobody_tells_after_a_failover(settings: Settings) -> 
 
 
 def test_an_offer_ends_the_silence() -> None:
-    found = fold(nodes=(replace(promised(), labels={}),), settings=ALL)
+    found = fold(nodes=(replace(promised_node(), labels={}),), settings=ALL)
     found.tick(SILENT_S - LOOK_S)
     found.take(OffersArrived((offer(),)))
     found.tick(LOOK_S)
@@ -204,7 +197,7 @@ FACTS = (
 
 def world(**facts: bool) -> tuple[Fold, Node]:
     settings = ALL if facts["registers_all"] else SETTINGS
-    it = ours(
+    it = our_node(
         is_ready=facts["is_ready"],
         is_promised=facts["is_promised"],
         is_unschedulable=facts["is_marked"],
@@ -270,7 +263,7 @@ def test_what_does_not_come_is_asked_for_again_in_a_while_and_what_has_gone_is_f
 
 
 def test_many_go_bit_by_bit() -> None:
-    nodes = tuple(ours(f"h{each}", agent_id=f"A{each}") for each in range(2 * BATCH))
+    nodes = tuple(our_node(f"h{each}", agent_id=f"A{each}") for each in range(2 * BATCH))
     found = fold(nodes=nodes)
     found.tick(SILENT_S)
     assert len(removals(found)) == BATCH
@@ -280,76 +273,13 @@ def test_many_go_bit_by_bit() -> None:
     assert removals(found) == []
 
 
-# --- a Node for every agent
-
-
-def test_every_agent_that_offers_is_given_a_node() -> None:
-    found = Fold(settings=ALL)
-    found.take(OffersArrived((offer("o1", "A1", attributes={"rack": "r1"}), offer("o2", "A2"))))
-    found.tick()
-    made = found.of(RegisterNode)
-    assert [(each.name, each.agent_id, each.framework_id) for each in made] == [("a1", "A1", "F"), ("a2", "A2", "F")]
-    labels = {"kubernetes.io/hostname": "a1", "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
-    assert dict(made[0].labels) == labels | {f"{ATTRIBUTE_LABEL_PREFIX}rack": "r1"}
-    assert made[0].reason == "agent A1 offers, and has no Node"
-    found.tick(LOOK_S - 1)
-    assert found.of(RegisterNode) == []
-
-
-def test_without_all_none_is_made() -> None:
-    found = Fold()
-    found.take(OffersArrived((offer(),)))
-    found.tick(LOOK_S)
-    assert found.of(RegisterNode) == []
-
-
-def test_a_node_that_exists_is_left_alone_whoever_made_it() -> None:
-    found = fold(nodes=(node("a1"),), settings=ALL)
-    found.take(OffersArrived((offer(),)))
-    found.tick(LOOK_S)
-    assert found.of(RegisterNode) == []
-    assert removals(found) == []
-
-
-def promised() -> Node:
-    taint = Taint("node.kubernetes.io/not-ready", "", "NoSchedule")  # for a moment, by admission
-    return ours(is_promised=True, is_ready=True, allocatable=NO_COUNTS, taints=(taint,), labels={"zone": "z1"})
-
-
-def test_a_pod_may_go_where_no_kubelet_is_yet_and_is_judged_by_the_offer() -> None:
-    found = Fold(pod(node_selector={"zone": "z1"}), nodes=(promised(),), settings=ALL)
-    [launch] = found.launch(offer())
-    # the watch of Nodes may lag behind the executor
-    found.take(update(launch.task_id, TaskState.STARTING))
-    assert found.state_of() == "binding"
-
-
-def test_a_promised_node_obeys_its_operator() -> None:
-    for more in ({"is_unschedulable": True}, {"taints": (Taint("dedicated", "db", "NoSchedule"),)}):
-        found = Fold(pod(), nodes=(replace(promised(), **more),), settings=ALL)
-        assert found.launch(offer()) == []
-
-
 def test_a_heartbeat_alone_wakes_nobody() -> None:
-    found = Fold(pod(requests=replace_cpu(99_000)), nodes=(ours(is_ready=True),))
+    found = Fold(pod(requests=replace_cpu(99_000)), nodes=(our_node(is_ready=True),))
     found.launch(offer(executor_ids=frozenset({EXECUTOR})))
-    found.take(NodeChanged(ours(is_ready=True, resource_version="8")))
+    found.take(NodeChanged(our_node(is_ready=True, resource_version="8")))
     assert not found.state.wants_cycle
     assert found.state.nodes["a1"].resource_version == "8"
 
 
 def replace_cpu(millis: int) -> Any:
     return bound().requests._replace(cpus=millis)
-
-
-def test_with_all_agents_that_come_later_are_looked_for() -> None:
-    found = Fold(settings=ALL)
-    found.tick(31.0)
-    [revive] = found.of(ReviveOffers)
-    assert revive.reason == "are there agents that have no Node?"
-    found.tick(SETTINGS.offer_ttl_s + 0.1)
-    assert len(found.of(SuppressOffers)) == 1
-    found.tick(1.0)
-    assert found.effects == []
-    found.tick(30.0)
-    assert len(found.of(ReviveOffers)) == 1

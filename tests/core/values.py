@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from kmsched.core.effects import AcceptOffers, Effect, Launch
+from kmsched.core.effects import AcceptOffers, AcknowledgeUpdate, Effect, KillTask, Launch
 from kmsched.core.events import (
     CycleInterrupted,
     Event,
@@ -17,8 +17,8 @@ from kmsched.core.events import (
     TaskUpdated,
     Ticked,
 )
-from kmsched.core.model import Node, Offer, Phase, Pod, Settings
-from kmsched.core.resources import Resources, whole_counts
+from kmsched.core.model import Node, Offer, Phase, Pod, Settings, Taint
+from kmsched.core.resources import NO_COUNTS, Resources, whole_counts
 from kmsched.core.state import Link, PodRecord, State
 from kmsched.core.step import step
 from kmsched.core.views import Now
@@ -63,6 +63,18 @@ def offer(offer_id: str = "o1", agent_id: str = "A1", **more: Any) -> Offer:
 def node(name: str = "a1", **more: Any) -> Node:
     given: dict[str, Any] = {"allocatable": whole_counts(PLENTY._replace(pods=110)), "is_ready": True}
     return Node(name, **(given | more))
+
+
+def our_node(name: str = "a1", **more: Any) -> Node:
+    """The Node of agent A1, whose kubelet was there."""
+    ours = {"agent_id": "A1", "framework_id": "F", "uid": "n1", "resource_version": "7", "is_ready": False}
+    return node(name, **(ours | more))
+
+
+def promised_node() -> Node:
+    """That of agent A1, made by the scheduler."""
+    taint = Taint("node.kubernetes.io/not-ready", "", "NoSchedule")  # for a moment, by admission
+    return our_node(is_promised=True, is_ready=True, allocatable=NO_COUNTS, taints=(taint,), labels={"zone": "z1"})
 
 
 def update(task_id: str, state: TaskState, **more: Any) -> TaskUpdated:
@@ -137,3 +149,11 @@ class Fold:
         assert self.state_of() == "running"
         assert self.state.link is Link.ACTIVE
         return task_id
+
+
+def acked(fold: Fold) -> list[str]:
+    return [effect.update_id for effect in fold.of(AcknowledgeUpdate)]
+
+
+def killed(fold: Fold) -> list[tuple[str, str]]:
+    return [(effect.task_id, effect.reason) for effect in fold.of(KillTask)]

@@ -22,6 +22,10 @@ def pod(spec: Json | None = None, status: Json | None = None, **metadata: Any) -
     }
 
 
+def node(**more: Any) -> Json:
+    return {"metadata": {"name": "agent-1", **more.pop("metadata", {})}, **more}
+
+
 def decoded(obj: Json, defaults: Defaults | None = None) -> Pod:
     found = decode_pod(json.dumps(obj).encode(), defaults or Defaults())
     assert decode_pod(obj, defaults or Defaults()) == found  # parsed JSON gives the same
