@@ -13,34 +13,20 @@ from kmsched.core.agent_filters import Held
 from kmsched.core.cycle import take
 from kmsched.core.fit import Place, veto
 from kmsched.core.judge import Judge, Plan, Work, kind_of
-from kmsched.core.model import PACK, SPREAD, NodeTerm, Phase, Pod, Requirement, Settings, Taint
+from kmsched.core.model import PACK, SPREAD, NodeTerm, Pod, Requirement, Settings, Taint
 from kmsched.core.rank import at_best, best_of, prospect, score
 from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.shares import Flavour, Share, pool_of
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import PodState
+from tests.core import values
 
 SETTINGS = Settings(executor_id="km-1")
 T = TypeVar("T")
 
 
 def pod(uid: str, cpus: int, mem: int) -> Pod:
-    wanted = Resources(cpus=cpus, mem=mem, pods=1)
-    return Pod(
-        key=f"default/{uid}",
-        uid=uid,
-        resource_version="1",
-        scheduler_name="default-scheduler",
-        node_name="",
-        phase=Phase.PENDING,
-        is_terminating=False,
-        is_static=False,
-        is_gated=False,
-        priority=0,
-        created_s=0.0,
-        requests=wanted,
-        counts=whole_counts(wanted),
-    )
+    return values.pod(uid, requests=Resources(cpus=cpus, mem=mem, pods=1))
 
 
 def plan(name: str, cpus: int, mem: int, used: int, zone: str, runs: bool) -> Plan:

@@ -20,6 +20,7 @@ from tests.scenarios import failures, ha_soak
 from tests.scenarios.cluster import Cluster, bring_up
 from tests.scenarios.group import Group
 from tests.scenarios.load import Load, loaded
+from tests.scenarios.second import Second
 
 FOLDER = Path(__file__).parent
 #: the first test also waits for the testbed and its deployment
@@ -82,6 +83,15 @@ def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]
         stack.enter_context(cluster.namespace(name))
         stack.callback(cluster.heal)
         yield name
+
+
+@pytest.fixture
+def second(cluster: Cluster) -> Iterator[Second]:
+    """Its folder is there, and it does not run yet."""
+    made = Second(cluster)
+    made.prepare()
+    yield made
+    made.remove()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.hosts import Ended
+from tests.scenarios.waiting import until
 
 USER = "kmsched"
 UNIT = "km-second"
@@ -18,6 +19,8 @@ PORT = 10299
 SECOND_PAGES = f"http://127.0.0.1:{PORT}"
 #: no refusal may take longer; then `timeout` ends the process with code 124
 REFUSED_S = 60
+#: what a page is to say is there by then
+TOLD_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,21 @@ class Second:
         properties = [f"User={USER}", "Environment=KM_CACHE=/var/cache/kmsched", "RemainAfterExit=no"]
         command = ["systemd-run", f"--unit={UNIT}", *(f"--property={each}" for each in properties)]
         self._must(*command, "/usr/local/bin/km", "scheduler", *self._flags(flags))
+
+    def wait_ready(self) -> None:
+        until(lambda: self.cluster.page("/readyz", SECOND_PAGES).status == 200, TOLD_S, "the second scheduler is ready")
+
+    def wait_told(self, words: str) -> None:
+        """Until /readyz says them, and that it is not ready."""
+
+        def told() -> bool:
+            reply = self.cluster.page("/readyz", SECOND_PAGES)
+            reasons = reply.json()["reasons"]
+            if not any(words in reason for reason in reasons):
+                raise ValueError(f"{reply.status}: {reasons}")
+            return reply.status == 503
+
+        until(told, TOLD_S, f"/readyz says {words!r}")
 
     def is_active(self) -> bool:
         return self.cluster.hosts.run(self.cluster.scheduler_host, "systemctl", "is-active", "-q", UNIT).code == 0

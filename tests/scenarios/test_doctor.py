@@ -26,14 +26,6 @@ NO_RIGHT = "create pods/binding"
 Findings = list[dict[str, str]]
 
 
-@pytest.fixture
-def second(cluster: Cluster) -> Iterator[Second]:
-    made = Second(cluster)
-    made.prepare()
-    yield made
-    made.remove()
-
-
 def examined(second: Second, *flags: str) -> tuple[int, Findings]:
     ended = second.km("doctor", "--json", "--flags-file=/etc/kmsched/scheduler.flags", *flags)
     try:

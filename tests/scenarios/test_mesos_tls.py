@@ -13,12 +13,11 @@ from tests.clients import pki
 from tests.clients.pki import Pki
 from tests.scenarios import workloads
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.second import SECOND_PAGES, UNIT, Second
+from tests.scenarios.second import SECOND_PAGES, TOLD_S, UNIT, Second
 from tests.scenarios.strict import PRINCIPAL, SECRET, Proxy, one_agent, strict_master
 from tests.scenarios.waiting import until
 
 MASTER_PORT, PROXY_PORT = 5061, 5062
-TOLD_S = 30.0
 ROLE = "free"
 ACLS = {
     "register_frameworks": [
@@ -64,16 +63,13 @@ def guarded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def second(cluster: Cluster, guarded: Guarded) -> Iterator[Second]:
+def second(guarded: Guarded, second: Second) -> Second:
     """With certificates and secret in its folder."""
-    made = Second(cluster)
-    made.prepare()
     for name in ("ca", "other", "client", "old", "stranger"):
         for kind in ("crt", "key"):
-            made.write(f"{name}.{kind}", guarded.certificates.text(f"{name}.{kind}"))
-    made.write("secret", SECRET)
-    yield made
-    made.remove()
+            second.write(f"{name}.{kind}", guarded.certificates.text(f"{name}.{kind}"))
+    second.write("secret", SECRET)
+    return second
 
 
 def flags(second: Second, guarded: Guarded, *, ca: str = "ca", client: str = "client", role: str = ROLE) -> list[str]:
@@ -91,28 +87,11 @@ def flags(second: Second, guarded: Guarded, *, ca: str = "ca", client: str = "cl
     return [f"--{name}={value}" for name, value in given.items()]
 
 
-def wait_ready(cluster: Cluster) -> None:
-    until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, TOLD_S, "the second scheduler is ready")
-
-
-def wait_told(cluster: Cluster, words: str) -> None:
-    """Until /readyz says them."""
-
-    def told() -> bool:
-        reply = cluster.page("/readyz", SECOND_PAGES)
-        reasons = reply.json()["reasons"]
-        if not any(words in reason for reason in reasons):
-            raise ValueError(f"{reply.status}: {reasons}")
-        return reply.status == 503
-
-    until(told, TOLD_S, f"/readyz says {words!r}")
-
-
 def test_it_works_under_tls_and_a_task_that_the_acls_refuse_is_explained(
     cluster: Cluster, namespace: str, guarded: Guarded, second: Second
 ) -> None:
     second.start(*flags(second, guarded))
-    wait_ready(cluster)
+    second.wait_ready()
     cluster.api.create(workloads.pod("refused", workloads.spec(schedulerName=second.name)), namespace)
     words = f"the master's ACL run_tasks does not let principal '{PRINCIPAL}' run tasks as --mesos-user=root: let its"
 
@@ -132,16 +111,16 @@ def test_an_upstream_with_a_wrong_certificate_never_ends_it_and_a_reload_helps(
     cluster: Cluster, guarded: Guarded, second: Second
 ) -> None:
     second.start(*flags(second, guarded))
-    wait_ready(cluster)
+    second.wait_ready()
     pid = cluster.hosts.main_pid(cluster.scheduler_host, UNIT)
     guarded.speaks_as("imposter")
     try:
-        wait_told(cluster, "its certificate is not accepted: ")
-        wait_told(cluster, "check --mesos-ca-file, which must hold the authority that signed it")
+        second.wait_told("its certificate is not accepted: ")
+        second.wait_told("check --mesos-ca-file, which must hold the authority that signed it")
         certificates = guarded.certificates
         second.write("ca.crt", certificates.text("ca.crt") + certificates.text("other.crt"))
         cluster.hosts.must(cluster.scheduler_host, "systemctl", "kill", "--signal=HUP", UNIT)
-        wait_ready(cluster)
+        second.wait_ready()
     finally:
         guarded.speaks_as("server")
     assert cluster.hosts.main_pid(cluster.scheduler_host, UNIT) == pid
@@ -169,8 +148,7 @@ def test_the_doctor_names_what_is_wrong_with_certificates(
 
 def test_a_role_that_the_acls_refuse(cluster: Cluster, guarded: Guarded, second: Second) -> None:
     second.start(*flags(second, guarded, role="forbidden"))
-    wait_told(
-        cluster,
+    second.wait_told(
         f"the master's ACL register_frameworks does not let principal '{PRINCIPAL}' use --mesos-role=forbidden",
     )
     assert second.is_active()

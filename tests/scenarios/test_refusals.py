@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from testbed import controlplane, pki
@@ -16,14 +14,6 @@ from tests.scenarios.waiting import until
 USAGE, CONFIG, REMOVED, ID_MISSING = 2, 10, 12, 13
 ENDED_S = 60.0
 NOBODY = "http://10.255.255.1:5050"
-
-
-@pytest.fixture
-def second(cluster: Cluster) -> Iterator[Second]:
-    made = Second(cluster)
-    made.prepare()
-    yield made
-    made.remove()
 
 
 @pytest.mark.parametrize(
@@ -105,15 +95,7 @@ def test_forgotten_framework_id(cluster: Cluster, namespace: str, second: Second
 def test_upstream_away(cluster: Cluster, second: Second, flags: list[str], words: str) -> None:
     """It stays up, is alive, and says what it waits for."""
     second.start(*flags)
-
-    def tells() -> bool:
-        reply = cluster.page("/readyz", SECOND_PAGES)
-        reasons = reply.json()["reasons"]
-        if not any(words in reason for reason in reasons):
-            raise ValueError(f"{reply.status}: {reasons}")
-        return reply.status == 503
-
-    until(tells, ENDED_S, f"/readyz says {words!r}")
+    second.wait_told(words)
     assert cluster.page("/healthz", SECOND_PAGES).status == 200
     assert second.is_active()
     assert cluster.page("/readyz", PAGES).status == 200
@@ -124,14 +106,14 @@ def test_a_framework_id_that_mesos_has_not_heard_of(cluster: Cluster, second: Se
     unheard = "00000000-0000-4000-8000-000000000000-4242"
     second.write("state/framework-id", f'{{"schema":1,"revision":1,"value":"{unheard}"}}\n')
     second.start()
-    until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, ENDED_S, "the second scheduler is ready")
+    second.wait_ready()
     assert cluster.page("/readyz", SECOND_PAGES).json()["framework_id"] == unheard
     assert cluster.mesos.framework(second.name)["id"] == unheard
 
 
 def test_framework_removed_by_an_operator(cluster: Cluster, namespace: str, second: Second) -> None:
     second.start()
-    until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, ENDED_S, "the second scheduler is ready")
+    second.wait_ready()
     framework_id = cluster.page("/readyz", SECOND_PAGES).json()["framework_id"]
     assert cluster.mesos.framework(second.name)["id"] == framework_id
     cluster.mesos.teardown(framework_id)
@@ -145,7 +127,7 @@ def test_framework_removed_by_an_operator(cluster: Cluster, namespace: str, seco
     reset = second.km("framework", "reset", f"--confirm={framework_id}", f"--state-dir={second.state_dir}")
     assert reset.code == 0, reset.text
     second.start()
-    until(lambda: cluster.page("/readyz", SECOND_PAGES).status == 200, ENDED_S, "it is ready with a new framework id")
+    second.wait_ready()  # with a new framework id
     assert cluster.page("/readyz", SECOND_PAGES).json()["framework_id"] != framework_id
     # the first one has noticed nothing
     assert cluster.is_ready()
