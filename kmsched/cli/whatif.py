@@ -95,7 +95,7 @@ def whatif(
 
 def _place(node_file: Path, pod_file: Path, chosen: Mapping[str, Any]) -> list[Answer]:
     from kmsched.whatif.files import read_nodes, read_pods
-    from kmsched.whatif.placing import lost, place
+    from kmsched.whatif.placing import lost, place, unknown
     from kmsched.wire.kube import Defaults
 
     defaults = Defaults(
@@ -105,6 +105,8 @@ def _place(node_file: Path, pod_file: Path, chosen: Mapping[str, Any]) -> list[A
     nodes, pods = read_nodes(node_file), read_pods(pod_file, defaults)
     for name, count in sorted(lost(nodes, pods).items()):
         click.echo(f"km: {name} has {count} of the pods, but {node_file} lacks it: they count nowhere", err=True)
+    for name in unknown(nodes):
+        click.echo(f"km: {name} has no kubelet yet, so what it has is not known: nothing is placed there", err=True)
     settings = Settings(executor_id="", placement=chosen["placement"], allow_privileged=chosen["allow-privileged"])
     return place(nodes, pods, settings)
 

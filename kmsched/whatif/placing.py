@@ -46,12 +46,19 @@ def place(nodes: Sequence[Node], pods: Sequence[Pod], settings: Settings) -> lis
     state = State(replace(settings, executor_id=EXECUTOR_ID, slice_work=WHOLE_CYCLE), term=1, link=Link.ACTIVE)
     offers = tuple(Offer(each.name, each.name, each.name, ALL, executor_ids=frozenset({EXECUTOR_ID})) for each in nodes)
     known = [_known(pod, settings) for pod in pods]
+    # where no kubelet was yet the scheduler goes by the offer, and here that has no end
+    counted = tuple(replace(each, is_promised=False) for each in nodes)
     launched: dict[str, str] = {}
-    for event in (PodsListed(tuple(known)), NodesListed(tuple(nodes)), OffersArrived(offers), Ticked()):
+    for event in (PodsListed(tuple(known)), NodesListed(counted), OffersArrived(offers), Ticked()):
         for effect in step(state, event, 0.0):
             if isinstance(effect, AcceptOffers):
                 launched.update((launch.pod_uid, effect.agent_id) for launch in effect.launches)
     return [_answer(state, state.pods[pod.uid], launched) for pod in known]
+
+
+def unknown(nodes: Sequence[Node]) -> list[str]:
+    """The Nodes that say nothing of what they have, so that nothing fits there."""
+    return [node.name for node in nodes if node.is_promised]
 
 
 def lost(nodes: Sequence[Node], pods: Sequence[Pod]) -> dict[str, int]:

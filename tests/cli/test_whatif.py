@@ -68,6 +68,14 @@ def test_pods_of_a_file_are_placed_on_nodes_of_a_file(files: list[str], capsys: 
     assert said.err == f"km: n3 has 1 of the pods, but {files[2]} lacks it: they count nowhere\n"
 
 
+def test_a_node_that_says_nothing_is_told(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    silent = {"kind": "Node", "metadata": {"name": "n1", "annotations": {"k8s.mesosphere.io/promised": "true"}}}
+    Path(files[2]).write_text(json.dumps(silent))
+    assert km.run(files) == 0
+    words = "km: n1 has no kubelet yet, so what it has is not known: nothing is placed there\n"
+    assert words in capsys.readouterr().err
+
+
 def test_a_pod_that_has_ended_does_not_wait(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     over = {**pod("over"), "status": {"phase": "Failed"}}
     Path(files[-1]).write_text(json.dumps([over]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kmsched.core.model import PACK, Node, Pod, Settings
-from kmsched.whatif.placing import ENDED, GATED, Answer, lost, place
+from kmsched.whatif.placing import ENDED, GATED, Answer, lost, place, unknown
 from kmsched.wire.kube import decode_node, decode_pod
 from tests.whatif.objects import Json, node, pod
 
@@ -79,6 +79,16 @@ def test_placement_is_a_choice() -> None:
     assert spread == {"there": "n2", "p0": "n1", "p1": "n1", "p2": "n2"}
     packed = where(place(nodes(node("n1"), node("n2")), there, replace(SETTINGS, placement=PACK)))
     assert packed == {"there": "n2", "p0": "n2", "p1": "n2", "p2": "n2"}
+
+
+def test_nothing_is_placed_where_no_kubelet_has_told_what_there_is() -> None:
+    promised = node("n1")
+    promised["metadata"]["annotations"] = {"k8s.mesosphere.io/promised": "true"}
+    del promised["status"]["allocatable"]
+    given = nodes(promised, node("n2"))
+    assert unknown(given) == ["n1"]
+    (answer,) = place(given, pods(pod("big", cpu="9")), SETTINGS)
+    assert (answer.node, answer.vetoes["n1"]) == ("", "NodeResourcesFit: too many pods on the node")
 
 
 def test_pods_on_nodes_that_are_not_there_are_told() -> None:
