@@ -46,6 +46,8 @@ RELOAD_SIGNAL = signal.SIGHUP
 #: of Python's collector: it looks at all objects that there are after some ten million new ones only, since with
 #: 100,000 pods a look takes as long as a lease may wait
 COLLECTED_AFTER = (10_000, 20, 50)
+#: to whoever asks before there is anything to hand over
+HAS_NOTHING = "this process has only begun to start and leads nothing yet; it goes on starting"
 
 
 def run_scheduler(config: SchedulerConfig) -> int:
@@ -191,7 +193,8 @@ class Daemon:
         `run` ends soon after. NotHandedOver: the message says why, and this process leads on, if it did.
         """
         if self._handover is None:
-            raise NotHandedOver("this process has only begun to start")
+            log.warning("%s: nothing is done: %s", reason, HAS_NOTHING)
+            raise NotHandedOver(HAS_NOTHING)
         return await self._handover.to(reason, to)
 
     async def reload(self) -> None:
@@ -205,7 +208,9 @@ class Daemon:
 
     async def end(self, reason: str) -> None:
         """Before this process ends anyway: what was sent is answered, and peers need not wait for a lease."""
-        if self._handover is not None:
+        if self._handover is None:
+            log.info("%s: this process had only begun to start and led nothing", reason)
+        else:
             await self._handover.abandon()
             if self._group is not None:
                 await self._handover.let_go(self._group, reason)

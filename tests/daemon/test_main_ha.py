@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ import pytest
 
 from kmsched.cli.rollout import allow, clear
 from kmsched.cli.store_command import Place
+from kmsched.daemon.main import until_signalled
 from kmsched.daemon.reach import PATIENCE_S, PROBE_S
 from kmsched.errors import Deposed, NotHandedOver
+from tests import virtual_time
 from tests.clients.etcd_model import EtcdModel, EtcdWays, Way
 from tests.daemon.peers import ETCD, Both, Peer, play
 from tests.daemon.processes import settings
@@ -39,6 +43,31 @@ def test_a_standby_asks_nothing_of_mesos_and_follows_with_the_same_framework(tmp
         assert second.term > first.term
 
     play(tmp_path, story)
+
+
+def test_what_is_done_with_signals_is_told_before_there_is_anything_to_hand_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story() -> None:
+        model = EtcdModel(VirtualClock())
+        model.lose_quorum()
+        running = asyncio.create_task(until_signalled(Peer("a", tmp_path, model).daemon))
+        await asyncio.sleep(10)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.sleep(10)
+        assert not running.done()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+    virtual_time.run(story())
+    begun = "this process has only begun to start and leads nothing yet; it goes on starting"
+    assert f"SIGUSR1: nothing is done: {begun}" in caplog.messages
+    assert caplog.messages[-2:] == [
+        "ended by SIGTERM: this process had only begun to start and led nothing",
+        "ended by SIGTERM; tasks and pods run on",
+    ]
 
 
 def test_a_leader_hands_over_when_asked_and_ends_deposed(tmp_path: Path) -> None:
