@@ -36,6 +36,10 @@ MAX_LINE_BYTES = 10_000
 #: more takeovers than this within a minute are a fault that taking over does not mend
 MAX_TAKEOVERS = 3
 TAKEOVERS_S = 60.0
+ALARM = (
+    f"{MAX_TAKEOVERS} leaders died within {TAKEOVERS_S:.0f} s: the next is followed when its lease ends, after"
+    " --ha-lease-ttl, and not at once; look into their logs for why they die"
+)
 
 
 class DeadMan:
@@ -55,8 +59,15 @@ class DeadMan:
         self._takeovers: deque[float] = deque(maxlen=MAX_TAKEOVERS)
         #: how often the lease of a dead process was ended by this one
         self.revoked = 0
-        #: why deaths are left to the TTL now, or ""
-        self.alarm = ""
+        #: how often one was left to its TTL since there had been too many
+        self.left = 0
+        self._left_lease_id = NO_LEASE
+
+    @property
+    def alarm(self) -> str:
+        """Why a death is left to the TTL now, or ""."""
+        is_often = len(self._takeovers) == MAX_TAKEOVERS
+        return ALARM if is_often and self._clock.monotonic() - self._takeovers[0] < TAKEOVERS_S else ""
 
     async def run(self) -> None:
         while True:
@@ -112,13 +123,13 @@ class DeadMan:
         current = self._leader()
         if current is None or current.lease_id != leader.lease_id:
             return
-        if not self._may_take_over():
+        if self.alarm:
+            self._leave(leader)
             return
         log.warning("the leader %s is dead: %s; ending its lease", leader.instance, proof)
         try:
             if await self._revoke(int(leader.lease_id)):
-                self.revoked += 1
-                self._takeovers.append(self._clock.monotonic())
+                self.note_takeover()
         except (KmError, ValueError) as error:
             log.warning("the lease of the dead leader %s is left to its TTL: %s", leader.instance, error)
 
@@ -137,15 +148,16 @@ class DeadMan:
             return ""
         return f"another process answers at {leader.url}"
 
-    def _may_take_over(self) -> bool:
-        now = self._clock.monotonic()
-        is_often = len(self._takeovers) == MAX_TAKEOVERS and now - self._takeovers[0] < TAKEOVERS_S
-        if is_often and not self.alarm:
-            self.alarm = f"{MAX_TAKEOVERS} leaders died within {TAKEOVERS_S:.0f} s; the next is followed after its TTL"
-            log.error("%s: look into their logs", self.alarm)
-        if not is_often:
-            self.alarm = ""
-        return not is_often
+    def note_takeover(self) -> None:
+        self.revoked += 1
+        self._takeovers.append(self._clock.monotonic())
+
+    def _leave(self, leader: Leader) -> None:
+        """Tell once of each lease."""
+        if leader.lease_id != self._left_lease_id:
+            self._left_lease_id = leader.lease_id
+            self.left += 1
+            log.error("the leader %s is dead, and its lease is left to its TTL: %s", leader.instance, self.alarm)
 
 
 _REFUSED = "nobody listens at its port"

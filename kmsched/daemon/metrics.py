@@ -171,6 +171,14 @@ class LeadMetrics:
         self._dead = Gauge(
             "kmsched_dead_leaders_total", "Leases of dead leaders that this process has ended", registry=registry
         )
+        self._left = Gauge(
+            "kmsched_dead_leaders_left_total",
+            "Leases of dead leaders that this process has left to their TTL, as too many had died within a minute",
+            registry=registry,
+        )
+        self._alarm = Gauge(
+            "kmsched_takeover_alarm", "1 while this process leaves dead leaders to their TTL", registry=registry
+        )
         self._steps = Gauge(
             "kmsched_takeover_seconds", "From winning the lead to each step", ["step"], registry=registry
         )
@@ -210,10 +218,14 @@ class LeadMetrics:
         for step, duration_s in steps.items():
             self._steps.labels(step).set(duration_s)
 
-    def observe_group(self, *, leaderless_s: float, failovers: int, dead_leaders: int) -> None:
+    def observe_group(
+        self, *, leaderless_s: float, failovers: int, dead_leaders: int, left_to_ttl: int, is_alarmed: bool
+    ) -> None:
         self._leaderless.set(leaderless_s)
         self._failovers.set(failovers)
         self._dead.set(dead_leaders)
+        self._left.set(left_to_ttl)
+        self._alarm.set(is_alarmed)
 
     def observe_work(self, pending: Mapping[str, int], *, tasks: int, unanswered: int) -> None:
         """`pending`: pods by what they wait for."""

@@ -84,6 +84,11 @@ class Told:
             return [*of_etcd, *self.group.reasons_of_fingerprint(), *self.readiness.reasons_of_copies()]
         return [*of_etcd, *self.readiness.reasons()]
 
+    def warnings(self) -> list[str]:
+        """What is wrong and lets this process work all the same."""
+        alarm = "" if self.group is None else self.group.deadman.alarm
+        return [*self.readiness.warnings(), *([alarm] if alarm else [])]
+
     def is_leading(self) -> bool:
         """Whether there is a lead to give away; a leader that is suspended does not know."""
         return self.group is None or self.group.leads
@@ -96,7 +101,7 @@ class Told:
         return {
             "ready": not reasons,
             "reasons": reasons,
-            "warnings": self.readiness.warnings(),
+            "warnings": self.warnings(),
             "role": self.lead.role,
             "term": self.core.state.term,
             "since_s": self.tenure.since_s or None,
@@ -140,10 +145,12 @@ class Told:
         lead.observe(self.lead.role, core.state.term, self.tenure.since_s, self.tenure.steps)
         lead.observe_work(core.pending_by_kind(), tasks=tasks, unanswered=unanswered)
         if self.group is not None:
-            vacancy = self.group.election.vacancy
+            vacancy, deadman = self.group.election.vacancy, self.group.deadman
             lead.observe_group(
                 leaderless_s=vacancy.total_s,
                 failovers=vacancy.failovers,
-                dead_leaders=self.group.deadman.revoked,
+                dead_leaders=deadman.revoked,
+                left_to_ttl=deadman.left,
+                is_alarmed=bool(deadman.alarm),
             )
         return self.metrics.rendered()

@@ -225,7 +225,7 @@ def test_one_death_counts_once_however_late_it_is_seen() -> None:
     virtual_time.run(main())
 
 
-def test_deaths_that_come_too_often_are_left_to_the_ttl() -> None:
+def test_deaths_that_come_too_often_are_left_to_the_ttl(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> Watch:
         watch = Watch(LeaderProcess(lives=False), leader())
         task = asyncio.create_task(watch.deadman.run())
@@ -233,10 +233,13 @@ def test_deaths_that_come_too_often_are_left_to_the_ttl() -> None:
             watch.known = leader(lease_id=str(number))
             await asyncio.sleep(5)
         assert watch.revoked == list(range(MAX_TAKEOVERS))
-        assert "leaders died within 60 s" in watch.deadman.alarm
+        assert "3 leaders died within 60 s: the next is followed when its lease ends" in watch.deadman.alarm
         await asyncio.sleep(60)
         assert len(watch.revoked) == MAX_TAKEOVERS + 1
         assert watch.deadman.alarm == ""
+        assert watch.deadman.left == 3
+        told = [words for words in caplog.messages if "its lease is left to its TTL: 3 leaders died" in words]
+        assert len(told) == 3
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return watch

@@ -14,6 +14,7 @@ import pytest
 
 from kmsched.cli.rollout import allow, clear
 from kmsched.cli.store_command import Place
+from kmsched.daemon.deadman import ALARM, MAX_TAKEOVERS, TAKEOVERS_S
 from kmsched.daemon.main import until_signalled
 from kmsched.daemon.reach import PATIENCE_S, PROBE_S
 from kmsched.errors import Deposed, NotHandedOver
@@ -247,5 +248,29 @@ def test_metrics_tell_who_leads_since_when_and_how_long_nobody_did(tmp_path: Pat
         assert told["kmsched_failovers_total"] == 1
         assert 0 < told["kmsched_leaderless_seconds_total"] < 5
         assert told["kmsched_term"] == second.term > first.term
+
+    play(tmp_path, story)
+
+
+def test_leaders_that_die_too_often_are_a_warning_and_a_metric(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        add("a")
+        await asyncio.sleep(3)
+        second = add("b")
+        await asyncio.sleep(5)
+        assert (await second.page("/readyz"))[1]["warnings"] == []
+        assert (await second.metrics())["kmsched_takeover_alarm"] == 0
+        assert second.daemon._group is not None
+        deadman = second.daemon._group.deadman
+        for _ in range(MAX_TAKEOVERS):
+            deadman.note_takeover()
+        for path in ("/readyz", "/api/v1/status"):
+            status, told = await second.page(path)
+            assert (status, told["ready"], told["warnings"]) == (200, True, [ALARM])
+        assert (await second.metrics())["kmsched_takeover_alarm"] == 1
+        await asyncio.sleep(TAKEOVERS_S)
+        assert (await second.page("/readyz"))[1]["warnings"] == []
+        told = await second.metrics()
+        assert (told["kmsched_takeover_alarm"], told["kmsched_dead_leaders_total"]) == (0, MAX_TAKEOVERS)
 
     play(tmp_path, story)
