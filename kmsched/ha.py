@@ -29,6 +29,8 @@ SHARES: Mapping[str, float] = {
 }
 #: etcd grants no shorter lease with its default election timeout
 MIN_TTL_S = 2
+#: schedulers that share a framework; each of them is a watch of all pods, a lease, and a connection to the leader
+MAX_INSTANCES = 5
 _INSTANCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 
 

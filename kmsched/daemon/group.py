@@ -30,7 +30,7 @@ from kmsched.daemon.identity import TERM, term_of
 from kmsched.daemon.lead import GroupLead
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.errors import ConfigRefused, Conflict, Refused, Retryable
-from kmsched.ha import HaConfig
+from kmsched.ha import MAX_INSTANCES, HaConfig
 from kmsched.wire.members import NO_LEASE, Hello, Keys, Leader, Member
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Group:
                 resumed()
 
         def may_campaign() -> str:
-            reasons = [*self.reasons_of_fingerprint(), *reasons_not_to_lead()]
+            reasons = [*self.reasons_of_place(), *self.reasons_of_fingerprint(), *reasons_not_to_lead()]
             return reasons[0] if reasons else ""
 
         self._fingerprint, self._differences = fingerprint, differences
@@ -240,6 +240,17 @@ class Group:
             ]
         return []
 
+    def reasons_of_place(self) -> list[str]:
+        """Why this process is one too many. Whoever came first has a place; who goes makes room for the next."""
+        first = self.election.group.first_members(MAX_INSTANCES) if self.lead.has_election else []
+        if len(first) < MAX_INSTANCES or any(each.boot_id == self.boot_id for each in first):
+            return []
+        names = ", ".join(each.instance for each in first)
+        return [
+            f"{MAX_INSTANCES} schedulers share this framework, and no more may: {names}; end this one, or one of"
+            " them, whose place it takes then"
+        ]
+
     def hello(self) -> Hello:
         return Hello(
             instance=self._config.instance,
@@ -249,12 +260,12 @@ class Group:
         )
 
     def healthy_standbys(self) -> list[Member]:
-        """Who could lead at once: synced, of a fingerprint that may, and not this process."""
+        """Who could lead at once: synced, of a fingerprint that may, not one too many, and not this process."""
         if not self.lead.has_election:
             return []
         return [
             each
-            for each in self.election.group.members.values()
+            for each in self.election.group.first_members(MAX_INSTANCES)
             if each.boot_id != self.boot_id
             and each.is_synced
             and each.role == Role.STANDBY.value

@@ -26,6 +26,7 @@ class Roster:
         self.leader: Leader | None = None
         self.leader_kv: KeyValue | None = None
         self.members: dict[str, Member] = {}
+        self._created: dict[str, int] = {}  # create revisions of these keys
         #: whom the leader, or the last one that there was, has named to follow it; "": anybody
         self.successor = ""
         #: of that leader's record
@@ -38,6 +39,11 @@ class Roster:
             return 0
         return leading.new_term(self.leader_kv.create_revision, self.leader.term_at_least - 1)
 
+    def first_members(self, count: int) -> list[Member]:
+        """Those who came first, in this order; at most so many."""
+        names = sorted(self.members, key=lambda name: self._created[name])
+        return [self.members[name] for name in names[:count]]
+
     def listed(self, answer: RangeAnswer, known: int) -> None:
         """A list that was asked for when `known` was the revision.
 
@@ -48,7 +54,7 @@ class Roster:
             return
         self.revision = answer.header.revision
         self.leader = self.leader_kv = None
-        self.members = {}
+        self.members, self._created = {}, {}
         for kv in answer.kvs:
             self.found(kv)
 
@@ -75,6 +81,7 @@ class Roster:
                 self.successor, self.passed_on = self.leader.successor, self.leader.passed_on
             elif kv.name.startswith(self._keys.members):
                 self.members[kv.name] = records.decode_member(kv)
+                self._created[kv.name] = kv.create_revision
         except Fatal as error:
             log.error("%s", error)
 
@@ -83,3 +90,4 @@ class Roster:
             self.leader = self.leader_kv = None
         else:
             self.members.pop(kv.name, None)
+            self._created.pop(kv.name, None)

@@ -81,7 +81,8 @@ class Told:
             return self.readiness.reasons()
         of_etcd = [f"etcd: {self.group.election.trouble}"] if self.group.election.trouble else []
         if self.lead.role == Role.STANDBY.value:
-            return [*of_etcd, *self.group.reasons_of_fingerprint(), *self.readiness.reasons_of_copies()]
+            of_group = [*self.group.reasons_of_place(), *self.group.reasons_of_fingerprint()]
+            return [*of_etcd, *of_group, *self.readiness.reasons_of_copies()]
         return [*of_etcd, *self.readiness.reasons()]
 
     def warnings(self) -> list[str]:

@@ -86,6 +86,32 @@ def test_another_fingerprint_stays_up_and_does_not_lead_until_it_is_allowed() ->
     play("a", story)
 
 
+def test_the_sixth_scheduler_stays_up_and_leads_only_when_there_is_a_place() -> None:
+    async def story(world: World) -> None:
+        sixth = world.add("f")
+        await asyncio.sleep(2)
+        (reason,) = sixth.group.reasons_of_place()
+        names = reason.removeprefix("5 schedulers share this framework, and no more may: ").partition(";")[0]
+        assert sorted(names.split(", ")) == list("abcde")
+        assert reason.endswith("; end this one, or one of them, whose place it takes then")
+        assert [each.group.reasons_of_place() for each in world.processes[:5]] == 5 * [[]]
+        first = world.leader
+        assert "f" not in [each.instance for each in first.group.healthy_standbys()]
+        assert len(first.group.healthy_standbys()) == 4
+        # nobody else could lead; the member key of the one that led is there until its lease ends
+        for each in world.processes[:5]:
+            each.reasons.append("asked not to")
+        await first.group.etcd.txn([], [Delete(first.group.keys.leader)])
+        await asyncio.sleep(3)
+        assert world.standbys() == world.processes
+        assert sixth.group.reasons_of_place() == [reason]
+        await asyncio.sleep(10)
+        assert sixth.leads
+        assert sixth.group.reasons_of_place() == []
+
+    play("abcde", story)
+
+
 def test_who_was_allowed_by_a_record_that_is_deleted_is_allowed_no_more() -> None:
     async def story(world: World) -> None:
         other = world.add("b", OTHERS)
