@@ -6,7 +6,8 @@ Refuses to know what a pod is; lists and watches are in `reflector`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import copy
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,15 @@ class KubeAccess:
     token: str | None = field(default=None, repr=False)
     token_file: str | None = None
     plugin: ExecPlugin | None = None
+
+    def shown(self) -> str:
+        """What a client shows of it and trusts, in words."""
+        kinds = (
+            ("authority", self.tls.ca_file or self.tls.ca_data),
+            ("client certificate", self.tls.cert_file or self.tls.cert_data),
+            ("token", self.token or self.token_file),
+        )
+        return ", ".join(name for name, is_there in kinds if is_there) or "no authority, certificate or token"
 
 
 def load_access(
@@ -154,6 +164,7 @@ class KubeClient:
             make_transport,
             None if plugin is None else ExecCredentials(plugin, access.user, access.tls, clock),
         )
+        self._clock = clock
         self._call_deadline_s = call_deadline_s
         self._server = 0
 
@@ -164,6 +175,25 @@ class KubeClient:
 
     async def close(self) -> None:
         await self._identity.close()
+
+    async def renew(self, access: KubeAccess, ask: Callable[[KubeClient], Awaitable[object]]) -> None:
+        """Show certificates and token of `access` from now on. ConfigRefused: why not, and nothing has changed.
+
+        They are tried by `ask` first: what works is given up only for what works.
+        """
+        if (access.servers, access.plugin) != (self._access.servers, self._access.plugin):
+            raise ConfigRefused(
+                "the kubeconfig names other API servers, or another command for credentials: restart for that"
+            )
+        token = TokenSource(access.token, access.token_file, self._clock).current
+        candidate = copy.copy(self)
+        candidate._access, candidate._identity = access, self._identity.candidate(token, access.tls)
+        refusal = await _refusal_of(ask, candidate)
+        if refusal is not None and await _refusal_of(ask, self) is None:
+            await candidate._identity.transport.close()
+            raise ConfigRefused(f"the new ones are not taken: {refusal}") from refusal
+        self._access = access
+        self._identity.become(candidate._identity)
 
     async def request(
         self,
@@ -270,6 +300,20 @@ class KubeClient:
             case 400 | 405 | 413 | 415 | 422:
                 return Invalid(said)
         return Unavailable(said)
+
+
+async def _refusal_of(ask: Callable[[KubeClient], Awaitable[object]], client: KubeClient) -> KmError | None:
+    """Of the first API server that answers."""
+    refusal: KmError | None = None
+    for _ in client._access.servers:
+        try:
+            await ask(client)
+            return None
+        except Unavailable as error:
+            refusal = error
+        except KmError as error:
+            return error
+    return refusal
 
 
 class _Status(msgspec.Struct):

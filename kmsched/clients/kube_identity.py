@@ -1,7 +1,7 @@
 """Who we are to the API server: the token of each call, and the transport that shows our certificate.
 
-Knows that a command may give another credential at any time, and that another certificate needs other connections.  It
-does not know where a credential comes from.
+Knows that a command may give another credential at any time, that a kubeconfig may be read anew, and that another
+certificate needs other connections.  It does not know where a credential comes from.
 """
 
 from __future__ import annotations
@@ -65,6 +65,15 @@ class Identity:
         if self._commanded is None or refused.credential is None:
             return False
         return await self._commanded.replaced(refused.credential)
+
+    def candidate(self, token: Callable[[], str | None], tls: TlsSettings) -> Identity:
+        """Who we would be with these, and the same command. ConfigRefused: a file is no good."""
+        return Identity(token, tls, self._make_transport, self._commanded)
+
+    def become(self, candidate: Identity) -> None:
+        """What is under way goes on as who we were."""
+        self._token, self._tls, self._certificate = candidate._token, candidate._tls, candidate._certificate
+        self.transport.renew(candidate.transport)
 
     async def close(self) -> None:
         if self._commanded is not None:

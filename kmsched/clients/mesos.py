@@ -156,6 +156,10 @@ class MesosScheduler:
         principal = self._credentials.principal if self._credentials else self._framework.principal
         return Identity(principal or None, tuple(self._framework.roles), self._framework.user)
 
+    def renew(self, credentials: Credentials) -> None:
+        """For every call from now on, and the next SUBSCRIBE; the stream goes on."""
+        self._credentials = credentials
+
     @property
     def subscription(self) -> Subscription | None:
         """The one that stands now, if any."""

@@ -40,6 +40,10 @@ class MesosOperator:
     def principal(self) -> str | None:
         return self._credentials.principal if self._credentials else None
 
+    def renew(self, credentials: Credentials) -> None:
+        """For every call from now on."""
+        self._credentials = credentials
+
     async def ask(self, kind: type[Answer]) -> Answer:
         """What the leading master knows.
 

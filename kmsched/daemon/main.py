@@ -199,7 +199,10 @@ class Daemon:
 
     async def reload(self) -> None:
         """Read tokens, passwords and certificates anew; those that cannot be used stay as they were."""
-        kept = [] if self.scheduler is None else self.scheduler.reload()
+        if self.scheduler is None and self._group is None:
+            log.info("this process has only begun to start, and reads all files by itself")
+            return
+        kept = [] if self.scheduler is None else await self.scheduler.reload()
         kept += [] if self._group is None else await self._group.reload()
         for words in kept:
             log.error("%s", words)

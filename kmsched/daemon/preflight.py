@@ -41,8 +41,7 @@ async def await_access(
     refused_since: float | None = None
     while True:
         try:
-            for kind in KINDS:
-                await kube.request("GET", f"/api/v1/{kind}", query={"limit": "1"})
+            await look(kube)
             return
         except Forbidden as error:
             now = clock.monotonic()
@@ -65,6 +64,12 @@ async def await_access(
         if repeats.is_news(reason):
             log.warning("the Kubernetes API cannot be used yet: %s; trying on", reason)
         await clock.sleep(backoff.next_s())
+
+
+async def look(kube: KubeClient) -> None:
+    """What no scheduler can do without. Errors as for `KubeClient.request`."""
+    for kind in KINDS:
+        await kube.request("GET", f"/api/v1/{kind}", query={"limit": "1"})
 
 
 async def tell_findings(config: SchedulerConfig, surroundings: Surroundings) -> None:

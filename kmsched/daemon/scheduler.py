@@ -214,9 +214,9 @@ class Scheduler:
                 name = self._config.scheduler_name
                 group.create_task(watch_for_rival(self._outlets.kube, name, self.readiness.found_rival, self._clock))
 
-    def reload(self) -> list[str]:
-        """Read tokens and certificates anew; why what was there before stays."""
-        return [*self.web.access.reload(), *self._outlets.reload()]
+    async def reload(self) -> list[str]:
+        """Read tokens, secrets and certificates anew; why what was there before stays."""
+        return [*self.web.access.reload(), *await self._outlets.reload()]
 
     async def begin(self) -> None:
         """Answer at our socket, and lead as soon as this process may."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,11 +43,13 @@ class Transports:
     def __init__(self) -> None:
         self.made: dict[str | None, Closable] = {}
         self.bad = ""
+        #: by the server
+        self.refused = ""
 
     def make(self, tls: TlsSettings) -> Closable:
         if self.bad and tls.cert_data == self.bad:
             raise ConfigRefused("the inline client certificate is no PEM")
-        made = self.made[tls.cert_data] = Closable(lambda _: Reply(200))
+        made = self.made[tls.cert_data] = Closable(lambda _: Reply(401 if tls.cert_data == self.refused else 200))
         return made
 
 
@@ -109,6 +112,48 @@ def test_a_certificate_that_is_none_is_replaced_though_it_does_not_expire() -> N
     commanded.replaced = replaced  # type: ignore[method-assign]
     identity = Identity(lambda: None, TlsSettings(), transports.make, commanded)  # type: ignore[arg-type]
     assert asyncio.run(identity.shown()).credential == commanded.given
+
+
+def test_certificates_of_a_kubeconfig_that_is_read_anew_take_new_calls() -> None:
+    transports = Transports()
+
+    def access(cert: str, **more: Any) -> KubeAccess:
+        return KubeAccess(("https://a:6443",), TlsSettings(cert_data=cert, key_data="key"), "km", **more)
+
+    async def ask(kube: KubeClient) -> None:
+        await kube.request("GET", "/version")
+
+    def closed() -> list[str | None]:
+        return [name for name, made in transports.made.items() if made.is_closed]
+
+    async def scenario() -> None:
+        kube = KubeClient(access("one"), make_transport=transports.make, clock=FakeClock())
+        transports.bad = "no PEM"
+        with pytest.raises(ConfigRefused, match="the inline client certificate is no PEM"):
+            await kube.renew(access("no PEM"), ask)
+        transports.refused = "unknown"
+        with pytest.raises(ConfigRefused, match=r"the new ones are not taken: .* was answered 401"):
+            await kube.renew(access("unknown"), ask)
+        other = ExecPlugin("/usr/bin/get-token")
+        for changed in (replace(access("two"), servers=("https://b:6443",)), access("two", plugin=other)):
+            with pytest.raises(ConfigRefused, match="names other API servers, or another command for credentials"):
+                await kube.renew(changed, ask)
+        assert closed() == ["unknown"]
+        await ask(kube)
+        assert len(transports.made["one"].requests) == 2, "the probe of what worked, and this"
+        await kube.renew(access("two"), ask)
+        await ask(kube)
+        assert closed() == ["one", "unknown"]
+        assert len(transports.made["two"].requests) == 2
+        # what worked is refused, too, by now
+        transports.refused = "two"
+        await kube.renew(access("three"), ask)
+        await ask(kube)
+        assert closed() == ["one", "unknown", "two"]
+        await kube.close()
+        assert closed() == list(transports.made)
+
+    asyncio.run(scenario())
 
 
 # --- through the client, with a real command
