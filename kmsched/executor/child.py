@@ -10,6 +10,7 @@ dies, whatever way; and it inherits the lock, so that nobody starts another one 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -212,11 +213,13 @@ class Child:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        process.terminate()
-        if not await self._ended_within(process, TERM_WAIT_S):
-            log.warning("%s did not end on SIGTERM within %g s: SIGKILL", self._command.name, TERM_WAIT_S)
-            process.kill()
-            await process.wait()
+        # it may end by itself just before either signal
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+            if not await self._ended_within(process, TERM_WAIT_S):
+                log.warning("%s did not end on SIGTERM within %g s: SIGKILL", self._command.name, TERM_WAIT_S)
+                process.kill()
+        await process.wait()
 
 
 def _dies_with(parent: int) -> Callable[[], None]:

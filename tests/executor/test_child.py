@@ -65,6 +65,29 @@ async def _is_free(folder: Path) -> bool:
     return True
 
 
+class Gone:
+    """A process that ends before the signal, and whose end is not seen yet."""
+
+    returncode = None
+
+    def __init__(self) -> None:
+        self.is_waited_for = False
+
+    def terminate(self) -> None:
+        raise ProcessLookupError
+
+    async def wait(self) -> int:
+        self.is_waited_for = True
+        return 0
+
+
+def test_a_process_that_ends_just_before_the_signal_is_waited_for(tmp_path: Path) -> None:
+    watched, gone = Watched(tmp_path, SLEEPER, 0), Gone()
+    watched.child._process = gone  # type: ignore[assignment]
+    asyncio.run(watched.child._end())
+    assert gone.is_waited_for
+
+
 def test_it_inherits_the_lock_and_gives_it_back_with_its_end(tmp_path: Path) -> None:
     async def story() -> None:
         lock_fd = await take_lock(tmp_path, SystemClock())
