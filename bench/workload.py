@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from kmsched.core.model import Node, Offer, Phase, Pod, Taint, Toleration
 from kmsched.core.resources import Resources, whole_counts
 
@@ -43,7 +45,7 @@ def make(agents: int, pods: int, seed: int) -> Workload:
         whole = whole_counts(Resources(cpus, mem_mib * 1000, pods=PODS_PER_NODE))
         # other frameworks have a share of the agent; kubelet's ledger is the shorter one on some
         offered = Resources(cpus * rng.randint(40, 100) // 100, mem_mib * 10 * rng.randint(40, 100))
-        allocatable = whole._replace(cpu=cpus * rng.randint(50, 95) // 100)
+        allocatable = structs.replace(whole, cpu=cpus * rng.randint(50, 95) // 100)
         labels = {"zone": rng.choice(ZONES), "kubernetes.io/hostname": name}
         taints = (TAINT,) if rng.random() < 0.1 else ()
         nodes[name] = Node(name, allocatable, labels, taints, is_ready=True, agent_id=f"A{number}")

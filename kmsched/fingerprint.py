@@ -15,7 +15,7 @@ from typing import Any
 from kmsched import values
 from kmsched.artifact_uri import with_digest, without_digest
 from kmsched.config import SchedulerConfig
-from kmsched.core.model import FLAVOUR_MARK
+from kmsched.core.executor_id import FLAVOUR_MARK
 from kmsched.executor.gate import gate_source
 from kmsched.flag import EXECUTOR
 from kmsched.flag_table import BY_NAME

@@ -7,8 +7,9 @@ Each filter looks at one pod and at what is held of one agent, and has no object
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from kmsched.core.annotations import ROLES
 from kmsched.core.model import Pod, Settings
@@ -21,15 +22,14 @@ WILDCARD = "wildcard"
 MAX_NAMED = 200
 
 
-class Down(NamedTuple):
+class Down(Struct, frozen=True, gc=False):
     """A maintenance of the agent's machine that has begun or is to come."""
 
     in_s: float
     words: str  # "from 2026-11-24 10:00 UTC to 2026-11-24 12:00 UTC"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, gc=False):
     """What Mesos alone tells of an agent."""
 
     pools: tuple[Pool, ...] = ()  # one a role, the best liked first
@@ -41,7 +41,7 @@ class Held:
 NOTHING_HELD = Held()
 
 
-class Taken(NamedTuple):
+class Taken(Struct, frozen=True, gc=False):
     """What one task takes."""
 
     role: str
@@ -74,15 +74,15 @@ def roles(pod: Pod, held: Held, settings: Settings) -> str | None:
 def most_for(pod: Pod, held: Held, settings: Settings) -> Resources:
     """What is offered in the first role that has enough for it; if none has, in the one with the most cpus."""
     pools = list(_candidates(pod, held, settings))
-    enough = [pool.amount for pool in pools if _is_enough(pod, pool)]
-    return enough[0] if enough else max((pool.amount for pool in pools), default=ZERO)
+    enough = [pool.amount for pool in pools if pod.requests.fits_in(pool.amount)]
+    return enough[0] if enough else max((pool.amount for pool in pools), key=astuple, default=ZERO)
 
 
 def executor_room(pod: Pod, held: Held, settings: Settings) -> str | None:
     pools = held.pools
     if (len(pools) == 1 and pools[0].has_room) or all(pool.has_room for pool in pools):
         return None
-    if any(pool.has_room and _is_enough(pod, pool) for pool in _candidates(pod, held, settings)):
+    if any(pool.has_room and pod.requests.fits_in(pool.amount) for pool in _candidates(pod, held, settings)):
         return None
     cpus, mem = settings.executor_resources.cpus / MILLI, settings.executor_resources.mem // MILLI
     return f"the executor ({cpus:g} cpus, {mem} MiB) fits into no part of the offers that is reserved alike"
@@ -100,7 +100,7 @@ def offered_ports(pod: Pod, held: Held, settings: Settings) -> str | None:
         )
     ports: Ports = ()
     for pool in _candidates(pod, held, settings):
-        if not (pool.has_room and _is_enough(pod, pool)):
+        if not (pool.has_room and pod.requests.fits_in(pool.amount)):
             continue
         ports = pool.ports
         if _mapping(pod, ports, settings) is not None:
@@ -129,21 +129,26 @@ def taken_by(pod: Pod, held: Held, settings: Settings) -> tuple[Taken, Held]:
     flavour = held.executor or (pool.executor if pool else None)
     if pool is None or flavour is None:
         raise ValueError(f"nothing that is held of the agent has room for {pod.key}")
-    ports = pool.ports if held.has_ports else ()
+    mapped, numbers = _ports_for(pod, pool.ports, settings) if held.has_ports else ((), [])
+    shares, left = take(pool.shares, pod.requests, numbers)
+    rest = Pool(pool.role, left, pool.amount.minus(pod.requests.without_pods()))
+    others = held.pools
+    if held.executor is None and len(others) > 1:
+        others = tuple(released(each, settings.executor_resources) for each in others)
+    pools = tuple(rest if each.role == pool.role else each for each in others)
+    return Taken(pool.role, shares, mapped, flavour), replace(held, pools=pools, executor=flavour)
+
+
+def _ports_for(pod: Pod, ports: Ports, settings: Settings) -> tuple[tuple[int, ...], list[int]]:
+    """Those that are found for its open ports, and all that its task takes."""
     mapped = () if pod.is_bound else _mapping(pod, ports, settings) or ()
     numbers = {port.port for port in pod.host_ports} | {*mapped, *pod.wishes.mapped_ports}
-    shares, left = take(pool.shares, pod.requests, sorted(number for number in numbers if holds(ports, number)))
-    pools = list(held.pools)
-    if held.executor is None:
-        pools = [released(each, settings.executor_resources) for each in pools]
-    index = next(index for index, each in enumerate(held.pools) if each.role == pool.role)
-    pools[index] = Pool(pool.role, left, pool.amount.minus(pod.requests.without_pods()))
-    return Taken(pool.role, shares, mapped, flavour), replace(held, pools=tuple(pools), executor=flavour)
+    return mapped, sorted(number for number in numbers if holds(ports, number))
 
 
 def _first_fitting(pod: Pod, held: Held, settings: Settings) -> Pool | None:
     for pool in _candidates(pod, held, settings):
-        if pool.has_room and _is_enough(pod, pool):
+        if pool.has_room and pod.requests.fits_in(pool.amount):
             is_free = pod.is_bound or not held.has_ports or _mapping(pod, pool.ports, settings) is not None
             if is_free:
                 return pool
@@ -155,11 +160,6 @@ def _candidates(pod: Pod, held: Held, settings: Settings) -> Iterator[Pool]:
         for pool in held.pools:
             if pool.role == role:
                 yield pool
-
-
-def _is_enough(pod: Pod, pool: Pool) -> bool:
-    want, have = pod.requests, pool.amount
-    return want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus
 
 
 def open_ports(pod: Pod, settings: Settings) -> tuple[tuple[str, int, str], ...]:

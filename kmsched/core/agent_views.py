@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from kmsched.core.executor_id import EXECUTOR_PREFIX
 from kmsched.core.executors import plain_id
-from kmsched.core.model import EXECUTOR_PREFIX, Offer
+from kmsched.core.model import Offer
 from kmsched.core.offers import AgentOffers
 from kmsched.core.ports import words
 from kmsched.core.queue import Waiting

@@ -6,14 +6,13 @@ keep it per pod.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from kmsched.core.resources import Resources
 from kmsched.core.shares import ANYBODYS, Flavour, Share
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True, gc=False):
     """One task of an ACCEPT. `mode`: "bind" waits for the Binding, "adopt" takes over a pod that is bound."""
 
     task_id: str
@@ -24,8 +23,7 @@ class Launch:
     shares: tuple[Share, ...] = ()  # of which parts of the offers they are
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptOffers:
+class AcceptOffers(Struct, frozen=True, gc=False):
     """All held offers of one agent in one role, and what is launched on them. The rest is refused for `refuse_s`."""
 
     agent_id: str
@@ -40,28 +38,24 @@ class AcceptOffers:
     flavour: Flavour = ANYBODYS
 
 
-@dataclass(frozen=True, slots=True)
-class DeclineOffers:
+class DeclineOffers(Struct, frozen=True, gc=False):
     offer_ids: tuple[str, ...]
     refuse_s: float
     cause: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressOffers:
+class SuppressOffers(Struct, frozen=True, gc=False):
     cause: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReviveOffers:
+class ReviveOffers(Struct, frozen=True, gc=False):
     cause: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerInverseOffer:
+class AnswerInverseOffer(Struct, frozen=True, gc=False):
     """Whether an agent may go down; after `refuse_s` Mesos may ask again."""
 
     offer_id: str
@@ -72,8 +66,7 @@ class AnswerInverseOffer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AcknowledgeUpdate:
+class AcknowledgeUpdate(Struct, frozen=True, gc=False):
     agent_id: str
     task_id: str
     update_id: str
@@ -81,16 +74,14 @@ class AcknowledgeUpdate:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class KillTask:
+class KillTask(Struct, frozen=True, gc=False):
     task_id: str
     agent_id: str  # "" when unknown
     cause: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReconcileTasks:
+class ReconcileTasks(Struct, frozen=True, gc=False):
     """(task_id, agent_id) pairs; none at all asks for every task (implicit)."""
 
     tasks: tuple[tuple[str, str], ...]
@@ -98,8 +89,7 @@ class ReconcileTasks:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BindPod:
+class BindPod(Struct, frozen=True, gc=False):
     key: str
     uid: str
     resource_version: str
@@ -110,8 +100,7 @@ class BindPod:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptPod:
+class AdoptPod(Struct, frozen=True, gc=False):
     """Patch the pod's annotations from the old task to the new one (uid, version and old value are preconditions)."""
 
     key: str
@@ -124,8 +113,7 @@ class AdoptPod:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPod:
+class ReportPod(Struct, frozen=True, gc=False):
     """An event on the pod that people read: FailedScheduling, Scheduled, ..."""
 
     key: str
@@ -139,8 +127,7 @@ class ReportPod:
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigureExecutor:
+class ConfigureExecutor(Struct, frozen=True, gc=False):
     """Tell a running executor the hot settings; `version` orders them, the values are the daemon's."""
 
     agent_id: str
@@ -150,8 +137,7 @@ class ConfigureExecutor:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterNode:
+class RegisterNode(Struct, frozen=True, gc=False):
     """Make the Node of an agent, if there is none: without a kubelet until a pod is placed there."""
 
     name: str
@@ -162,8 +148,7 @@ class RegisterNode:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveNode:
+class RemoveNode(Struct, frozen=True, gc=False):
     """Delete this very Node (uid and version are preconditions), if no pod is bound to it."""
 
     name: str

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kmsched.core.effects import ConfigureExecutor
-from kmsched.core.model import EXECUTOR_PREFIX, FLAVOUR_MARK
+from kmsched.core.executor_id import EXECUTOR_PREFIX, FLAVOUR_MARK
 
 #: what a launch told is confirmed by then, and needs no message of its own
 FIRST_PAUSE_S = 2.0

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from kmsched.core import agent_filters
 from kmsched.core.affinity import is_met, is_tolerated
 from kmsched.core.agent_filters import NOTHING_HELD, Held
-from kmsched.core.model import HostPort, Pod, Settings, Taint
+from kmsched.core.model import NOTHING, HostPort, Pod, Settings, Taint
 from kmsched.core.resources import SPOKEN_COUNTS, SPOKEN_RESOURCES, Counts, Resources
 
 ANY_ADDRESS = "0.0.0.0"
@@ -25,14 +29,14 @@ FORBIDDING = frozenset({"NoSchedule", "NoExecute"})
 UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 NO_AGENTS = "0/0 agents: no agent has offered anything yet"
 NO_PORTS: frozenset[HostPort] = frozenset()
+NONE_FREE: Mapping[str, int] = MappingProxyType({})
 
 Amounts = tuple[int, ...]
 #: (name as users say it, how much is missing, its unit)
 Shortfall = tuple[tuple[str, int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, gc=False):
     """One agent as a pod would find it now."""
 
     agent_id: str
@@ -40,10 +44,10 @@ class Place:
     node_name: str
     offered: Resources  # all held offers together, less what this cycle took and the share of an executor to be started
     room: Counts  # kubelet's ledger: allocatable less every non-terminal or assumed pod there
-    labels: Mapping[str, str] = field(default_factory=dict)  # of its Node, or of the Node that it would get
+    labels: Mapping[str, str] = NOTHING  # of its Node, or of the Node that it would get
     taints: tuple[Taint, ...] = ()
     is_cordoned: bool = False
-    extended: Mapping[str, int] = field(default_factory=dict)  # what is free of resources of other names
+    extended: Mapping[str, int] = NONE_FREE  # what is free of resources of other names
     executor_id: str = ""  # the one that runs there, of another fingerprint before ours; "" none
     difference: str = ""  # how that one differs from ours, in words
     used_ports: frozenset[HostPort] = NO_PORTS
@@ -51,13 +55,13 @@ class Place:
 
     def less(self, pod: Pod) -> Place:
         """What kubelet has left there for the next pod, with this one."""
-        extended = self.extended
-        if pod.extended:
-            extended = dict(extended)
-            for name, amount in pod.extended:
-                extended[name] = extended.get(name, 0) - amount
-        ports = self.used_ports | pod.host_ports if pod.host_ports else self.used_ports
-        return replace(self, room=self.room.minus(pod.counts), extended=extended, used_ports=ports)
+        rest = replace(self, room=self.room.minus(pod.counts))
+        if not pod.extended and not pod.host_ports:
+            return rest
+        extended = dict(self.extended)
+        for name, amount in pod.extended:
+            extended[name] = extended.get(name, 0) - amount
+        return replace(rest, extended=extended, used_ports=self.used_ports | pod.host_ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +198,9 @@ def _offered(pod: Pod, place: Place, settings: Settings) -> Veto | None:
     want, have = pod.requests, place.offered  # pods are not Mesos': never asked here
     if len(place.held.pools) > 1:
         have = agent_filters.most_for(pod, place.held, settings)
-    if want.cpus <= have.cpus and want.mem <= have.mem and want.disk <= have.disk and want.gpus <= have.gpus:
+    if want.fits_in(have):
         return None
-    short = _shortfalls(want[:4], have[:4], SPOKEN_RESOURCES)
+    short = _shortfalls(astuple(want)[:4], astuple(have)[:4], SPOKEN_RESOURCES)
     return _insufficient("offers", short, "offers") if short else None
 
 
@@ -206,7 +210,7 @@ def _room(pod: Pod, place: Place, settings: Settings) -> Veto | None:
         return Veto("NodeResourcesFit", "too many pods on the node", False)
     if want.cpu <= have.cpu and want.memory <= have.memory and want.storage <= have.storage and not pod.extended:
         return None
-    short = _shortfalls(want[:3], have[:3], SPOKEN_COUNTS) + tuple(
+    short = _shortfalls(astuple(want)[:3], astuple(have)[:3], SPOKEN_COUNTS) + tuple(
         (name, wanted - place.extended.get(name, 0), "")
         for name, wanted in pod.extended
         if wanted > 0 and wanted > place.extended.get(name, 0)

@@ -12,6 +12,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from kmsched.core.ports import NO_PORTS, Ports
 from kmsched.core.resources import ZERO, Counts, Resources
 from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
@@ -19,9 +21,6 @@ from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
 ANNOTATION_PREFIX = "k8s.mesosphere.io/"
 ATTRIBUTE_LABEL_PREFIX = "k8s.mesosphere.io/attribute-"
 TASK_ID_ANNOTATION = ANNOTATION_PREFIX + "taskId"
-EXECUTOR_PREFIX = "km-"
-#: before what tells executors of one fingerprint apart, by what their own resources are of
-FLAVOUR_MARK = "."
 #: taints that tell the life of a kubelet; no veto where the executor will be started (protocol rule 8)
 LIFECYCLE_TAINTS = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
 #: values of --placement
@@ -43,15 +42,13 @@ class Phase(Enum):
         return self in (Phase.SUCCEEDED, Phase.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Taint:
+class Taint(Struct, frozen=True, gc=False):
     key: str
     value: str
     effect: str  # NoSchedule | PreferNoSchedule | NoExecute
 
 
-@dataclass(frozen=True, slots=True)
-class Toleration:
+class Toleration(Struct, frozen=True, gc=False):
     """key "" with operator Exists tolerates all; effect "" means every effect."""
 
     key: str
@@ -60,8 +57,7 @@ class Toleration:
     effect: str
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True, gc=False):
     """What a node affinity asks of one label, or of one field of the Node."""
 
     key: str
@@ -69,8 +65,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class NodeTerm:
+class NodeTerm(Struct, frozen=True, gc=False):
     """One alternative of a node affinity: every requirement holds.  A term without any matches nothing."""
 
     labels: tuple[Requirement, ...] = ()
@@ -84,8 +79,7 @@ class Unsupported(NamedTuple):
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True, gc=False):
     """What a pod says to Mesos alone, in annotations and labels of ours."""
 
     roles: tuple[str, ...] | None = None  # whose offers it may be placed on; None: it names none

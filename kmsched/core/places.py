@@ -7,7 +7,8 @@ Brings together the held offers, the Node and the pods that are counted on it.  
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kmsched.core.agent_filters import Down, Held, Taken, taken_by
 from kmsched.core.fit import Place
@@ -61,7 +62,7 @@ def place_of(state: State, agent: AgentOffers, now: float) -> Place:
         hostname=agent.hostname,
         node_name=name,
         offered=offered,
-        room=whole_counts(whole.plus(taken)).minus(used)._replace(pods=settings.pods_per_node - used.pods),
+        room=replace(whole_counts(whole.plus(taken)).minus(used), pods=settings.pods_per_node - used.pods),
         labels={**(node.labels if node is not None else NOTHING), **node_labels(agent.hostname, agent.attributes)},
         taints=node.taints if node is not None else (),
         is_cordoned=node is not None and node.is_unschedulable,

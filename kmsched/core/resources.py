@@ -3,18 +3,19 @@
 Knows addition, subtraction and comparison.  It does not know where an amount comes from: `wire.kube` and
 `wire.offers` turn quantities and scalars into these.  A pod has both, because a byte is no round part of a MiB: what
 just fits in one ledger would not in the other.  Every pod that is placed costs dozens of these sums, so they are
-spelled out.
+spelled out, and the values are structs of msgspec: those are made in a tenth of the time of a dataclass.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
+from msgspec.structs import astuple
 
 MILLI = 1000
 MIB = 2**20
 
 
-class Resources(NamedTuple):
+class Resources(Struct, frozen=True, gc=False):
     """cpus: thousandths of a core; mem, disk: thousandths of a MiB; gpus: thousandths of a device; pods: count."""
 
     cpus: int = 0
@@ -24,29 +25,33 @@ class Resources(NamedTuple):
     pods: int = 0
 
     def plus(self, other: Resources) -> Resources:
-        cpus, mem, disk, gpus, pods = other
-        return Resources(self.cpus + cpus, self.mem + mem, self.disk + disk, self.gpus + gpus, self.pods + pods)
+        cpus, mem, disk = self.cpus + other.cpus, self.mem + other.mem, self.disk + other.disk
+        return Resources(cpus, mem, disk, self.gpus + other.gpus, self.pods + other.pods)
 
     def minus(self, other: Resources) -> Resources:
-        cpus, mem, disk, gpus, pods = other
-        return Resources(self.cpus - cpus, self.mem - mem, self.disk - disk, self.gpus - gpus, self.pods - pods)
+        cpus, mem, disk = self.cpus - other.cpus, self.mem - other.mem, self.disk - other.disk
+        return Resources(cpus, mem, disk, self.gpus - other.gpus, self.pods - other.pods)
 
     def without_pods(self) -> Resources:
         return Resources(self.cpus, self.mem, self.disk, self.gpus)
 
     def at_most(self, other: Resources) -> Resources:
         """The smaller of the two in every kind."""
-        return Resources(*map(min, self, other))
+        return Resources(*map(min, astuple(self), astuple(other)))
 
     def at_least(self, other: Resources) -> Resources:
         """The larger of the two in every kind."""
-        return Resources(*map(max, self, other))
+        return Resources(*map(max, astuple(self), astuple(other)))
+
+    def fits_in(self, other: Resources) -> bool:
+        """Has the other as much of every kind that Mesos counts?"""
+        return self.cpus <= other.cpus and self.mem <= other.mem and self.disk <= other.disk and self.gpus <= other.gpus
 
 
 ZERO = Resources()
 
 
-class Counts(NamedTuple):
+class Counts(Struct, frozen=True, gc=False):
     """As kubelet and kube-scheduler count. cpu: thousandths of a core; memory, storage: bytes; pods: count."""
 
     cpu: int = 0
@@ -55,12 +60,12 @@ class Counts(NamedTuple):
     pods: int = 0
 
     def plus(self, other: Counts) -> Counts:
-        cpu, memory, storage, pods = other
-        return Counts(self.cpu + cpu, self.memory + memory, self.storage + storage, self.pods + pods)
+        storage, pods = self.storage + other.storage, self.pods + other.pods
+        return Counts(self.cpu + other.cpu, self.memory + other.memory, storage, pods)
 
     def minus(self, other: Counts) -> Counts:
-        cpu, memory, storage, pods = other
-        return Counts(self.cpu - cpu, self.memory - memory, self.storage - storage, self.pods - pods)
+        storage, pods = self.storage - other.storage, self.pods - other.pods
+        return Counts(self.cpu - other.cpu, self.memory - other.memory, storage, pods)
 
 
 NO_COUNTS = Counts()

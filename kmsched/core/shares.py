@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from kmsched.core.ports import NO_PORTS, Ports, holds, merged, of_numbers, without
 from kmsched.core.resources import ZERO, Resources
 
@@ -16,7 +19,7 @@ from kmsched.core.resources import ZERO, Resources
 UNRESERVED = ""
 
 
-class Share(NamedTuple):
+class Share(Struct, frozen=True, gc=False):
     """One part, of what is offered or of what a task takes."""
 
     reservation: str  # UNRESERVED, or Mesos' own words for the reservation, not looked into
@@ -35,7 +38,7 @@ class Flavour(NamedTuple):
 ANYBODYS = Flavour("*")
 
 
-class Pool(NamedTuple):
+class Pool(Struct, frozen=True, gc=False):
     """All that is held of an agent in one role; `amount` is the sum of its shares, less an executor to be started."""
 
     role: str
@@ -79,12 +82,12 @@ def take(shares: tuple[Share, ...], wanted: Resources, ports: Collection[int]) -
     if len(shares) == 1 and not ports:
         (share,) = shares
         rest = Share(share.reservation, share.amount.minus(missing), share.ports)
-        return ((Share(share.reservation, missing),) if any(missing) else ()), (rest,)
+        return ((Share(share.reservation, missing),) if missing != ZERO else ()), (rest,)
     taken, left = [], []
     for share in shares:
         part = missing.at_most(share.amount).at_least(ZERO)
         numbers = [number for number in ports if holds(share.ports, number)]
-        if any(part) or numbers:
+        if part != ZERO or numbers:
             taken.append(Share(share.reservation, part, of_numbers(numbers)))
         left.append(Share(share.reservation, share.amount.minus(part), without(share.ports, numbers)))
         missing = missing.minus(part)
@@ -99,16 +102,16 @@ def charged(pool: Pool, needed: Resources, flavours: Collection[Flavour]) -> Poo
     amount = pool.amount.minus(needed)
     for index in reversed(range(len(pool.shares))):
         share, flavour = pool.shares[index], Flavour(pool.role, pool.shares[index].reservation)
-        if flavour in flavours and min(share.amount.minus(needed)) >= 0:
-            less = share._replace(amount=share.amount.minus(needed))
+        if flavour in flavours and needed.fits_in(share.amount):
+            less = replace(share, amount=share.amount.minus(needed))
             return Pool(pool.role, (*pool.shares[:index], less, *pool.shares[index + 1 :]), amount, flavour)
-    return pool._replace(amount=amount, has_room=False)
+    return replace(pool, amount=amount, has_room=False)
 
 
 def released(pool: Pool, needed: Resources) -> Pool:
     """The executor was started by a task of another role: this one need not pay for it."""
     shares = tuple(
-        share._replace(amount=share.amount.plus(needed))
+        replace(share, amount=share.amount.plus(needed))
         if pool.executor is not None and share.reservation == pool.executor.reservation
         else share
         for share in pool.shares

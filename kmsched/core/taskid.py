@@ -7,14 +7,14 @@ what `str(TaskId)` writes is read back.  Knows nothing of what a term or a count
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FORM = re.compile(r"([0-9A-Za-z_-]{1,128})\.(0|[1-9a-z][0-9a-z]{0,15})\.(0|[1-9][0-9]{0,17})")
 
 
-@dataclass(frozen=True, slots=True)
-class TaskId:
+class TaskId(Struct, frozen=True, gc=False):
     """`term` and `n` are not negative."""
 
     pod_uid: str

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from msgspec.structs import astuple
+
 from kmsched.core.agent_filters import open_ports
 from kmsched.core.effects import AcknowledgeUpdate, DeclineOffers, ReportPod
 from kmsched.core.events import TaskState, TaskUpdated
@@ -175,7 +177,7 @@ def _is_crowded(state: State, record: PodRecord) -> bool:
     node, used, wanted = state.nodes.get(record.node_name), state.usage.get(record.node_name), record.pod.counts
     if node is None or node.is_promised or used is None:
         return False
-    kinds = zip(wanted, used, node.allocatable, strict=True)
+    kinds = zip(astuple(wanted), astuple(used), astuple(node.allocatable), strict=True)
     return any(asked > 0 and taken > there for asked, taken, there in kinds)
 
 

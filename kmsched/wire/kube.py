@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from kmsched.core import labels
 from kmsched.core.affinity import is_readable
@@ -31,7 +32,7 @@ from kmsched.core.model import (
     Toleration,
     Unsupported,
 )
-from kmsched.core.resources import MILLI, Counts, Resources
+from kmsched.core.resources import MILLI, ZERO, Counts, Resources
 from kmsched.errors import ProtocolError
 from kmsched.wire.kube_objects import (
     Metadata,
@@ -218,7 +219,7 @@ def _requests(amounts: Amounts) -> Resources:
         pods=1,
     )
     # Mesos refuses a task without any resources, and a pod may ask for 0 of everything.
-    return wanted if any(wanted[:4]) else wanted._replace(cpus=1)
+    return wanted if wanted.without_pods() != ZERO else replace(wanted, cpus=1)
 
 
 def _counts(amounts: Amounts) -> dict[str, int]:

@@ -23,7 +23,7 @@ def place(**more: Any) -> Place:
         "agent_id": "S1",
         "hostname": "Agent-1",
         "node_name": "agent-1",
-        "offered": PLENTY._replace(pods=0),
+        "offered": PLENTY.without_pods(),
         "room": ROOM,
     }
     return Place(**(given | more))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from kmsched.core.agent_filters import Down, Held, taken_by
 from kmsched.core.fit import veto
@@ -16,7 +17,7 @@ from kmsched.core.shares import Flavour, Pool, Share, pool_of
 from tests.core.places import PLENTY, SETTINGS, place, pod
 
 ROLES = replace(SETTINGS, roles=("web", "db", "*"), pod_roles=("web",), role="web")
-MUCH = PLENTY._replace(pods=0)
+MUCH = PLENTY.without_pods()
 OPEN = (("TCP", 80, "http"), ("UDP", 53, ""))
 
 
@@ -157,15 +158,15 @@ def test_a_pod_that_runs_there_is_not_kept_from_it_by_maintenance() -> None:
 
 
 def test_an_executor_must_fit_into_one_part() -> None:
-    there = held(pool("web")._replace(has_room=False), executor=None)
+    there = held(structs.replace(pool("web"), has_room=False), executor=None)
     words = "the executor (0.1 cpus, 128 MiB) fits into no part of the offers that is reserved alike"
     assert said(Wishes(), there) == ("executorRoom", words)
     assert said(Wishes(roles=("web", "db")), held(*there.pools, pool("db"), executor=None)) is None
 
 
 def test_who_starts_the_executor_pays_for_it_alone() -> None:
-    web = pool("web")._replace(executor=Flavour("web"))
-    db = pool("db")._replace(executor=Flavour("db"))
+    web = structs.replace(pool("web"), executor=Flavour("web"))
+    db = structs.replace(pool("db"), executor=Flavour("db"))
     taken, left = taken_by(pod(wishes=Wishes(roles=("db",))), held(web, db, executor=None), ROLES)
     assert (taken.executor, left.executor) == (Flavour("db"), Flavour("db"))
     assert left.pools[0] == pool("web", MUCH.plus(SETTINGS.executor_resources))

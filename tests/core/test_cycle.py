@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+
+from msgspec import structs
 
 from kmsched.core.cycle import REPORT_AFTER_S
 from kmsched.core.effects import AcceptOffers, BindPod, DeclineOffers, Launch, ReportPod
@@ -26,7 +29,7 @@ TASK = Resources(cpus=500, mem=100_000)
 
 def room_for(tasks: int) -> Resources:
     """Of an executor and so many small tasks."""
-    return Resources(*(share + tasks * each for share, each in zip(SETTINGS.executor_resources, TASK, strict=True)))
+    return reduce(Resources.plus, [TASK] * tasks, SETTINGS.executor_resources)
 
 
 def test_several_pods_go_out_in_one_accept_with_all_offers_of_the_agent() -> None:
@@ -34,7 +37,7 @@ def test_several_pods_go_out_in_one_accept_with_all_offers_of_the_agent() -> Non
     half = Resources(cpus=850, mem=1_000_000)
     launches = fold.launch(offer("o1", resources=half), offer("o2", resources=half))
     assert launches == [
-        Launch(f"u{n}.2.{n + 1}", f"ns/u{n}", f"u{n}", "bind", SMALL, (Share("", SMALL._replace(pods=0)),))
+        Launch(f"u{n}.2.{n + 1}", f"ns/u{n}", f"u{n}", "bind", SMALL, (Share("", SMALL.without_pods()),))
         for n in (1, 2, 3)
     ]
     (accept,) = fold.of(AcceptOffers)
@@ -83,13 +86,13 @@ def test_pods_per_node_are_counted_with_and_without_a_node() -> None:
     full = replace(SETTINGS, pods_per_node=2)
     pods = [pod(f"u{n}") for n in range(3)]
     assert len(Fold(*pods, settings=full).launch()) == 2
-    small = node(allocatable=whole_counts(PLENTY._replace(pods=1)))
+    small = node(allocatable=whole_counts(structs.replace(PLENTY, pods=1)))
     assert len(Fold(*pods, nodes=(small,)).launch()) == 1
 
 
 def test_an_agent_without_a_node_has_room_for_what_is_offered_and_what_is_held() -> None:
     fold = Fold(pod("u1"), pod("u2"))
-    fold.launch(offer(resources=room_for(2)._replace(mem=1_000_000)))
+    fold.launch(offer(resources=structs.replace(room_for(2), mem=1_000_000)))
     fold.take(PodChanged(pod("u3")))
     rest = offer("o2", resources=TASK, executor_ids=frozenset({EXECUTOR}))
     assert [launch.pod_uid for launch in fold.launch(rest)] == ["u3"]
@@ -140,7 +143,7 @@ def test_failed_scheduling_is_told_once_per_cause() -> None:
             "ns/u1", "u1", "Warning", "FailedScheduling", words, cause="cycle", reason=words, about="offers/offers"
         )
     ]
-    fold.launch(offer("o2", resources=small._replace(cpus=250)))
+    fold.launch(offer("o2", resources=structs.replace(small, cpus=250)))
     assert fold.of(ReportPod) == []
     fold.take(NodeChanged(node(is_unschedulable=True)))
     fold.tick()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from kmsched.core.cycle import LONGEST_CYCLE_S, take
 from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect
@@ -146,14 +147,14 @@ def test_what_is_planned_is_asked_again_before_it_is_launched(news: Event, waits
 
 def test_a_pod_that_changed_and_still_fits_is_launched_with_what_it_asks_now() -> None:
     fold = all_planned(lambda: Fold(pod("u1"), settings=ONE_BY_ONE), offer())
-    smaller = SMALL._replace(cpus=100)
+    smaller = structs.replace(SMALL, cpus=100)
     fold.take(PodChanged(pod("u1", resource_version="2", requests=smaller)))
     (accept,) = [effect for effect in fold.finish() if isinstance(effect, AcceptOffers)]
     assert accept.launches[0].resources == smaller
 
 
 def test_offers_that_come_meanwhile_are_for_the_next_cycle_and_wake_who_was_found_to_fit_nowhere() -> None:
-    huge = PLENTY._replace(cpus=8000, pods=1)
+    huge = structs.replace(PLENTY, cpus=8000, pods=1)
     fold = Fold(pod("u1", requests=huge), pod("u2"), settings=ONE_BY_ONE)
     begun(fold, offer("o1", "A1"))
     fold.take(OffersArrived((offer("o2", "A2", resources=PLENTY.plus(PLENTY).plus(PLENTY)),)))

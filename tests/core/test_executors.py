@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from kmsched.core.agent_views import agents
 from kmsched.core.effects import BindPod, ConfigureExecutor, DeclineOffers, ReportPod, ReviveOffers
@@ -54,7 +55,7 @@ def test_agents_that_differ_alike_are_counted_together_and_told_to_the_pod() -> 
     fold.tick(3.0)
     fold.launch(
         *(offer(f"o{n}", f"A{n}", executor_ids=ONLY_THEIRS) for n in range(4)),
-        offer("o9", "A9", resources=PLENTY._replace(cpus=0)),
+        offer("o9", "A9", resources=structs.replace(PLENTY, cpus=0)),
     )
     (report,) = fold.of(ReportPod)
     assert report.message.startswith(f"0/5 agents: 4 {REFUSED}, 1 insufficient cpu")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
+from msgspec.structs import astuple
 
 from kmsched.core.fit import ADOPTION_FILTERS, FILTERS, Place, Veto, explain, veto
 from kmsched.core.model import (
@@ -78,30 +80,30 @@ def test_an_exact_fit_fits() -> None:
         ),
         (
             {},
-            {"offered": PLENTY._replace(cpus=50)},
+            {"offered": structs.replace(PLENTY, cpus=50)},
             ("offers", "insufficient cpu (offers, short by 200m)", False),
         ),
         (
             {},
-            {"offered": PLENTY._replace(cpus=-50, mem=1)},
+            {"offered": structs.replace(PLENTY, cpus=-50, mem=1)},
             ("offers", "insufficient cpu and memory (offers, short by 300m and 64MiB)", False),
         ),
         (
             {},
-            {"room": ROOM._replace(memory=32 << 20)},
+            {"room": structs.replace(ROOM, memory=32 << 20)},
             ("NodeResourcesFit", "insufficient memory (kubelet, short by 32MiB)", False),
         ),
         (
             {"requests": Resources(disk=5000, pods=1)},
-            {"room": ROOM._replace(storage=0)},
+            {"room": structs.replace(ROOM, storage=0)},
             ("NodeResourcesFit", "insufficient ephemeral-storage (kubelet, short by 5MiB)", False),
         ),
         (
             {"requests": Resources(gpus=1000, pods=1)},
-            {"offered": PLENTY._replace(gpus=0)},
+            {"offered": structs.replace(PLENTY, gpus=0)},
             ("offers", "insufficient gpus (offers, short by 1)", False),
         ),
-        ({}, {"room": ROOM._replace(pods=0)}, ("NodeResourcesFit", "too many pods on the node", False)),
+        ({}, {"room": structs.replace(ROOM, pods=0)}, ("NodeResourcesFit", "too many pods on the node", False)),
     ],
 )
 def test_the_words_of_each_filter(
@@ -135,7 +137,7 @@ def test_the_first_objection_counts() -> None:
 
 
 def test_what_is_not_wanted_is_not_short_even_where_it_is_overdrawn() -> None:
-    overdrawn = place(room=ROOM._replace(storage=-5), offered=PLENTY._replace(disk=-5, gpus=-1))
+    overdrawn = place(room=structs.replace(ROOM, storage=-5), offered=structs.replace(PLENTY, disk=-5, gpus=-1))
     assert veto(pod(), overdrawn, SETTINGS) is None
 
 
@@ -167,9 +169,9 @@ def test_a_bound_pod_is_asked_only_what_its_new_task_needs() -> None:
         used_ports=frozenset({HostPort("TCP", "0.0.0.0", 80)}),
     )
     assert veto(bound, there, SETTINGS) is None
-    assert found(bound, replace(there, node_name="agent-2"))[0] == "NodeName"
-    assert found(bound, replace(there, executor_id="km-other"))[0] == "executor"
-    assert found(bound, replace(there, offered=Resources()))[0] == "offers"
+    assert found(bound, structs.replace(there, node_name="agent-2"))[0] == "NodeName"
+    assert found(bound, structs.replace(there, executor_id="km-other"))[0] == "executor"
+    assert found(bound, structs.replace(there, offered=Resources()))[0] == "offers"
 
 
 # --- resources
@@ -210,8 +212,8 @@ COUNTED = st.builds(
 def test_a_pod_fits_exactly_if_both_ledgers_hold_it(
     wanted: Resources, counted: Counts, offered: Resources, left: Counts
 ) -> None:
-    not_offered = [w > 0 and w > o for w, o in zip(wanted[:4], offered[:4], strict=True)]
-    not_left = [w > 0 and w > r for w, r in zip(counted, left, strict=True)]
+    not_offered = [w > 0 and w > o for w, o in zip(astuple(wanted)[:4], astuple(offered)[:4], strict=True)]
+    not_left = [w > 0 and w > r for w, r in zip(astuple(counted), astuple(left), strict=True)]
     objection = veto(pod(requests=wanted, counts=counted), place(offered=offered, room=left), SETTINGS)
     assert (objection is None) is not any((*not_offered, *not_left))
     if objection is not None and objection.shortfall:
@@ -231,7 +233,7 @@ def judged(*places: Place) -> list[Veto]:
 def test_causes_are_counted_and_the_best_shortfall_told() -> None:
     tainted = place(taints=(Taint("dedicated", "db", "NoSchedule"),))
     vetoes = judged(
-        *[place(offered=PLENTY._replace(cpus=cpus)) for cpus in (0, 10, 240, 5, 0)],
+        *[place(offered=structs.replace(PLENTY, cpus=cpus)) for cpus in (0, 10, 240, 5, 0)],
         *[place(executor_id="km-other", difference="--a: 1 here, 2 there")] * 4,
         *[tainted] * 3,
     )
@@ -242,7 +244,7 @@ def test_causes_are_counted_and_the_best_shortfall_told() -> None:
 
 
 def test_the_two_ledgers_are_told_apart() -> None:
-    vetoes = judged(place(offered=PLENTY._replace(mem=0)), place(room=ROOM._replace(memory=32 << 20)))
+    vetoes = judged(place(offered=structs.replace(PLENTY, mem=0)), place(room=structs.replace(ROOM, memory=32 << 20)))
     assert explain(vetoes, 2) == (
         "0/2 agents: 1 insufficient memory (kubelet, short by 32MiB at best),"
         " 1 insufficient memory (offers, short by 64MiB at best)"
@@ -266,7 +268,7 @@ def test_no_agents_at_all() -> None:
 def test_equal_counts_are_in_the_order_of_their_words() -> None:
     vetoes = judged(
         place(is_cordoned=True),
-        place(room=ROOM._replace(pods=0)),
+        place(room=structs.replace(ROOM, pods=0)),
         place(executor_id="km-other", difference="--a: 1 here, 2 there"),
     )
     assert (

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from kmsched.core.effects import RegisterNode, RemoveNode
 from kmsched.core.events import (
@@ -282,4 +283,4 @@ def test_a_heartbeat_alone_wakes_nobody() -> None:
 
 
 def replace_cpu(millis: int) -> Any:
-    return bound().requests._replace(cpus=millis)
+    return structs.replace(bound().requests, cpus=millis)

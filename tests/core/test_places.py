@@ -40,7 +40,7 @@ def accepts(fold: Fold, *offers: Offer) -> list[AcceptOffers]:
 
 def test_each_role_has_an_accept_of_its_own_and_the_first_starts_the_executor() -> None:
     fold = Fold(wanting("db", uid="u1"), wanting("web", uid="u2"), settings=ROLES)
-    first, second = accepts(fold, of("web", resources=SMALL._replace(pods=0)), of("db", resources=TIGHT))
+    first, second = accepts(fold, of("web", resources=SMALL.without_pods()), of("db", resources=TIGHT))
     assert (first.role, first.offer_ids, [one.pod_uid for one in first.launches]) == ("db", ("o-db",), ["u1"])
     assert (second.role, second.offer_ids, [one.pod_uid for one in second.launches]) == ("web", ("o-web",), ["u2"])
     assert {(one.executor_id, one.flavour) for one in (first, second)} == {("km-ours.d", Flavour("db"))}
@@ -59,7 +59,7 @@ def test_what_is_reserved_for_the_role_is_used_and_may_hold_the_executor() -> No
     reserved = (Share(WEB.reservation, TIGHT),)
     (accept,) = accepts(fold, of("web", resources=TIGHT, reserved=reserved))
     assert (accept.executor_id, accept.flavour) == ("km-ours.ws", WEB)
-    assert accept.launches[0].shares == (Share(WEB.reservation, SMALL._replace(pods=0)),)
+    assert accept.launches[0].shares == (Share(WEB.reservation, SMALL.without_pods()),)
 
 
 def test_a_task_takes_of_both_what_is_reserved_and_what_is_not() -> None:
@@ -76,7 +76,7 @@ def test_a_task_takes_of_both_what_is_reserved_and_what_is_not() -> None:
 @pytest.mark.parametrize(("executor_id", "flavour"), [("km-ours", Flavour("*")), ("km-ours.ds", DB)])
 def test_an_executor_that_runs_is_joined_as_what_it_is(executor_id: str, flavour: Flavour) -> None:
     fold = Fold(wanting("web"), settings=ROLES)
-    (accept,) = accepts(fold, of("web", resources=SMALL._replace(pods=0), executor_ids=frozenset({executor_id})))
+    (accept,) = accepts(fold, of("web", resources=SMALL.without_pods(), executor_ids=frozenset({executor_id})))
     assert (accept.executor_id, accept.flavour) == (executor_id, flavour)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from kmsched import flag_table
 from kmsched.core.fit import Place
@@ -30,7 +31,7 @@ def order(a_pod: Pod, *places: Place, placement: str = SPREAD) -> list[str]:
 
 def used(share: float) -> dict[str, object]:
     """Room of a node of which that share is used; `score` is told so by the caller."""
-    return {"room": ROOM._replace(cpu=round(ROOM.cpu * (1 - share)), memory=round(ROOM.memory * (1 - share)))}
+    return {"room": structs.replace(ROOM, cpu=round(ROOM.cpu * (1 - share)), memory=round(ROOM.memory * (1 - share)))}
 
 
 @pytest.mark.parametrize("placement", [SPREAD, PACK])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from kmsched.core.effects import AcceptOffers
 from kmsched.core.events import OffersArrived, TaskState
 from kmsched.core.resources import Resources, whole_counts
@@ -31,7 +33,7 @@ def fail(fold: Fold) -> None:
 
 
 def test_a_pod_whose_launch_failed_on_the_emptiest_agent_goes_to_another() -> None:
-    small = node("a2", allocatable=whole_counts(FULLER._replace(pods=110)))
+    small = node("a2", allocatable=whole_counts(structs.replace(FULLER, pods=110)))
     fold = Fold(pod(), nodes=(node("a1"), small))
     assert chosen(fold, "A1", "A2") == "A1"
     fail(fold)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from kmsched.core.resources import Resources
 from kmsched.core.shares import Flavour, Share, charged, pool_of, released, take
 
@@ -11,7 +13,7 @@ WEB = Share("web", Resources(cpus=300, mem=500_000), ((80, 80),))
 
 
 def test_parts_that_are_reserved_alike_are_one_and_reserved_ones_come_first() -> None:
-    pool = pool_of("web", (FREE, WEB, WEB._replace(ports=((81, 82),))))
+    pool = pool_of("web", (FREE, WEB, structs.replace(WEB, ports=((81, 82),))))
     assert pool.shares == (Share("web", Resources(cpus=600, mem=1_000_000), ((80, 82),)), FREE)
     assert pool.amount == Resources(cpus=1600, mem=2_000_000)
     assert pool.ports == ((80, 82), (31000, 31009))

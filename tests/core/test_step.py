@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
+from msgspec import structs
 
 from kmsched.core.effects import AcceptOffers, AdoptPod, BindPod, DeclineOffers, KillTask, ReconcileTasks
 from kmsched.core.events import (
@@ -56,7 +57,7 @@ def test_a_refused_binding_of_a_pod_that_has_changed_but_fits_is_sent_again_with
 def test_a_pod_that_has_outgrown_its_task_is_queued_again_and_the_task_killed() -> None:
     fold = Fold(pod())
     task_id = fold.start()
-    grown = SMALL._replace(cpus=SMALL.cpus + 1)
+    grown = structs.replace(SMALL, cpus=SMALL.cpus + 1)
     fold.take(PodChanged(pod(resource_version="7", requests=grown)), refused(task_id))
     assert (fold.state_of(), fold.of(BindPod)) == ("pending", [])
     assert fold.state.queue.counts()["backoff"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from kmsched.core.effects import AdoptPod, BindPod, ReconcileTasks, ReportPod
 from kmsched.core.events import (
@@ -147,7 +148,7 @@ def test_an_adoption_that_its_executor_cannot_make_is_told_and_tried_again_after
 
 
 def test_a_pod_is_not_bound_where_its_room_was_taken_meanwhile() -> None:
-    fold = Fold(pod(), nodes=(node(allocatable=whole_counts(PLENTY._replace(cpus=900, pods=110))),))
+    fold = Fold(pod(), nodes=(node(allocatable=whole_counts(structs.replace(PLENTY, cpus=900, pods=110))),))
     (launch,) = fold.launch()
     fold.take(PodChanged(bound("x", scheduler_name="other")))
     fold.take(update(launch.task_id, TaskState.STARTING, update_id="s"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from kmsched.core.events import Disconnected, OffersArrived, PodChanged, Subscribed, TaskState
 from kmsched.core.model import Phase
@@ -203,7 +204,7 @@ def test_equal_pods_are_put_into_words_once() -> None:
 
 
 def test_an_answer_goes_through_a_bounded_number_of_vetoes() -> None:
-    fold = Fold(*(pod(f"u{n}", requests=HUGE._replace(cpus=900_000 + n)) for n in range(3)))
+    fold = Fold(*(pod(f"u{n}", requests=structs.replace(HUGE, cpus=900_000 + n)) for n in range(3)))
     agents = MAX_WORDED // 2
     fold.take(OffersArrived(tuple(offer(f"o{n}", f"A{n}") for n in range(3))))
     fold.tick()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from msgspec import structs
+
 from kmsched.core.effects import AcceptOffers, AcknowledgeUpdate, Effect, KillTask, Launch
 from kmsched.core.events import (
     CycleInterrupted,
@@ -61,7 +63,7 @@ def offer(offer_id: str = "o1", agent_id: str = "A1", **more: Any) -> Offer:
 
 
 def node(name: str = "a1", **more: Any) -> Node:
-    given: dict[str, Any] = {"allocatable": whole_counts(PLENTY._replace(pods=110)), "is_ready": True}
+    given: dict[str, Any] = {"allocatable": whole_counts(structs.replace(PLENTY, pods=110)), "is_ready": True}
     return Node(name, **(given | more))
 
 

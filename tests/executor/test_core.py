@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from kmsched.core.events import TaskState
 from kmsched.core.model import Phase, Taint
@@ -59,7 +60,7 @@ def test_starting_needs_a_healthy_kubelet_and_a_node_that_takes_pods(missing: tu
 
 def test_other_taints_do_not_hold_a_task_back() -> None:
     story = Story()
-    others = (Taint("dedicated", "x", "NoExecute"), replace(NOT_READY, effect="NoSchedule"))
+    others = (Taint("dedicated", "x", "NoExecute"), structs.replace(NOT_READY, effect="NoSchedule"))
     story.tell(SUBSCRIBED, launched(), ev.KubeletHealthy(), ev.NodeSeen(taints=others))
     assert story.reports() == ["STARTING"]
 

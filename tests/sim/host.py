@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from msgspec import structs
+
 from kmsched.core.model import Node, Phase, Pod
 from kmsched.core.resources import NO_COUNTS, Counts
 from kmsched.executor import core
@@ -95,7 +97,7 @@ class Kubelet:
             if uid in mine:
                 used = used.plus(mine[uid].counts)
         left = self.allocatable.minus(used).minus(pod.counts)
-        if min(left) < 0:
+        if min(structs.astuple(left)) < 0:
             words = f"kubelet on {self.node_name} refuses pod {pod.uid}: {left} would be left"
             self.loop.require(any(uid in self.kube.bound_late for uid in mine), words)
             self.loop.tell(words)

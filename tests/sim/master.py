@@ -59,7 +59,7 @@ class Registration:
 
 def _held(launch: do.Launch, state: TaskState) -> Held:
     ports = {n for share in launch.shares for first, last in share.ports for n in range(first, last + 1)}
-    return Held(state, launch.resources._replace(pods=0), frozenset(ports))
+    return Held(state, launch.resources.without_pods(), frozenset(ports))
 
 
 class Connection:
@@ -227,9 +227,9 @@ class Master:
         executor = ZERO if found.has_executor else found.agent.executor_resources
         wanted = executor
         for launch in accept.launches:
-            wanted = wanted.plus(launch.resources._replace(pods=0))
-        if min(amount.minus(wanted)) < 0:
-            is_news = min(amount.plus(found.agent.executor_resources).minus(wanted)) >= 0 and bool(executor.cpus)
+            wanted = wanted.plus(launch.resources.without_pods())
+        if not wanted.fits_in(amount):
+            is_news = wanted.fits_in(amount.plus(found.agent.executor_resources)) and bool(executor.cpus)
             words = f"an ACCEPT takes {wanted} of {amount} on {accept.agent_id}"
             self.loop.require(is_news, words)  # the executor of the offer has ended since
             for launch in accept.launches:
@@ -302,7 +302,7 @@ class Master:
                     out = out.plus(offer.resources)
                     ports = without(ports, [n for first, last in offer.ports for n in range(first, last + 1)])
             free = found.agent.total.minus(found.held).minus(out)
-            self.loop.require(min(free) >= 0, f"more is held and offered on {agent_id} than it has: {free}")
+            self.loop.require(ZERO.fits_in(free), f"more is held and offered on {agent_id} than it has: {free}")
             is_barred = self.is_suppressed or found.channel is None or found.refused_until > self.loop.now
             if is_barred or free.cpus < 100 or free.mem < 10_000:
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from kmsched.core.model import Phase, Pod, Settings
 from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.shares import Flavour
@@ -110,7 +112,7 @@ class World:
     # --- parts
 
     def _agent(self, name: str) -> Agent:
-        allocatable = whole_counts(TOTAL.minus(EXECUTOR_RESOURCES)._replace(pods=110))
+        allocatable = whole_counts(structs.replace(TOTAL.minus(EXECUTOR_RESOURCES), pods=110))
         kubelet = Kubelet(self.loop, self.kube, name, allocatable, self.finish_s.get)
 
         def make(update: Callable[[do.SendUpdate], None], ended: Callable[[], None]) -> Executor:
@@ -240,7 +242,7 @@ def check_peace(world: World) -> None:
         amount = EXECUTOR_RESOURCES if registration.has_executor else Resources()
         for pod in kube.pods.values():
             if pod.task_id in needed:
-                amount = amount.plus(pod.requests._replace(pods=0))
+                amount = amount.plus(pod.requests.without_pods())
         require(registration.held == amount, f"{agent.agent_id} has {registration.held} held, its pods need {amount}")
         term, has = world.scheduler.state.term, agent.settings_version
         require(not needed or has == term, f"the executor of {agent.agent_id} has settings {has}, not {term}")
