@@ -57,30 +57,33 @@ def run_cycle(state: State, now: float) -> None:
 
 def _cycle(state: State, cycle: Cycle) -> Iterator[int]:
     """All of its work; yields how much was done since the last time."""
-    places: dict[str, Place] = {}
-    for agent in state.offers.usable(cycle.now):
-        places[agent.agent_id] = place_of(state, agent, cycle.now)
+    plans: list[Plan] = []
+    for agent in sorted(state.offers.usable(cycle.now), key=lambda agent: agent.agent_id):
+        place = place_of(state, agent, cycle.now)
+        plans.append(Plan(len(plans), place, state.used_on(place.node_name), place))
         yield PLACE_WORK
-    plans = {agent_id: Plan(place, state.used_on(place.node_name)) for agent_id, place in places.items()}
     judge = Judge(state, plans, state.shaky.now(cycle.now), state.refusals.owners())
-    for uid in sorted(state.orphans):
-        if uid in state.orphans:
-            _plan_adoption(state, state.pods[uid], judge)
-            yield POD_WORK
-    for pod in state.queue.active():
-        if state.queue.classes.get(pod.uid) is Waiting.ACTIVE:
-            yield from _plan(state, state.pods[pod.uid], judge, cycle)
+    if state.orphans:
+        plan_of = {plan.place.agent_id: plan for plan in plans}
+        for uid in sorted(state.orphans):
+            if uid in state.orphans:
+                record = state.pods[uid]
+                there = plan_of.get(state.offers.by_node.get(record.pod.node_name, ""))
+                _plan_adoption(state, record, there, judge)
+                yield POD_WORK
+    for uid in state.queue.active():
+        if state.queue.classes.get(uid) is Waiting.ACTIVE:
+            yield from _plan(state, state.pods[uid], judge, cycle)
         if cycle.now >= cycle.until:
             state.wants_cycle = True
             break
-    for agent_id, plan in plans.items():
+    for plan in plans:
         if plan.takes:
-            _commit(state, agent_id, plan, places[agent_id], cycle.now)
+            _commit(state, plan, cycle.now)
             yield LAUNCH_WORK * len(plan.takes)
 
 
-def _plan_adoption(state: State, record: PodRecord, judge: Judge) -> None:
-    plan = judge.plans.get(state.offers.by_node.get(record.pod.node_name, ""))
+def _plan_adoption(state: State, record: PodRecord, plan: Plan | None, judge: Judge) -> None:
     if plan is None:
         return
     objection = veto(record.pod, plan.place, state.settings)
@@ -109,14 +112,15 @@ def take(place: Place, pod: Pod, settings: Settings) -> tuple[Taken, Place]:
     return taken, rest if pod.is_bound else rest.less(pod)
 
 
-def _commit(state: State, agent_id: str, plan: Plan, before: Place, now: float) -> None:
+def _commit(state: State, plan: Plan, now: float) -> None:
     """Launch what was planned and still fits, all held offers of the agent together."""
+    agent_id = plan.place.agent_id
     agent = state.offers.agents.get(agent_id)
     going: list[tuple[PodRecord, Taken]] = []
     if agent is not None and agent.is_usable(now):
         place = place_of(state, agent, now)
         records = [record for pod, _ in plan.takes if (record := state.pods.get(pod.uid)) and _waits(state, record)]
-        is_as_planned = place == before and [record.pod for record in records] == [pod for pod, _ in plan.takes]
+        is_as_planned = place == plan.before and [record.pod for record in records] == [pod for pod, _ in plan.takes]
         if is_as_planned:
             going = [(record, taken) for record, (_, taken) in zip(records, plan.takes, strict=True)]
         else:

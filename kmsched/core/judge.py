@@ -10,19 +10,17 @@ What takes long yields the work it has done, in agents that were judged.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Hashable, Iterable, Mapping
+from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from kmsched.core.agent_filters import Taken
 from kmsched.core.fit import STANDING_FILTERS, TAKEN_FILTERS, Place, Veto, first_objection, veto
 from kmsched.core.model import Pod
-from kmsched.core.rank import Prospect, Score, at_best, best_of, prospect, score
+from kmsched.core.rank import PREFER_NO, Prospect, at_best, best_of, prospect, score
 from kmsched.core.resources import Counts
 from kmsched.core.state import PodRecord, State
 
-#: shaky or not, and what `core.rank` says: the smallest is the best, the last is the agent id
-Points = tuple[bool, *Score]
 T = TypeVar("T")
 Work = Generator[int, None, T]
 
@@ -36,31 +34,42 @@ RELINE = 2
 class Plan:
     """One agent in this cycle: what is left of it, what its pods request then, and who is to go there."""
 
+    number: int  # in the order of agents' ids
     place: Place
     used: Counts
+    before: Place  # as it was when the cycle began
     takes: list[tuple[Pod, Taken]] = field(default_factory=list)
-    points: dict[Counts, Points] = field(default_factory=dict)  # for pods that wish for nothing and count for so much
 
 
 @dataclass(slots=True)
 class _LineUp:
     """Agents in the order in which it is worth looking at them, as they were when so many changes had been made."""
 
-    agent_ids: list[str]
-    prospects: list[Prospect]  # the best of each agent and all behind it
+    numbers: list[int]
+    prospects: list[Prospect]  # for each stride the best of it and all behind it
+    asks_away: bool  # some have a taint that only asks pods to stay away
     seen: int
+
+
+@dataclass(slots=True)
+class _Scores:
+    """What agents are worth to pods that are ranked alike; of those that somebody has looked at."""
+
+    seen: int  # how many of the judge's changes
+    of_agent: dict[int, int] = field(default_factory=dict)  # by number
 
 
 @dataclass(slots=True)
 class _Kind:
     """Agents, for pods that are judged alike: those at the head of a line-up, and all that have changed since."""
 
-    allowed: frozenset[str]  # agents that no rule of these pods forbids
+    allowed: frozenset[int]  # agents that no rule of these pods forbids
+    scores: _Scores
     line_up: _LineUp
     seen: int  # how many of the judge's changes
+    limit: int | None  # nobody behind those that were looked at is better; None: there is nobody
     looked_at: int = 0  # of the line-up
-    points: dict[str, Points] = field(default_factory=dict)  # by agent id
-    best: list[Points] = field(default_factory=list)  # heap; those that `points` does not have any more are stale
+    best: list[int] = field(default_factory=list)  # heap; those that `scores` does not have any more are stale
     vetoes: dict[str, Veto] | None = None  # by agent id, when it fitted nowhere for the first time
 
 
@@ -76,13 +85,18 @@ class Obstacles:
 
 @dataclass(slots=True)
 class Judge:
+    """Agents have numbers in the order of their ids, by which ties go.  So one whole number tells a score and an agent,
+    which are compared, dozens of times for each pod: the score × how many agents there are + the agent's number.
+    """
+
     state: State
-    plans: Mapping[str, Plan]
+    plans: Sequence[Plan]  # by number
     shaky: frozenset[str] = frozenset()  # names of nodes
     refused: frozenset[str] = frozenset()  # owners of pods that some Node has refused
     stride: int = STRIDE
-    changes: list[str] = field(default_factory=list)  # agent ids, in order
-    allowed: dict[Hashable, frozenset[str]] = field(default_factory=dict)  # agent ids, by the rules of pods
+    changes: list[int] = field(default_factory=list)  # agents, in the order of the changes
+    allowed: dict[Hashable, frozenset[int]] = field(default_factory=dict)  # agents, by the rules of pods
+    scores: dict[Hashable, _Scores] = field(default_factory=dict)  # by what the ranking looks at
     line_up: _LineUp | None = None
     kinds: dict[Hashable, _Kind] = field(default_factory=dict)
     obstacles: dict[Hashable, Obstacles] = field(default_factory=dict)
@@ -92,40 +106,30 @@ class Judge:
         if not pod.is_bound:
             plan.used = plan.used.plus(pod.counts)
         plan.place = rest
-        plan.points.clear()
         plan.takes.append((pod, taken))
-        self.changes.append(rest.agent_id)
+        self.changes.append(plan.number)
 
     def best(self, pod: Pod) -> Work[Plan | None]:
         """None: it fits nowhere."""
-        key = self._kind_of(pod)
-        kind = self.kinds.get(key)
+        kind = self.kinds.get(self._kind_of(pod))
         if kind is None:
-            allowed = yield from self._allowed(pod)
-            line_up = yield from self._lined_up()
-            kind = self.kinds[key] = _Kind(allowed, line_up, line_up.seen)
-        changed = kind.allowed.intersection(self.changes[kind.seen :])
-        kind.seen = len(self.changes)
-        for agent_ids in self._strides(changed):
-            self._look_at(pod, kind, agent_ids)
-            yield len(agent_ids)
+            kind = yield from self._new_kind(pod)
+        if min(kind.seen, kind.scores.seen) < len(self.changes):
+            yield from self._see_changes(pod, kind)
+        best, of_agent, agents = kind.best, kind.scores.of_agent, len(self.plans)
         while True:
-            heap = kind.best
-            while heap and kind.points.get(heap[0][-1]) != heap[0]:
-                heapq.heappop(heap)
-            limit = self._limit(pod, kind)
-            if heap and (limit is None or heap[0] <= limit):
-                plan = self.plans[heap[0][-1]]
+            while best and of_agent[best[0] % agents] != best[0]:
+                heapq.heappop(best)
+            if best and (kind.limit is None or best[0] <= kind.limit):
+                plan = self.plans[best[0] % agents]
+                # whether there is room is asked only of those that come out best
                 if self._has_room(pod, plan.place):
                     return plan
-                del kind.points[heapq.heappop(heap)[-1]]
-            elif limit is None:
+                heapq.heappop(best)
+            elif kind.limit is None:
                 return None
             else:
-                following = kind.line_up.agent_ids[kind.looked_at : kind.looked_at + self.stride]
-                kind.looked_at += len(following)
-                self._look_at(pod, kind, kind.allowed.intersection(following))
-                yield len(following)
+                yield self._look_further(pod, kind)
 
     def why_not(self, record: PodRecord) -> Work[Obstacles]:
         """Of a pod that fits nowhere. Made once for equal pods with equal past: thousands of them may wait, for
@@ -146,60 +150,91 @@ class Judge:
     def _vetoes(self, pod: Pod, kind: _Kind) -> Work[dict[str, Veto]]:
         if kind.vetoes is None:
             kind.vetoes = {}
-            for agent_ids in self._strides(self.plans):
-                for agent_id in agent_ids:
-                    place = self.plans[agent_id].place
+            for plans in self._strides(self.plans):
+                for plan in plans:
+                    place = plan.place
                     found = veto(pod, place, self.state.settings) or self.state.refusals.veto(pod, place.node_name)
                     if found is not None:
-                        kind.vetoes[agent_id] = found
-                yield 2 * len(agent_ids)
+                        kind.vetoes[place.agent_id] = found
+                yield 2 * len(plans)
         return kind.vetoes
 
-    def _look_at(self, pod: Pod, kind: _Kind, agent_ids: Iterable[str]) -> None:
-        """Whether there is room is asked only of those that come out best."""
-        plans, known, best, counts = self.plans, kind.points, kind.best, pod.counts
-        is_plain = not pod.preferred
-        for agent_id in agent_ids:
-            plan = plans[agent_id]
-            points = (plan.points.get(counts) if is_plain else None) or self._points(pod, plan)
-            if known.get(agent_id) != points:
-                known[agent_id] = points
-                heapq.heappush(best, points)
+    def _new_kind(self, pod: Pod) -> Work[_Kind]:
+        allowed = yield from self._allowed(pod)
+        line_up = yield from self._lined_up()
+        key = pod.counts, pod.preferred, pod.tolerations if line_up.asks_away else ()
+        scores = self.scores.setdefault(key, _Scores(line_up.seen))
+        kind = _Kind(allowed, scores, line_up, line_up.seen, self._limit(pod, line_up, 0))
+        self.kinds[self._kind_of(pod)] = kind
+        return kind
 
-    def _limit(self, pod: Pod, kind: _Kind) -> Points | None:
-        """Nobody behind those that were looked at is better; None: there is nobody."""
-        if kind.looked_at == len(kind.line_up.agent_ids):
+    def _see_changes(self, pod: Pod, kind: _Kind) -> Work[None]:
+        """Look again at agents that something was taken from."""
+        scores, best = kind.scores, kind.best
+        for agents in self._strides(set(self.changes[scores.seen :])):
+            self._rank(pod, scores, agents)
+            yield len(agents)
+        for agents in self._strides(kind.allowed.intersection(self.changes[kind.seen :])):
+            for number in agents:
+                heapq.heappush(best, scores.of_agent[number])
+            yield len(agents)
+        scores.seen = kind.seen = len(self.changes)
+
+    def _look_further(self, pod: Pod, kind: _Kind) -> int:
+        """Along the line-up; how many agents that were."""
+        scores, line_up = kind.scores, kind.line_up
+        following = line_up.numbers[kind.looked_at : kind.looked_at + self.stride]
+        agents = kind.allowed.intersection(following)
+        self._rank(pod, scores, agents - scores.of_agent.keys())
+        for number in agents:
+            heapq.heappush(kind.best, scores.of_agent[number])
+        kind.looked_at += len(following)
+        kind.limit = self._limit(pod, line_up, kind.looked_at)
+        return len(following)
+
+    def _limit(self, pod: Pod, line_up: _LineUp, looked_at: int) -> int | None:
+        if looked_at == len(line_up.numbers):
             return None
-        best = kind.line_up.prospects[kind.looked_at]
-        return False, *at_best(pod, best, self.state.settings.placement)
+        best = line_up.prospects[looked_at // self.stride]
+        return at_best(pod, best, self.state.settings.placement) * len(self.plans)
+
+    def _rank(self, pod: Pod, scores: _Scores, agents: Iterable[int]) -> None:
+        placement, of_agent, many = self.state.settings.placement, scores.of_agent, len(self.plans)
+        for number in agents:
+            plan = self.plans[number]
+            is_shaky = plan.place.node_name in self.shaky
+            of_agent[number] = score(pod, plan.place, plan.used, placement, is_shaky) * many + number
 
     def _lined_up(self) -> Work[_LineUp]:
         """The last one serves until many agents have changed since: a kind looks at all of these."""
         if self.line_up is None or RELINE * (len(self.changes) - self.line_up.seen) > len(self.plans):
             placement = self.state.settings.placement
-            found: list[tuple[Prospect, str]] = []
-            for agent_ids in self._strides(self.plans):
-                plans = [self.plans[agent_id] for agent_id in agent_ids]
-                found += [(prospect(plan.place, plan.used, placement), plan.place.agent_id) for plan in plans]
-                yield len(agent_ids)
+            found: list[tuple[Prospect, int]] = []
+            asks_away = False
+            for plans in self._strides(self.plans):
+                found += [(prospect(plan.place, plan.used, placement), plan.number) for plan in plans]
+                asks_away = asks_away or any(t.effect == PREFER_NO for plan in plans for t in plan.place.taints)
+                yield len(plans)
             found.sort()
-            behind = [found[-1][0]] if found else []
-            for one, _ in reversed(found[:-1]):
-                behind.append(best_of(one, behind[-1]))
-            self.line_up = _LineUp([agent_id for _, agent_id in found], behind[::-1], len(self.changes))
+            behind: list[Prospect] = []
+            for at in reversed(range(0, len(found), self.stride)):
+                stride = [one for one, _ in found[at : at + self.stride]]
+                behind.append(best_of(stride + behind[-1:]))
+            numbers = [number for _, number in found]
+            self.line_up = _LineUp(numbers, behind[::-1], asks_away, len(self.changes))
             yield len(found)
         return self.line_up
 
-    def _allowed(self, pod: Pod) -> Work[frozenset[str]]:
+    def _allowed(self, pod: Pod) -> Work[frozenset[int]]:
         """Agents that no rule of the pod forbids, whatever is free there."""
         rules = rules_of(pod)
         found = self.allowed.get(rules)
         if found is None:
-            ids: list[str] = []
-            for agent_ids in self._strides(self.plans):
-                ids += [each for each in agent_ids if self._is_allowed(pod, self.plans[each].place)]
-                yield len(agent_ids)
-            found = self.allowed[rules] = frozenset(ids)
+            numbers: list[int] = []
+            for plans in self._strides(self.plans):
+                numbers += [plan.number for plan in plans if self._is_allowed(pod, plan.place)]
+                yield len(plans)
+            found = self.allowed[rules] = frozenset(numbers)
         return found
 
     def _is_allowed(self, pod: Pod, place: Place) -> bool:
@@ -211,17 +246,10 @@ class Judge:
             return False
         return pod.owner_uid not in self.refused or self.state.refusals.veto(pod, place.node_name) is None
 
-    def _points(self, pod: Pod, plan: Plan) -> Points:
-        """Kept for others that count for as much, where nothing else matters."""
-        place, placement = plan.place, self.state.settings.placement
-        is_shaky = bool(self.shaky) and place.node_name in self.shaky
-        if pod.preferred or place.taints:
-            return is_shaky, *score(pod, place, plan.used, placement)
-        points = plan.points[pod.counts] = is_shaky, *score(pod, place, plan.used, placement)
-        return points
-
-    def _strides(self, agent_ids: Iterable[str]) -> Iterable[list[str]]:
-        every = list(agent_ids)
+    def _strides(self, agents: Collection[T]) -> Iterable[Collection[T]]:
+        if len(agents) <= self.stride:
+            return (agents,)
+        every = list(agents)
         return (every[at : at + self.stride] for at in range(0, len(every), self.stride))
 
     def _kind_of(self, pod: Pod) -> Hashable:
@@ -237,7 +265,7 @@ def kind_of(pod: Pod, is_refused: bool = False) -> Hashable:
 def rules_of(pod: Pod) -> Hashable:
     """Equal for pods that `STANDING_FILTERS` treat alike."""
     return (
-        tuple(sorted(pod.node_selector.items())),
+        tuple(sorted(pod.node_selector.items())) if pod.node_selector else (),
         pod.tolerations,
         pod.node_affinity,
         pod.unsupported,

@@ -8,7 +8,7 @@ gives equal placement.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from kmsched.core.affinity import is_met, is_tolerated
 from kmsched.core.fit import Place
@@ -19,24 +19,35 @@ SCALE = 1000
 #: a score rounds down two shares, and floats are not exact
 ROUNDED = 3
 
-#: smaller is better; the last is the agent's id
-Score = tuple[int, int, int, int, str]
+#: the effect of taints that only ask
+PREFER_NO = "PreferNoSchedule"
+#: more than any share, any number of taints, and any sum of weights makes
+EXECUTOR, TAINT, WISH, SHAKY = 1 << 70, 1 << 80, 1 << 110, 1 << 170
 
 
-def score(pod: Pod, place: Place, used: Counts, placement: str) -> Score:
-    """`used`: what the pods on the agent's node request."""
-    wished = _wished(pod, place) if pod.preferred else 0
-    unwelcome = _unwelcome(pod, place) if place.taints else 0
+def score(pod: Pod, place: Place, used: Counts, placement: str, is_shaky: bool = False) -> int:
+    """Smaller is better: what leads counts in larger units. `used`: what the pods on the agent's node request.
+    `is_shaky`: it is the last choice.
+    """
     left, wanted, free = place.room, pod.counts, 0
     # spelled out: it is asked for nearly every agent of nearly every pod
     if (cpu := left.cpu + used.cpu) > 0:
         free += SCALE * (left.cpu - wanted.cpu) // cpu
     if (memory := left.memory + used.memory) > 0:
         free += SCALE * (left.memory - wanted.memory) // memory
-    starts = int(not place.executor_id)
-    if placement == PACK:
-        return -wished, unwelcome, starts, free, place.agent_id
-    return -wished, unwelcome, -free, starts, place.agent_id
+    number = _valued(free, not place.executor_id, placement)
+    if pod.preferred:
+        number -= WISH * _wished(pod, place)
+    if place.taints:
+        number += TAINT * _unwelcome(pod, place)
+    if is_shaky:
+        number += SHAKY
+    return number
+
+
+def _valued(free: int, starts: bool, placement: str) -> int:
+    """Spread: how much is free, and then whether an executor is to be started. Packed: the other way round."""
+    return EXECUTOR * starts + free if placement == PACK else starts - 2 * free
 
 
 def _wished(pod: Pod, place: Place) -> int:
@@ -44,47 +55,38 @@ def _wished(pod: Pod, place: Place) -> int:
     return sum(weight for weight, term in pod.preferred if is_met(term, place.labels, place.node_name))
 
 
-class Prospect(NamedTuple):
-    """What an agent, or the best of many, is worth to a pod, before it is known to which; smaller is better."""
-
-    starts: int
-    base: float  # to a pod that asks for nothing
-    per_cpu: float  # what each thousandth of a core that it asks for adds, and each byte
-    per_memory: float
+#: What an agent, or the best of many, is worth to a pod, before it is known to which; smaller is better.  Whether an
+#: executor is to be started, what it is worth to a pod that asks for nothing, and what each thousandth of a core that
+#: is asked for adds to that, and each byte.
+Prospect = tuple[int, float, float, float]
 
 
 def prospect(place: Place, used: Counts, placement: str) -> Prospect:
     """Prospects in their order are agents in the order in which it is worth looking at them."""
-    sign = 1.0 if placement == PACK else -1.0
-    base, per = 0.0, []
-    for left, taken in ((place.room.cpu, used.cpu), (place.room.memory, used.memory)):
-        size = left + taken
-        base += sign * SCALE * left / size if size > 0 else 0.0
-        per.append(-sign * SCALE / size if size > 0 else 0.0)
-    return Prospect(int(placement == PACK and not place.executor_id), base, *per)
+    sign, room = 1.0 if placement == PACK else -1.0, place.room
+    base = per_cpu = per_memory = 0.0
+    if (cpu := room.cpu + used.cpu) > 0:
+        base, per_cpu = sign * SCALE * room.cpu / cpu, -sign * SCALE / cpu
+    if (memory := room.memory + used.memory) > 0:
+        base, per_memory = base + sign * SCALE * room.memory / memory, -sign * SCALE / memory
+    return int(placement == PACK and not place.executor_id), base, per_cpu, per_memory
 
 
-def best_of(one: Prospect, other: Prospect) -> Prospect:
-    """As good as both in everything."""
-    return Prospect(
-        min(one.starts, other.starts),
-        min(one.base, other.base),
-        min(one.per_cpu, other.per_cpu),
-        min(one.per_memory, other.per_memory),
-    )
+def best_of(prospects: Iterable[Prospect]) -> Prospect:
+    """As good as all of them in everything."""
+    starts, bases, per_cpus, per_memories = zip(*prospects, strict=True)
+    return min(starts), min(bases), min(per_cpus), min(per_memories)
 
 
-def at_best(pod: Pod, best: Prospect, placement: str) -> Score:
+def at_best(pod: Pod, best: Prospect, placement: str) -> int:
     """No agent whose prospect is `best`, or worse, has a smaller score."""
-    wished = -sum(max(weight, 0) for weight, _ in pod.preferred) if pod.preferred else 0
-    value = math.floor(best.base + pod.counts.cpu * best.per_cpu + pod.counts.memory * best.per_memory) - ROUNDED
-    if placement == PACK:
-        return wished, 0, best.starts, value, ""
-    return wished, 0, value, 0, ""
+    wished = sum(max(weight, 0) for weight, _ in pod.preferred) if pod.preferred else 0
+    starts, base, per_cpu, per_memory = best
+    value = math.floor(base + pod.counts.cpu * per_cpu + pod.counts.memory * per_memory) - ROUNDED
+    free = value if placement == PACK else -value
+    return _valued(free, bool(starts), placement) - WISH * wished
 
 
 def _unwelcome(pod: Pod, place: Place) -> int:
     """How many taints ask the pod to stay away."""
-    return sum(
-        taint.effect == "PreferNoSchedule" and not is_tolerated(taint, pod.tolerations) for taint in place.taints
-    )
+    return sum(taint.effect == PREFER_NO and not is_tolerated(taint, pod.tolerations) for taint in place.taints)

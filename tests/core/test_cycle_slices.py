@@ -67,10 +67,10 @@ def scan(fold: Fold) -> Mapping[str, str]:
     places = {agent.agent_id: place_of(state, agent, fold.now) for agent in state.offers.usable(fold.now)}
     used = {agent_id: state.used_on(place.node_name) for agent_id, place in places.items()}
     found = {}
-    for one in state.queue.active():
+    for one in map(state.queue.pods.__getitem__, state.queue.active()):
         fits = [a for a, place in places.items() if veto(one, place, state.settings) is None]
         if fits:
-            best = min(fits, key=lambda a: score(one, places[a], used[a], state.settings.placement))
+            best = min(fits, key=lambda a: (score(one, places[a], used[a], state.settings.placement), a))
             found[one.uid] = best
             used[best] = used[best].plus(one.counts)
             places[best] = take(places[best], one, state.settings)[1]
@@ -141,7 +141,7 @@ def test_what_is_planned_is_asked_again_before_it_is_launched(news: Event, waits
     fold = all_planned(lambda: Fold(pod("u1"), nodes=(node(),), settings=ONE_BY_ONE), offer("o1", executor_ids=listed))
     fold.take(news)
     assert launched(fold.finish()) == {}
-    assert ("u1" in {one.uid for one in fold.state.queue.active()}) is waits
+    assert ("u1" in set(fold.state.queue.active())) is waits
     assert fold.state.wants_cycle
 
 

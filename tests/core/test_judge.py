@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 from typing import TypeVar, cast
 
 from hypothesis import given
@@ -29,8 +28,9 @@ def pod(uid: str, cpus: int, mem: int) -> Pod:
     return values.pod(uid, requests=Resources(cpus=cpus, mem=mem, pods=1))
 
 
-def plan(name: str, cpus: int, mem: int, used: int, zone: str, runs: bool) -> Plan:
+def plan(number: int, cpus: int, mem: int, used: int, zone: str, runs: bool) -> Plan:
     """In zone c pods are not welcome."""
+    name = f"a{number}"
     free = Resources(cpus=cpus, mem=mem, pods=110)
     held = Held((pool_of("*", (Share("", free),)),), Flavour("*"))
     place = Place(
@@ -44,7 +44,7 @@ def plan(name: str, cpus: int, mem: int, used: int, zone: str, runs: bool) -> Pl
         executor_id=SETTINGS.executor_id if runs else "",
         held=held,
     )
-    return Plan(place, used=whole_counts(Resources(cpus=used, mem=used)))
+    return Plan(number, place, whole_counts(Resources(cpus=used, mem=used)), place)
 
 
 def done(work: Work[T]) -> T:
@@ -74,23 +74,23 @@ def test_the_judge_answers_as_judging_every_pod_anew(
     placement: str,
 ) -> None:
     settings = replace(SETTINGS, placement=placement)
-    plans = {f"a{i}": plan(f"a{i}", *each) for i, each in enumerate(agents)}
+    plans = [plan(number, *each) for number, each in enumerate(agents)]
     judge = Judge(State(settings, term=1), plans, frozenset({"a1"}), stride=stride)
     explained: set[object] = set()
     for number, (size, zone) in enumerate(pods):
         term = NodeTerm((Requirement("zone", "In", (zone,)),))
         wanted = replace(pod(f"p{number}", *size), preferred=((3, term),) if zone else ())
-        fits = {a: p for a, p in plans.items() if veto(wanted, p.place, settings) is None}
+        fits = [each for each in plans if veto(wanted, each.place, settings) is None]
         best = done(judge.best(wanted))
         if best is not None:
-            points = {a: (a == "a1", score(wanted, p.place, p.used, placement)) for a, p in fits.items()}
-            assert best.place.agent_id == min(points, key=lambda a: points[a])
+            points = {each.number: score(wanted, each.place, each.used, placement, each.number == 1) for each in fits}
+            assert best.number == min(points, key=lambda number: (points[number], number))
             judge.assume(best, wanted, *take(best.place, wanted, settings))
             continue
         assert not fits
         obstacles = done(judge.why_not(PodRecord(pod=wanted, state=PodState.PENDING)))
         if kind_of(wanted) not in explained:
-            assert obstacles.vetoes == {a: veto(wanted, p.place, settings) for a, p in plans.items()}
+            assert obstacles.vetoes == {each.place.agent_id: veto(wanted, each.place, settings) for each in plans}
         explained.add(kind_of(wanted))
 
 
@@ -105,9 +105,9 @@ def test_no_agent_is_better_than_its_prospect_promises(
 ) -> None:
     term = NodeTerm((Requirement("zone", "In", ("a",)),))
     wanted = replace(pod("p", *size), preferred=((weight, term),))
-    plans = [plan(f"a{i}", *each) for i, each in enumerate(agents)]
+    plans = [plan(number, *each) for number, each in enumerate(agents)]
     prospects = [prospect(each.place, each.used, placement) for each in plans]
-    limit = at_best(wanted, reduce(best_of, prospects), placement)
+    limit = at_best(wanted, best_of(prospects), placement)
     for one, each in zip(prospects, plans, strict=True):
         assert at_best(wanted, one, placement) <= score(wanted, each.place, each.used, placement)
         assert limit <= score(wanted, each.place, each.used, placement)

@@ -8,7 +8,7 @@ from tests.core.values import pod
 
 
 def uids(queue: Queue) -> list[str]:
-    return [one.uid for one in queue.active()]
+    return list(queue.active())
 
 
 def test_priority_first_then_age_then_name() -> None:
@@ -47,7 +47,7 @@ def test_news_of_a_pod_do_not_shorten_its_backoff() -> None:
     queue.update(pod(node_selector={"disk": "ssd"}), 1.0)
     assert (uids(queue), queue.wake()) == ([], False)
     queue.ripen(2.0)
-    assert queue.active()[0].node_selector == {"disk": "ssd"}
+    assert queue.pods["u1"].node_selector == {"disk": "ssd"}
 
 
 def test_a_pod_that_is_deleted_in_its_backoff_is_not_tried_any_more() -> None:

@@ -22,7 +22,7 @@ def at(name: str, **more: object) -> Place:
 
 
 def best(a_pod: Pod, *places: Place, placement: str = SPREAD) -> str:
-    return min(places, key=lambda each: score(a_pod, each, NO_COUNTS, placement)).agent_id
+    return min(places, key=lambda each: (score(a_pod, each, NO_COUNTS, placement), each.agent_id)).agent_id
 
 
 def order(a_pod: Pod, *places: Place, placement: str = SPREAD) -> list[str]:
