@@ -97,6 +97,10 @@ class Election:
         return self._membership.member
 
     @property
+    def is_known_as_synced(self) -> bool:
+        return self._membership.is_known_as_synced
+
+    @property
     def role(self) -> Role:
         return self.leadership.role
 

@@ -251,6 +251,12 @@ class Group:
             " them, whose place it takes then"
         ]
 
+    def reasons_of_membership(self) -> list[str]:
+        """A leader hands over to those that etcd shows as synced, and to no others."""
+        if self.lead.has_election and self.election.is_known_as_synced:
+            return []
+        return ["the other schedulers are not told yet that this one could lead"]
+
     def hello(self) -> Hello:
         return Hello(
             instance=self._config.instance,

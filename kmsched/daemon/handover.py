@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from kmsched.clock import Clock
 from kmsched.core.leadership import Role
 from kmsched.daemon.group import Group
-from kmsched.daemon.respawn import Child, Places, replace
+from kmsched.daemon.respawn import LEADS_ON, Child, Places, replace
 from kmsched.daemon.scheduler import Scheduler
 from kmsched.daemon.systemd import Notifier
 from kmsched.errors import NotHandedOver
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: without --ha: for calls that were sent to be answered
 SETTLE_S = 5.0
+#: a standby may have become ready meanwhile
+STANDS_AGAIN = "it had given the lease back, and whoever wins it leads: this process or a standby"
 SUBSCRIBED = frozenset({Role.RECONCILING.value, Role.ACTIVE.value})
 
 #: starts the replacement with the listening socket and the lock; NotHandedOver
@@ -89,7 +91,7 @@ class Handover:
             standbys = [each.instance for each in group.healthy_standbys()]
             if instance is not None and instance not in standbys:
                 raise NotHandedOver(
-                    f"{instance} could not lead now ({', '.join(standbys) or 'nobody'} could); this process leads on"
+                    f"{instance} could not lead now ({', '.join(standbys) or 'nobody'} could); {LEADS_ON}"
                 )
             if standbys:
                 words = instance or " or ".join(standbys)
@@ -99,7 +101,7 @@ class Handover:
                 await self.let_go(group, reason)
                 return words
         elif instance is not None:
-            raise NotHandedOver(f"{instance} is no standby: there are none without --ha; this process leads on")
+            raise NotHandedOver(f"{instance} is no standby: there are none without --ha; {LEADS_ON}")
         if self._scheduler.lead.role not in SUBSCRIBED:
             raise NotHandedOver(
                 "no other scheduler could lead now, and this process is not subscribed with Mesos itself, so a"
@@ -139,8 +141,8 @@ class Handover:
         if group is not None:
             await group.step_aside(reason)
 
-    async def _lead_on(self) -> None:
-        """After `_step_aside`, when the replacement has ended: in a new term."""
+    async def _lead_on(self) -> str:
+        """After `_step_aside`, when the replacement has ended: in a new term; with a group, if nobody else leads."""
         scheduler, group = self._scheduler, self._group
         if group is None:
             scheduler.lead.lead_on()
@@ -149,3 +151,4 @@ class Handover:
         if scheduler.from_mesos is not None:
             scheduler.from_mesos.resume()
         await scheduler.web.resume()
+        return LEADS_ON if group is None else STANDS_AGAIN

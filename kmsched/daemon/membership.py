@@ -44,6 +44,11 @@ class Membership:
         self.lease_id = 0
         self.renewed_at = float("-inf")
 
+    @property
+    def is_known_as_synced(self) -> bool:
+        """Whether etcd has it that this process could lead at once."""
+        return self._stored is not None and self._stored.is_synced
+
     async def begin(self) -> None:
         """Take a lease, when nobody else has our name. ConfigRefused: somebody has, and lives."""
         self._create_revision, self._stored = await self._follow_predecessor(), None

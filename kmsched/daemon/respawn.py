@@ -35,6 +35,7 @@ ENDING_S = 0.2
 WAIT_STEP_S = 0.02
 #: their default action would end a process that has not begun to listen for them
 BLOCKED = frozenset({signal.SIGUSR1, signal.SIGHUP})
+LEADS_ON = "this process leads on"
 
 
 class Child(Protocol):
@@ -63,14 +64,15 @@ class Places:
     """What the old process does. `step_aside` returns when nothing of it can have an effect any more."""
 
     step_aside: Callable[[], Awaitable[None]]
-    lead_on: Callable[[], Awaitable[None]]
+    #: what becomes of this process, in words
+    lead_on: Callable[[], Awaitable[str]]
     fingerprint: str
 
 
 async def replace(child: Child, places: Places, clock: Clock, limit_s: float) -> int:
     """Change places with the process `child`; its term. It is let go by the caller.
 
-    NotHandedOver says why not: the child has ended then, and this process leads on.
+    NotHandedOver says why not, and what becomes of this process: the child has ended then.
     """
     began, is_aside = clock.monotonic(), False
     try:
@@ -88,14 +90,11 @@ async def replace(child: Child, places: Places, clock: Clock, limit_s: float) ->
         leading = await _hear(child, channel.LEADING, clock, min(TAKE_S, max(0.0, began + limit_s - aside_at)))
     except BaseException as error:
         ended = await child.end()
-        if is_aside:
-            await places.lead_on()
+        remains = await places.lead_on() if is_aside else LEADS_ON
         if not isinstance(error, KmError):
             raise
         why = f"{error}; it {ended}" if isinstance(error, Ended) else str(error)
-        raise NotHandedOver(
-            f"the replacement, process {child.pid}, cannot lead: {why}; this process leads on"
-        ) from error
+        raise NotHandedOver(f"the replacement, process {child.pid}, cannot lead: {why}; {remains}") from error
     log.info(
         "process %d leads in term %d: warm after %.3f s, let to lead after %.3f s, subscribed after %.3f s",
         child.pid,
@@ -183,7 +182,7 @@ async def start(
                 ours.close()
                 raise
     except OSError as error:
-        raise NotHandedOver(f"{command[0]} cannot be started: {error}; this process leads on") from error
+        raise NotHandedOver(f"{command[0]} cannot be started: {error}; {LEADS_ON}") from error
     program = Program(process, Channel(ours), clock)
     try:
         await program.open()

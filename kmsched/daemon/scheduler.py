@@ -329,8 +329,9 @@ class Scheduler:
             return pod
 
     def _turned(self) -> None:
-        if self.core.is_synced:
+        if self.core.is_synced and not self._synced.is_set():
             self._synced.set()
+            self._describe()
         if (link := self.core.state.link) is not self._linked:
             self._linked = link
             self.lead.tell(FACTS[link])
@@ -348,11 +349,14 @@ class Scheduler:
         election = self._group.election
         return not election.leadership.is_leading or election.may_act()
 
+    def _describe(self) -> None:
+        if self._group is not None:
+            self._group.election.describe(is_synced=not self.readiness.reasons_of_copies())
+
     async def _tell_status(self) -> None:
         told = ""
         while True:
-            if self._group is not None:
-                self._group.election.describe(is_synced=not self.readiness.reasons_of_copies())
+            self._describe()
             words = self.told.status_line()
             if words != told:
                 told = words

@@ -82,7 +82,8 @@ class Told:
         of_etcd = [f"etcd: {self.group.election.trouble}"] if self.group.election.trouble else []
         if self.lead.role == Role.STANDBY.value:
             of_group = [*self.group.reasons_of_place(), *self.group.reasons_of_fingerprint()]
-            return [*of_etcd, *of_group, *self.readiness.reasons_of_copies()]
+            of_copies = self.readiness.reasons_of_copies() or self.group.reasons_of_membership()
+            return [*of_etcd, *of_group, *of_copies]
         return [*of_etcd, *self.readiness.reasons()]
 
     def warnings(self) -> list[str]:

@@ -89,6 +89,18 @@ def test_a_leader_hands_over_when_asked_and_ends_deposed(tmp_path: Path) -> None
     play(tmp_path, story)
 
 
+def test_as_soon_as_a_standby_says_that_it_is_ready_the_lead_can_be_given_to_it(tmp_path: Path) -> None:
+    async def story(add: Callable[..., Peer]) -> None:
+        first = add("a")
+        await asyncio.sleep(3)
+        second = add("b")
+        while second.daemon.scheduler is None or second.daemon.scheduler.told.reasons():
+            await asyncio.sleep(0.001)
+        assert await first.daemon.hand_over("SIGUSR1") == "b"
+
+    play(tmp_path, story)
+
+
 def test_a_standby_of_another_fingerprint_is_up_and_says_why_it_is_not_ready(tmp_path: Path) -> None:
     async def story(add: Callable[..., Peer]) -> None:
         first = add("a")
