@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from kmsched.core.agent_filters import Held
+from kmsched.core.agent_filters import Down, Held
 from kmsched.core.cycle import take
-from kmsched.core.fit import Place, veto
+from kmsched.core.fit import FILTERS, Place, veto
 from kmsched.core.judge import Judge, Plan, Work, kind_of
-from kmsched.core.model import PACK, SPREAD, NodeTerm, Pod, Requirement, Settings, Taint
+from kmsched.core.model import (
+    PACK,
+    SPREAD,
+    HostPort,
+    NodeTerm,
+    Pod,
+    Requirement,
+    Settings,
+    Taint,
+    Toleration,
+    Unsupported,
+    Wishes,
+)
 from kmsched.core.rank import at_best, best_of, prospect, score
-from kmsched.core.resources import Resources, whole_counts
+from kmsched.core.resources import NO_COUNTS, Counts, Resources, whole_counts
 from kmsched.core.shares import Flavour, Share, pool_of
 from kmsched.core.state import PodRecord, State
 from kmsched.core.tasks import PodState
@@ -113,11 +126,63 @@ def test_no_agent_is_better_than_its_prospect_promises(
         assert limit <= score(wanted, each.place, each.used, placement)
 
 
-def test_pods_of_another_size_or_with_other_rules_are_of_another_kind() -> None:
+#: another value of each field of a pod that some filter, or the ranking, may read
+OTHERS: dict[str, Any] = {
+    "node_name": "a1",
+    "requests": Resources(cpus=101, mem=10, pods=1),
+    "counts": Counts(cpu=1, pods=1),
+    "node_selector": {"disk": "ssd"},
+    "tolerations": (Toleration("slow", "Exists", "", ""),),
+    "extended": (("example.com/fpga", 1),),
+    "unsupported": (Unsupported("spec", "os windows"),),
+    "is_privileged": True,
+    "node_affinity": (NodeTerm((Requirement("zone", "Exists"),)),),
+    "preferred": ((5, NodeTerm((Requirement("zone", "Exists"),))),),
+    "host_ports": frozenset({HostPort("TCP", "0.0.0.0", 31000)}),
+    "wishes": Wishes(("web", "*"), "wildcard", (("TCP", 80, ""),), (), 60.0),
+}
+
+
+def test_pods_that_differ_in_what_is_asked_are_of_another_kind() -> None:
     one = pod("p1", 100, 10)
     like = replace(one, uid="p2", key="default/p2", priority=7, created_s=9.0, owner_uid="somebody")
     assert kind_of(one) == kind_of(like)
     assert kind_of(one, is_refused=True) != kind_of(like, is_refused=True)
-    assert kind_of(one) != kind_of(replace(one, requests=Resources(cpus=101, mem=10, pods=1)))
-    assert kind_of(one) != kind_of(replace(one, node_selector={"disk": "ssd"}))
-    assert kind_of(one) != kind_of(replace(one, is_privileged=True))
+    for name, value in OTHERS.items():
+        assert kind_of(one) != kind_of(replace(one, **{name: value})), name
+
+
+class Asked:
+    """A pod that notes what is asked of it."""
+
+    def __init__(self, of: Pod, names: set[str]) -> None:
+        self.of = of
+        self.names = names
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.add(name)
+        return getattr(self.of, name)
+
+
+def test_nothing_else_is_asked_of_a_pod() -> None:
+    names: set[str] = set()
+    pools = tuple(
+        pool_of(role, (Share("", Resources(cpus=cpus, mem=900), ((31000, 31001),)),))
+        for role, cpus in (("*", 1), ("web", 900))
+    )
+    usual = plan(1, 900, 900, 0, "c", runs=True).place
+    waits = structs.replace(usual.held, pools=pools, has_ports=True, down=Down(30.0, "soon"))
+    places = [
+        structs.replace(usual, held=waits, is_cordoned=True),
+        structs.replace(usual, taints=(Taint("slow", "", "NoSchedule"),), executor_id="km-2"),
+        structs.replace(usual, used_ports=OTHERS["host_ports"], held=structs.replace(usual.held, pools=())),
+        usual,
+    ]
+    for wanted in (pod("p1", 100, 10), replace(pod("p1", 100, 10), **(OTHERS | {"node_name": "", "unsupported": ()}))):
+        asked = cast(Pod, Asked(wanted, names))
+        for place in places:
+            for _, objection in FILTERS:
+                objection(asked, place, replace(SETTINGS, roles=("*", "web")))
+            score(asked, place, NO_COUNTS, SPREAD)
+    assert names - {"is_bound"} <= OTHERS.keys()
+    assert {"host_ports", "wishes", "extended", "preferred", "tolerations", "node_affinity"} <= names
