@@ -97,6 +97,8 @@ def test_as_soon_as_a_standby_says_that_it_is_ready_the_lead_can_be_given_to_it(
         while second.daemon.scheduler is None or second.daemon.scheduler.told.reasons():
             await asyncio.sleep(0.001)
         assert await first.daemon.hand_over("SIGUSR1") == "b"
+        await asyncio.sleep(1)
+        assert len(second.subscribed) == 1
 
     play(tmp_path, story)
 
