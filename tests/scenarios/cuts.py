@@ -23,11 +23,11 @@ from tests.scenarios import reigns
 from tests.scenarios.etcd import CLIENT_PORT, PEER_PORT
 from tests.scenarios.group import Group
 from tests.scenarios.load import Load
-from tests.scenarios.takeovers import EXIT_DEPOSED, SUCCESSOR_S, TTL_S, WINDOW_S
+from tests.scenarios.takeovers import EXIT_DEPOSED, SUCCESSOR_S, WINDOW_S
 from tests.scenarios.waiting import TooLateError, until
 
-#: at the latest so long after a leader's last renewal nothing that it has sent takes effect any more
-QUIET_S = TTL_S * (SHARES["ha-renew-deadline"] + SHARES["ha-call-deadline"])
+#: of the TTL: at the latest so long after a leader's last renewal nothing that it has sent takes effect any more
+QUIET = SHARES["ha-renew-deadline"] + SHARES["ha-call-deadline"]
 PLACED_S = 30.0
 
 
@@ -125,6 +125,7 @@ class Trial:
 
     seed: int
     fault: str
+    ttl_s: int
     lasts_s: float
     old: str = ""
     new: str = ""
@@ -146,7 +147,7 @@ class Trial:
 
 
 def trial(group: Group, load: Load, fault: str, seed: int, lasts_s: float) -> Trial:
-    done = Trial(seed, fault, lasts_s)
+    done = Trial(seed, fault, group.ttl_s, lasts_s)
     try:
         _suffer(group, load, FAULTS[fault], done)
         done.wrong += load.faults()
@@ -160,7 +161,7 @@ def _suffer(group: Group, load: Load, fault: Fault, done: Trial) -> None:
     scene = _scene(group, fault, done.seed)
     follows = fault.follows
     # a lease may survive what is shorter; and members of etcd may not have voted as they were asked to
-    if done.lasts_s < TTL_S or (follows is Follows.NOBODY and scene.etcd_leader == scene.leader):
+    if done.lasts_s < group.ttl_s or (follows is Follows.NOBODY and scene.etcd_leader == scene.leader):
         follows = Follows.PERHAPS
     done.old, done.etcd_leader = scene.leader, scene.etcd_leader
     before, ids = group.told(scene.leader), group.framework_ids()
@@ -186,8 +187,9 @@ def _suffer(group: Group, load: Load, fault: Fault, done: Trial) -> None:
     acts = reigns.acts(group, struck, scene.leader)
     done.subscriptions, done.refused = acts.subscriptions, acts.refused
     done.wrong += acts.faults()
-    if fault.is_quiet and (late := acts.between(scene.leader, done.struck_s + QUIET_S, done.healed_s)):
-        done.wrong.append(f"{scene.leader} acted {late} times later than {QUIET_S:g} s after it was cut off")
+    quiet_s = group.ttl_s * QUIET
+    if fault.is_quiet and (late := acts.between(scene.leader, done.struck_s + quiet_s, done.healed_s)):
+        done.wrong.append(f"{scene.leader} acted {late} times later than {quiet_s:g} s after it was cut off")
     done.wrong += _changes(follows, done)
 
 

@@ -31,6 +31,7 @@ LOOK_S = 0.01
 KM_S = 60
 ENDED_S = 60.0
 USER, CACHE = "kmsched", "/var/cache/kmsched"
+HOST_FLAGS, ADDED = "/etc/kmsched/host.flags", "# of a scenario\n"
 #: lines of the master's log that a subscription and an accepted call leave, after a time of the day
 LOGGED = re.compile(r"^I\d{4} (\d\d):(\d\d):([\d.]+) +\d+ \S+\] (.*)$")
 SUBSCRIBED = re.compile(r"Subscribing framework ")
@@ -50,7 +51,10 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Group:
+    """`ttl_s`: how long a lease lives without its holder, as the schedulers were told."""
+
     cluster: Cluster
+    ttl_s: int = 5
 
     @property
     def hosts(self) -> list[str]:
@@ -109,6 +113,15 @@ class Group:
         return successor
 
     # --- processes and hosts
+
+    def set_flags(self, *flags: str) -> None:
+        """All schedulers have these and no others beside those of the deployment; returns when the group is whole."""
+        wanted = "".join(f"{each}\n" for each in flags)
+        for host in self.hosts:
+            deployed = self.cluster.hosts.must(host, "cat", HOST_FLAGS).partition(ADDED)[0]
+            self.cluster.hosts.write(host, HOST_FLAGS, f"{deployed}{ADDED}{wanted}" if flags else deployed)
+        self.units("restart")
+        self.wait_whole()
 
     def units(self, verb: str, at: Sequence[str] = ()) -> None:
         """`systemctl VERB` for the schedulers on these hosts, or on all, all at the same moment."""

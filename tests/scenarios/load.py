@@ -19,7 +19,7 @@ from tests.scenarios.kubernetes import RefusedError
 from tests.scenarios.waiting import TooLateError, until
 from tests.scenarios.watching import Life, PodWatch, watched
 
-#: as long as a pod of the stream lives
+#: as long as a pod of the stream runs
 LIFE_S = 15.0
 JOIN_S = 20.0
 ALL_RUN_S = 60.0
@@ -29,11 +29,12 @@ STEADY, STREAM = "steady", "stream"
 
 @dataclass(slots=True)
 class Stream:
-    """Creates a pod each `every_s` seconds from a thread of its own, and deletes those that have lived for LIFE_S."""
+    """Creates a pod each `every_s` seconds from a thread of its own, and deletes those that have run for LIFE_S."""
 
     cluster: Cluster
     namespace: str
     every_s: float
+    watch: PodWatch
     made: dict[str, float] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
@@ -58,12 +59,16 @@ class Stream:
             try:
                 self.cluster.api.create(workloads.pod(name), self.namespace)
                 self.made[name] = time.monotonic()
-                for old in [old for old, at in self.made.items() if time.monotonic() - at > LIFE_S]:
-                    if old not in self.deleted:
-                        self.cluster.api.delete("Pod", self.namespace, old)
-                        self.deleted.add(old)
+                for old in self._old():
+                    self.cluster.api.delete("Pod", self.namespace, old)
+                    self.deleted.add(old)
             except (RefusedError, OSError, http.client.HTTPException) as error:
                 self.failed.append(f"{name}: {error}")
+
+    def _old(self) -> list[str]:
+        lives, now = list(self.watch.lives.values()), time.monotonic()
+        ran = [each.name for each in lives if each.running_s is not None and now - each.running_s > LIFE_S]
+        return [name for name in ran if name in self.made and name not in self.deleted]
 
 
 @dataclass(slots=True)
@@ -149,7 +154,7 @@ def loaded(cluster: Cluster, namespace: str, pods: int, every_s: float = 1.0) ->
     with watched(cluster.api, namespace) as watch:
         cluster.api.create(workloads.deployment(STEADY, pods), namespace)
         cluster.wait_running(namespace, pods)
-        stream = Stream(cluster, namespace, every_s)
+        stream = Stream(cluster, namespace, every_s, watch)
         load = Load(cluster, namespace, watch, stream, cluster.app_containers(namespace))
         stream.start()
         try:

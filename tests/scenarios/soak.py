@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
@@ -21,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from testbed import lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.settings import Settings, from_environment
-from tests.scenarios import failures, ha_soak, handovers, placement, results, takeovers, trials, upload_faults
+from tests.scenarios import failures, ha_soak, handovers, placement, results, trials, upload_faults
 from tests.scenarios.cluster import Cluster, bring_up
 
 DEFAULT_TRIALS = 20
@@ -52,10 +51,10 @@ class Soak(Generic[Target]):
 SOAKS: dict[str, Soak[Any]] = {
     "kill-scheduler": Soak(bring_up, trials.kill_scheduler, Cluster.heal, failures.collect),
     **{
-        f"ha-{fault}": Soak(ha_soak.bring_up, partial(ha_soak.trial, fault), ha_soak.heal, ha_soak.collect)
-        for fault in takeovers.FAULTS
+        f"ha-{name}{suffix}": Soak(up, trial, ha_soak.heal, ha_soak.collect)
+        for suffix, up in {"": ha_soak.bring_up, "-short": ha_soak.bring_up_short}.items()
+        for name, trial in ha_soak.TRIALS.items()
     },
-    "ha-cuts": Soak(ha_soak.bring_up, ha_soak.cut, ha_soak.heal, ha_soak.collect),
     "handover-single": Soak(bring_up, handovers.single, Cluster.heal, failures.collect),
     "handover-broken": Soak(bring_up, handovers.broken, Cluster.heal, failures.collect),
     "placement": Soak(placement.bring_up, placement.trial, placement.heal, placement.collect),
@@ -109,6 +108,10 @@ def _failed(name: str, seeds: Sequence[int]) -> int:
     records = done(path_of(name))
     failed = [seed for seed in seeds if records[seed]["verdict"] != "passed"]
     print(f"{name}: {len(seeds)} trials, {len(failed)} failed{f': seeds {failed}' if failed else ''}", flush=True)
+    for figure in dict.fromkeys(key for seed in seeds for key in records[seed] if key.endswith("_s")):
+        values = [records[seed][figure] for seed in seeds if records[seed].get(figure) is not None]
+        if values:
+            print(f"  {figure} of {len(values)}: {results.spread(values)}", flush=True)
     return len(failed)
 
 

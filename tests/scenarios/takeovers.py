@@ -26,7 +26,6 @@ SUCCESSOR_S = 30.0
 #: so long a process stays frozen after another leads
 FROZEN_S = 2.0
 BACK_S = 60.0
-TTL_S = 5
 EXIT_DEPOSED = 11
 
 
@@ -38,6 +37,7 @@ class Trial:
 
     seed: int
     fault: str
+    ttl_s: int
     old: str = ""
     new: str = ""
     etcd_leader: str = ""
@@ -104,7 +104,7 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def trial(group: Group, load: Load, fault: str, seed: int) -> Trial:
-    done = Trial(seed, fault)
+    done = Trial(seed, fault, group.ttl_s)
     try:
         _take_over(group, load, FAULTS[fault], done, Random(seed).uniform(0, WINDOW_S))
         done.wrong += load.faults()
@@ -123,7 +123,7 @@ def _take_over(group: Group, load: Load, fault: Fault, done: Trial, pause_s: flo
     pid = group.pid(old)
     with contextlib.ExitStack() as stack:
         others = [host for host in group.etcd.members if host != old]
-        floor = stack.enter_context(lease_floor.held(group.cluster, others, TTL_S)) if fault.is_by_lease else None
+        floor = stack.enter_context(lease_floor.held(group.cluster, others, group.ttl_s)) if fault.is_by_lease else None
         # the fault's own moment, not a wait for something
         time.sleep(pause_s)
         struck, began = time.time(), time.monotonic()

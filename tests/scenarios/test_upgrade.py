@@ -3,31 +3,18 @@ notices; and a build that does not run, which stops the play while the leader le
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
-import pytest
-
-from tests.scenarios import product
+from kmsched import __version__
+from tests.scenarios import product, upgrades
 from tests.scenarios.group import Group
 from tests.scenarios.load import Load
 from tests.scenarios.product import unwrapped
 
-UPGRADE = "playbooks/upgrade.yml"
-NEXT = "0.1.0.post1"
 BROKEN = """#!/bin/sh
 [ "$1" != scheduler ] || { echo this build is broken >&2; exit 70; }
 exec /usr/local/lib/kmsched/%s/km "$@"
 """
-
-
-def build_of(path: Path) -> tuple[str, str]:
-    return "-e", f"km_scheduler_km_src={path}"
-
-
-@pytest.fixture(scope="module")
-def next_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return product.another_build(tmp_path_factory.mktemp("build"), NEXT)
 
 
 def test_a_build_that_does_not_run_stops_the_play_and_the_leader_leads_on(
@@ -39,7 +26,7 @@ def test_a_build_that_does_not_run_stops_the_play_and_the_leader_leads_on(
     broken.write_text(BROKEN % product.sha256())
     broken.chmod(0o755)
     limit = ("-e", "km_scheduler_ready_timeout_s=5")
-    _, output = product.play(group.cluster.settings, UPGRADE, *build_of(broken), *limit, code=2)
+    _, output = product.play(group.cluster.settings, upgrades.PLAYBOOK, *upgrades.source_of(broken), *limit, code=2)
     assert f"{first}: not ready after 5 s with the new files: no answer" in unwrapped(output), output
     assert group.leader() == leader and group.pid(leader) == pid
     assert load.faults() == []
@@ -48,16 +35,12 @@ def test_a_build_that_does_not_run_stops_the_play_and_the_leader_leads_on(
     assert group.wait_whole() == leader
 
 
-def test_another_build_takes_one_change_of_the_leader(group: Group, load: Load, next_build: Path) -> None:
-    before, began = group.told(group.wait_whole()), time.time()
-    recap, output = product.play(group.cluster.settings, UPGRADE, *build_of(next_build))
-    after = group.told(group.wait_whole())
-    assert {group.told(host)["version"] for host in group.hosts} == {NEXT}
-    assert after["fingerprint"] == before["fingerprint"] and after["framework_id"] == before["framework_id"]
-    assert after["leader"]["instance"] != before["leader"]["instance"]
-    assert group.subscriptions(began) == 1
-    assert load.faults() == []
-    assert set(recap) == set(group.hosts), output
+def test_another_build_takes_one_change_of_the_leader(group: Group, load: Load, tmp_path: Path) -> None:
+    known = upgrades.builds(tmp_path)
+    trial = upgrades.trial(group, load, known, 0)
+    print(trial.record())
+    assert trial.wrong == []
+    assert trial.versions == [__version__, upgrades.NEXT]
 
-    recap, output = product.play(group.cluster.settings, UPGRADE, *build_of(next_build))
-    assert {host: counts["changed"] for host, counts in recap.items()} == dict.fromkeys(recap, 0), output
+    recap, output = product.play(group.cluster.settings, upgrades.PLAYBOOK, *upgrades.source_of(known[1]))
+    assert {host: counts["changed"] for host, counts in recap.items()} == dict.fromkeys(group.hosts, 0), output
