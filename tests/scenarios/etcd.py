@@ -1,10 +1,11 @@
-"""The etcd that several schedulers share, as its operator has it: members on hosts, who of them leads, keys.
+"""The etcd that several schedulers share, as its operator has it: members on hosts, who of them leads, backups, keys.
 
 Knows etcdctl, the unit and the files that the role `etcd` makes. It does not know what schedulers store there.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -19,9 +20,12 @@ from tests.scenarios.waiting import until
 
 UNIT = "km-etcd"
 CLIENT_PORT, PEER_PORT = 2379, 2380
-KEYS = "/etc/km-etcd"
+DATA, KEYS = "/var/lib/km-etcd", "/etc/km-etcd"
 #: below it are all records of the framework of the scenarios
 RECORDS = "/kmsched/Kubernetes/"
+BACKUP, RESTORED = "/var/tmp/km-etcd.backup", "/var/lib/km-etcd.restored"
+#: the role's, so that a restored cluster is the same one
+TOKEN = "kmsched"
 ANSWER = "5s"
 LED_S, WHOLE_S = 30.0, 60.0
 
@@ -44,7 +48,7 @@ class Etcd:
             "ETCDCTL_CERT": f"{KEYS}/member.crt",
             "ETCDCTL_KEY": f"{KEYS}/member.key",
             **({"ETCDCTL_USER": f"{user}:{password}"} if user else {}),
-            "ETCDCTL_ENDPOINTS": ",".join(f"https://{settings.address(host)}:{CLIENT_PORT}" for host in at),
+            "ETCDCTL_ENDPOINTS": ",".join(self._url(host, CLIENT_PORT) for host in at),
         }
         given = [f"{name}={value}" for name, value in environ.items()]
         done = self.cluster.hosts.run(at[0], "env", *given, "etcdctl", f"--command-timeout={ANSWER}", *words)
@@ -116,6 +120,41 @@ class Etcd:
 
     # --- records
 
+    def stored(self, key: str = "") -> dict[str, dict[str, Any]]:
+        """Key -> value and revisions, of one record or of all; without the records' prefix."""
+        answer = json.loads(self.ctl(self.members, "get", "--prefix", f"{RECORDS}{key}", "-w", "json"))
+        found = {base64.b64decode(each["key"]).decode(): each for each in answer.get("kvs", ())}
+        return {
+            name.removeprefix(RECORDS): {**each, "value": base64.b64decode(each.get("value", "")).decode()}
+            for name, each in found.items()
+        }
+
     def delete(self, key: str) -> None:
-        """A record."""
-        self.ctl(self.members, "del", RECORDS + key)
+        """A record, or all of them for ""."""
+        words = ["--prefix", RECORDS] if not key else [RECORDS + key]
+        self.ctl(self.members, "del", *words)
+
+    def save(self) -> str:
+        """A backup as etcd makes them, as text."""
+        self.ctl(self.members[:1], "snapshot", "save", BACKUP)
+        return self.cluster.hosts.must(self.members[0], "base64", "-w0", BACKUP)
+
+    def restore(self, backup: str) -> None:
+        """Every member ends, and begins again with what was saved."""
+        named = ",".join(f"{host}={self._url(host, PEER_PORT)}" for host in self.members)
+        self.stop(*self.members)
+        for host in self.members:
+            self.cluster.hosts.must(host, "sh", "-c", f"base64 -d > {BACKUP}", stdin=backup)
+            self.cluster.hosts.must(host, "rm", "-rf", f"{DATA}/member", RESTORED)
+            self.cluster.hosts.must(
+                host, "env", "ETCDCTL_API=3", "etcdctl", "snapshot", "restore", BACKUP, f"--data-dir={RESTORED}",
+                f"--name={host}", f"--initial-cluster={named}", f"--initial-cluster-token={TOKEN}",
+                f"--initial-advertise-peer-urls={self._url(host, PEER_PORT)}",
+            )  # fmt: skip
+            self.cluster.hosts.must(host, "mv", f"{RESTORED}/member", f"{DATA}/member")
+            self.cluster.hosts.must(host, "chown", "-R", "etcd:etcd", DATA)
+        self.start(*self.members)
+        self.wait_whole()
+
+    def _url(self, host: str, port: int) -> str:
+        return f"https://{self.cluster.settings.address(host)}:{port}"
