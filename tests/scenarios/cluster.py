@@ -137,10 +137,11 @@ class Cluster:
             pods = {kubernetes.uid(pod) for pod in self.running(namespace)}
             everywhere = {kubernetes.uid(pod) for pod in self.api.listed("Pod") if kubernetes.phase(pod) == "Running"}
             tasks = sorted(mesos.pod_uid(task) for task in self.mesos.live_tasks())
+            # asked last and only then: every look at containers costs a second of processor
+            if tasks != sorted(everywhere):
+                return [f"Mesos holds {len(tasks)} tasks for {len(everywhere)} running pods"]
             containers = sorted(self.app_containers(namespace).values())
             found = []
-            if tasks != sorted(everywhere):
-                found.append(f"Mesos holds {len(tasks)} tasks for {len(everywhere)} running pods")
             if containers != sorted(pods):
                 found.append(f"containerd runs {len(containers)} containers for {len(pods)} running pods")
             return found
@@ -167,7 +168,7 @@ class Cluster:
     def clear(self, name: str) -> None:
         """Deletes all that is in the namespace; waits until pods, tasks and containers are gone."""
         uids = {kubernetes.uid(pod) for pod in self.api.listed("Pod", name)}
-        for kind in ("Deployment", "Job", "Pod"):
+        for kind in kubernetes.WORKLOADS:
             self.api.delete_all(kind, name)
 
         def is_free() -> bool:

@@ -18,7 +18,7 @@ from tests.scenarios import lab
 
 Object = Mapping[str, Any]
 
-CORE = "/api/v1"
+CORE, APPS, BATCH = "/api/v1", "/apis/apps/v1", "/apis/batch/v1"
 PATHS = {
     "Pod": (CORE, "pods"),
     "Namespace": (CORE, "namespaces"),
@@ -26,9 +26,14 @@ PATHS = {
     "Event": (CORE, "events"),
     "ServiceAccount": (CORE, "serviceaccounts"),
     "Service": (CORE, "services"),
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "Job": ("/apis/batch/v1", "jobs"),
+    "Deployment": (APPS, "deployments"),
+    "StatefulSet": (APPS, "statefulsets"),
+    "DaemonSet": (APPS, "daemonsets"),
+    "Job": (BATCH, "jobs"),
+    "CronJob": (BATCH, "cronjobs"),
 }
+#: whoever makes others before what it makes
+WORKLOADS = ("CronJob", "Deployment", "StatefulSet", "DaemonSet", "Job", "Pod")
 MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
 BINDINGS = re.compile(
     r'^apiserver_request_total\{(?=[^}]*code="201")(?=[^}]*resource="pods")(?=[^}]*subresource="binding")'

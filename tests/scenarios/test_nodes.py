@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.scenarios import kubernetes, workloads
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.reflagged import reflagged
 from tests.scenarios.waiting import until
 
 #: the idle timeout may not be shorter than a launch may take
-FLAGS = ("--launch-timeout=30s", "--agent-idle-timeout=32s")
+FLAGS = ("--launch-timeout=15s", "--agent-idle-timeout=16s")
 GONE_S = 150.0
 THERE_S = 120.0
 
@@ -34,23 +32,14 @@ def test_an_idle_executor_takes_its_node_with_it(cluster: Cluster, namespace: st
         assert host in nodes(cluster)
 
 
-def daemon_set(name: str) -> dict[str, Any]:
-    made = workloads.deployment(name, 1)
-    spec = {key: made["spec"][key] for key in ("selector", "template")}
-    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name}, "spec": spec}
-
-
 def test_with_all_a_daemon_set_runs_on_every_agent(cluster: Cluster, namespace: str) -> None:
-    path = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
     with reflagged(cluster) as scheduler:
         scheduler.restart("--register-nodes=all", *FLAGS)
         until(lambda: nodes(cluster) >= set(cluster.agents), THERE_S, "every agent has a Node", 0.5)
-        cluster.api.request("POST", path, daemon_set("everywhere"))
-        try:
-            pods = cluster.wait_running(namespace, len(cluster.agents))
-            assert {kubernetes.node_name(each) for each in pods} == set(cluster.agents)
-        finally:
-            cluster.api.request("DELETE", f"{path}/everywhere", {"propagationPolicy": "Background"})
+        cluster.api.create(workloads.daemon_set("everywhere"), namespace)
+        pods = cluster.wait_running(namespace, len(cluster.agents))
+        assert {kubernetes.node_name(each) for each in pods} == set(cluster.agents)
+        cluster.api.delete("DaemonSet", namespace, "everywhere")
         until(lambda: not cluster.api.listed("Pod", namespace), GONE_S, "its pods have gone", 0.5)
         until(lambda: not any(map(cluster.hosts.kubelet_pid, cluster.agents)), GONE_S, "no executor is left", 0.5)
         until(lambda: nodes(cluster) >= set(cluster.agents), THERE_S, "every agent has a Node without a kubelet", 0.5)

@@ -1,4 +1,4 @@
-"""A Deployment and a Job run in real containers, and a deletion takes as long as the pod may take."""
+"""Workloads of several kinds run in real containers, and a deletion takes as long as the pod may take."""
 
 from __future__ import annotations
 
@@ -63,6 +63,23 @@ def test_job_finishes_and_frees_its_resources(cluster: Cluster, namespace: str) 
     same(states, ["TASK_FINISHED"], 30, "Mesos has seen the task's end")
     same(cluster.mesos.held_for_pods, {"cpus": 0.0, "mem": 0.0}, 30, "what the task held is free")
     assert cluster.app_containers(namespace) == {}
+
+
+def test_a_stateful_set_keeps_its_names(cluster: Cluster, namespace: str) -> None:
+    cluster.api.create(workloads.stateful_set("db", 2), namespace)
+
+    def running(*, but: str = "") -> dict[str, str]:
+        """Name -> uid."""
+        found = {kubernetes.name(pod): kubernetes.uid(pod) for pod in cluster.running(namespace)}
+        members = {name: uid for name, uid in found.items() if name.startswith("db-") and uid != but}
+        if set(members) != {"db-0", "db-1"}:
+            raise ValueError(f"running: {found}")
+        return members
+
+    first = until(running, GONE_S, "db-0 and db-1 run")
+    cluster.api.delete("Pod", namespace, "db-0")
+    second = until(lambda: running(but=first["db-0"]), GONE_S, "another db-0 runs")
+    assert second["db-1"] == first["db-1"]
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,34 @@ def deployment(name: str, replicas: int, pod_spec: Manifest | None = None) -> Ma
     }
 
 
+def daemon_set(name: str) -> Manifest:
+    made = deployment(name, 1)
+    kept = {key: made["spec"][key] for key in ("selector", "template")}
+    return {**made, "kind": "DaemonSet", "spec": kept}
+
+
+def stateful_set(name: str, replicas: int) -> Manifest:
+    made = deployment(name, replicas)
+    return {**made, "kind": "StatefulSet", "spec": {**made["spec"], "serviceName": name}}
+
+
 def job(name: str, script: str) -> Manifest:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": name},
         "spec": {"backoffLimit": 0, "template": {"spec": spec([container(script)], restartPolicy="Never")}},
+    }
+
+
+def cron_job(name: str, script: str) -> Manifest:
+    """One Job each minute."""
+    template = {"spec": job(name, script)["spec"]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": "* * * * *", "jobTemplate": template},
     }
 
 

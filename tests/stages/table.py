@@ -38,14 +38,16 @@ OF_THE_PAGE = ("tests/scenarios/test_page.py",)
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
 OF_PLACEMENT = ("tests/scenarios/test_placement_differential.py",)
 OF_GROUPS = ("tests/scenarios/test_ansible.py", "tests/scenarios/test_ha.py")
-#: of several schedulers, too; run by hand, as all together would take longer than half an hour
+#: run by hand, as all together would take longer than half an hour; all but the first are of several schedulers, too
 BY_HAND = (
+    "tests/scenarios/test_cron.py",
     "tests/scenarios/test_ha_network.py",
     "tests/scenarios/test_ha_records.py",
     "tests/scenarios/test_upgrade.py",
 )
 APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS, *BY_HAND)
-SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v")
+#: with the longest by name: what to look at first when a stage takes too long
+SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v", "--durations=12")
 
 STAGES = (
     Stage("tools", ((*TESTBED, "install"), (*MAKE, TOOLS))),
