@@ -94,8 +94,10 @@ def test_as_soon_as_a_standby_says_that_it_is_ready_the_lead_can_be_given_to_it(
         first = add("a")
         await asyncio.sleep(3)
         second = add("b")
-        while second.daemon.scheduler is None or second.daemon.scheduler.told.reasons():
+        for _ in range(5000):
             await asyncio.sleep(0.001)
+            if second.daemon.scheduler is not None and not second.daemon.scheduler.told.reasons():
+                break
         assert await first.daemon.hand_over("SIGUSR1") == "b"
         await asyncio.sleep(1)
         assert len(second.subscribed) == 1
