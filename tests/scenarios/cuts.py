@@ -28,7 +28,8 @@ from tests.scenarios.waiting import TooLateError, until
 
 #: of the TTL: at the latest so long after a leader's last renewal nothing that it has sent takes effect any more
 QUIET = SHARES["ha-renew-deadline"] + SHARES["ha-call-deadline"]
-PLACED_S = 30.0
+#: whoever has waited meanwhile comes first
+PLACED_S = 90.0
 
 
 class Follows(enum.Enum):
