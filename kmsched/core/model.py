@@ -185,15 +185,14 @@ class InverseOffer(NamedTuple):
     unavailable: Window
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True, gc=False):
     """One Mesos offer, in one role."""
 
     offer_id: str
     agent_id: str
     hostname: str
     resources: Resources  # the sum of its shares
-    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    attributes: Mapping[str, str] = NOTHING
     executor_ids: frozenset[str] = frozenset()  # executors of this framework that run on the agent
     role: str = ANYBODYS.role
     reserved: tuple[Share, ...] = ()  # the parts of it that are reserved for the role

@@ -101,11 +101,12 @@ class OfferLedger:
         if agent is None or agent.hostname != offer.hostname:
             self.take(offer.agent_id)
             agent = self.agents[offer.agent_id] = AgentOffers(offer.agent_id, offer.hostname)
-        before = self.agents.get(self.by_node.get(agent.node_name, ""))
+        node_name = offer.node_name
+        before = self.agents.get(self.by_node.get(node_name, ""))
         if before is not None and before is not agent and not before.offers:
             # the host came back under another id, and nobody tells of the old one's end
             del self.agents[before.agent_id]
-        self.by_node[agent.node_name] = offer.agent_id
+        self.by_node[node_name] = offer.agent_id
         agent.attributes = offer.attributes
         agent.executor_ids = ours(offer.executor_ids)
         if agent.ended_executor not in offer.executor_ids:

@@ -18,30 +18,30 @@ from kmsched.wire.typed import decode
 Json = dict[str, Any]
 
 
-class Id(Struct, frozen=True):
+class Id(Struct, frozen=True, gc=False):
     """The shape of every Mesos id."""
 
     value: str
 
 
-class Scalar(Struct, frozen=True):
+class Scalar(Struct, frozen=True, gc=False):
     value: float
 
 
-class Range(Struct, frozen=True):
+class Range(Struct, frozen=True, gc=False):
     begin: int
     end: int
 
 
-class Ranges(Struct, frozen=True):
+class Ranges(Struct, frozen=True, gc=False):
     range: list[Range] = []
 
 
-class StringSet(Struct, frozen=True):
+class StringSet(Struct, frozen=True, gc=False):
     item: list[str] = []
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, gc=False):
     value: str
 
 
@@ -63,7 +63,7 @@ class Resource(Struct, frozen=True, omit_defaults=True):
     provider_id: Json | None = None
 
 
-class Attribute(Struct, frozen=True, omit_defaults=True):
+class Attribute(Struct, frozen=True, omit_defaults=True, gc=False):
     name: str
     type: str
     scalar: Scalar | None = None
@@ -72,21 +72,36 @@ class Attribute(Struct, frozen=True, omit_defaults=True):
     text: Text | None = None
 
 
-class AllocationInfo(Struct, frozen=True):
+class AllocationInfo(Struct, frozen=True, gc=False):
     role: str = "*"
 
 
-class Offer(Struct, frozen=True):
+class OfferedResource(Struct, frozen=True, gc=False):
+    """What is read of a resource in an offer; thousands may come at once, so the rest of it is not decoded."""
+
+    name: str
+    scalar: Scalar | None = None
+    ranges: Ranges | None = None
+    role: str | None = None
+    reservation: Json | None = None
+    reservations: list[Json] | None = None
+    disk: Json | None = None
+    revocable: Json | None = None
+    shared: Json | None = None
+    provider_id: Json | None = None
+
+
+class Offer(Struct, frozen=True, gc=False):
+    """Likewise."""
+
     id: Id
-    framework_id: Id
     agent_id: Id
     hostname: str
-    resources: list[Resource] = []
+    resources: list[OfferedResource] = []
     attributes: list[Attribute] = []
     executor_ids: list[Id] = []
     allocation_info: AllocationInfo = AllocationInfo()
     unavailability: Json | None = None
-    domain: Json | None = None
 
 
 class TaskStatus(Struct, frozen=True, omit_defaults=True):

@@ -33,6 +33,7 @@ KINDS = ("cpus", "mem", "disk", "gpus")
 PORTS = "ports"
 #: 0.1 + 0.2 arrives as 0.30000000000000004, and 0.3 may as 0.29999999999999998: this many thousandths are noise
 _NOISE = 0.001
+NONE_FREE = Share(UNRESERVED, ZERO)
 _STATES = {state.value: state for state in TaskState}
 
 
@@ -70,7 +71,7 @@ def core_event(event: mesos.SchedulerEvent) -> events.Event | None:
 def decode_offer(offer: mesos.Offer) -> Offer:
     """ProtocolError names the offer, the resource and its value."""
     shares = decode_shares(offer.resources, f"offer {offer.id.value}")
-    free = shares.pop(UNRESERVED, Share(UNRESERVED, ZERO))
+    free = shares.pop(UNRESERVED, NONE_FREE)
     total = free.amount
     for share in shares.values():
         total = total.plus(share.amount)
@@ -80,7 +81,7 @@ def decode_offer(offer: mesos.Offer) -> Offer:
         hostname=offer.hostname,
         resources=total,
         attributes=decode_attributes(offer.attributes),
-        executor_ids=frozenset(one.value for one in offer.executor_ids),
+        executor_ids=frozenset([one.value for one in offer.executor_ids]),
         role=sys.intern(offer.allocation_info.role),
         reserved=tuple(shares.values()),
         ports=free.ports,
@@ -88,34 +89,30 @@ def decode_offer(offer: mesos.Offer) -> Offer:
     )
 
 
-def decode_shares(resources: Iterable[mesos.Resource], where: str) -> dict[str, Share]:
+def decode_shares(resources: Iterable[mesos.OfferedResource], where: str) -> dict[str, Share]:
     """By reservation; each scalar is rounded down to thousandths. `where` is told in errors."""
     amounts: dict[str, dict[str, int]] = {}
     ports: dict[str, list[tuple[int, int]]] = {}
     for one in resources:
         if not _is_kept(one):
             continue
+        key = reservation(one.reservations) if one.reservations else UNRESERVED
         if one.scalar is not None and one.name in KINDS:
-            found = amounts.setdefault(_reservation(one), {})
+            found = amounts.setdefault(key, {})
             found[one.name] = found.get(one.name, 0) + _thousandths(one.scalar.value, where, one.name)
         elif one.ranges is not None and one.name == PORTS:
-            ports.setdefault(_reservation(one), []).extend((each.begin, each.end) for each in one.ranges.range)
+            ports.setdefault(key, []).extend([(each.begin, each.end) for each in one.ranges.range])
     return {
         each: Share(each, Resources(**amounts.get(each, {})), merged(ports[each]) if each in ports else NO_PORTS)
         for each in dict.fromkeys((*amounts, *ports))
     }
 
 
-def _is_kept(resource: mesos.Resource) -> bool:
+def _is_kept(one: mesos.OfferedResource) -> bool:
     """Neither lent, shared, nor a volume or disk of its own, nor reserved in the form that Mesos had before 1.4."""
-    is_plain = resource.role in (None, ANYBODYS.role) and resource.reservation is None
-    is_special = resource.revocable is not None or resource.shared is not None or bool(resource.disk)
-    return bool(is_plain or resource.reservations) and not is_special and resource.provider_id is None
-
-
-def _reservation(resource: mesos.Resource) -> str:
-    """A reservation's one text: equal ones give equal text."""
-    return reservation(resource.reservations) if resource.reservations else UNRESERVED
+    if one.revocable is not None or one.shared is not None or one.disk or one.provider_id is not None:
+        return False
+    return bool(one.reservations) or (one.reservation is None and one.role in (None, ANYBODYS.role))
 
 
 def reservation(stack: Sequence[Json]) -> str:
@@ -225,6 +222,6 @@ def _mode(launch: Launch) -> Literal["bind", "adopt"]:
 
 
 def _thousandths(value: float, where: str, name: str) -> int:
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value < math.inf:
         raise ProtocolError(f"{where}: {name} is {value}, which is no amount of a resource")
     return math.floor(value * MILLI + _NOISE)

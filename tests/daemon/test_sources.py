@@ -157,10 +157,9 @@ SUBSCRIBED = wire.Subscribed(wire.Id("f-1"))
 def offer(number: int, cpus: float = 1.0) -> wire.Offer:
     return wire.Offer(
         id=wire.Id(f"o{number}"),
-        framework_id=wire.Id("f-1"),
         agent_id=wire.Id(f"a{number}"),
         hostname=f"h{number}",
-        resources=[wire.Resource(name="cpus", type="SCALAR", scalar=wire.Scalar(cpus))],
+        resources=[wire.OfferedResource(name="cpus", scalar=wire.Scalar(cpus))],
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from kmsched.core import effects as do
 from kmsched.core import events as ev
@@ -81,7 +81,7 @@ def never_kills(state: State, event: ev.Event, now: float) -> Sequence[do.Effect
 
 def takes_more_than_is_offered(state: State, event: ev.Event, now: float) -> Sequence[do.Effect]:
     for offer in event.offers if isinstance(event, ev.OffersArrived) else ():
-        offer_more = replace(offer, resources=offer.resources.plus(offer.resources))
+        offer_more = structs.replace(offer, resources=offer.resources.plus(offer.resources))
         event = ev.OffersArrived((offer_more,))
     return step(state, event, now)
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +32,7 @@ def event(type_: str, **body: object) -> bytes:
     return json.dumps({"type": type_, **body}).encode()
 
 
-def test_offers_are_read_and_their_resources_go_back_as_they_came() -> None:
+def test_offers_are_read() -> None:
     got = scheduler_event(event("OFFERS", offers={"offers": [OFFER]}))
     assert isinstance(got, mesos.Offers)
     (offer,) = got.offers
@@ -41,7 +40,10 @@ def test_offers_are_read_and_their_resources_go_back_as_they_came() -> None:
     assert offer.executor_ids == [Id("E")]
     assert offer.allocation_info.role == "kube"
     assert offer.attributes[0].text == mesos.Text("a")
-    assert json.loads(msgspec.json.encode(offer.resources)) == OFFER["resources"]
+    assert [(one.name, one.scalar, one.role) for one in offer.resources] == [
+        (one["name"], one.get("scalar") and mesos.Scalar(one["scalar"]["value"]), one.get("role"))
+        for one in OFFER["resources"]
+    ]
 
 
 def test_an_update_has_its_bytes_decoded() -> None:

@@ -19,7 +19,7 @@ from kmsched.core.resources import Resources
 from kmsched.core.shares import Flavour, Share
 from kmsched.errors import ProtocolError
 from kmsched.wire import hotsettings, taskdata
-from kmsched.wire.mesos import Resource, Scalar, scheduler_event
+from kmsched.wire.mesos import OfferedResource, Scalar, scheduler_event
 from kmsched.wire.offers import core_event, decode_shares, executor_info_of, reservation, static_reservations, task_info
 
 
@@ -153,7 +153,7 @@ def test_maintenance_without_a_beginning_is_named() -> None:
     [(0.1 + 0.2, 300), (0.29999999999999998, 300), (0.0019, 1), (0.0009, 0), (1.9999, 1999), (1e6, 10**9)],
 )
 def test_scalars_are_rounded_down_except_for_noise(value: float, thousandths: int) -> None:
-    found = decode_shares([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
+    found = decode_shares([OfferedResource("cpus", Scalar(value))], "offer O1")
     assert found[""].amount.cpus == thousandths
 
 
@@ -162,14 +162,14 @@ def test_thousandths_survive_the_way_out_and_back(amount: int) -> None:
     launch = Launch("uid.1.0", "ns/web", "uid", "bind", Resources(), (Share("", Resources(mem=amount)),))
     (sent,) = json.loads(json.dumps(task_info(launch, "S1", "*", {})["resources"]))
     assert Fraction(str(sent["scalar"]["value"])) == Fraction(amount, 1000)
-    back = decode_shares([Resource("mem", "SCALAR", Scalar(sent["scalar"]["value"]))], "task")
+    back = decode_shares([OfferedResource("mem", Scalar(sent["scalar"]["value"]))], "task")
     assert back[""].amount.mem == amount
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_no_amount_is_refused(value: float) -> None:
     with pytest.raises(ProtocolError, match=r"offer O1: cpus is .* no amount of a resource"):
-        decode_shares([Resource("cpus", "SCALAR", Scalar(value))], "offer O1")
+        decode_shares([OfferedResource("cpus", Scalar(value))], "offer O1")
 
 
 def test_an_update_with_all_that_it_can_carry() -> None:
