@@ -165,7 +165,7 @@ def _suffer(group: Group, load: Load, fault: Fault, done: Trial) -> None:
     if done.lasts_s < group.ttl_s or (follows is Follows.NOBODY and scene.etcd_leader == scene.leader):
         follows = Follows.PERHAPS
     done.old, done.etcd_leader = scene.leader, scene.etcd_leader
-    before, ids = group.told(scene.leader), group.framework_ids()
+    before, ids = group.heard(scene.leader), group.framework_ids()
     # the fault's own moment, not a wait for something
     time.sleep(Random(done.seed).uniform(0, WINDOW_S))
     struck, began = time.time(), time.monotonic()
@@ -180,7 +180,7 @@ def _suffer(group: Group, load: Load, fault: Fault, done: Trial) -> None:
     done.back_s = round(time.monotonic() - began, 3)
     _wait_placed(load, began + done.healed_s)
     done.placed_s = round(time.monotonic() - began, 3)
-    after = group.told(done.new)
+    after = group.heard(done.new)
     done.terms = [before["term"], after["term"]]
     done.ended = {host: codes for host in group.hosts if (codes := group.exit_codes(host, struck))}
     if after["framework_id"] != before["framework_id"] or group.framework_ids() != ids:

@@ -77,6 +77,10 @@ class Group:
         reply = self.page(host)
         return dict(reply.json()) if reply is not None else {}
 
+    def heard(self, host: str) -> dict[str, Any]:
+        """The same of a scheduler that is there, however busy its host is."""
+        return until(lambda: self.told(host), WHOLE_S, f"the scheduler on {host} answers", 0.1)
+
     def leaders(self) -> list[str]:
         replies = {host: self.page(host) for host in self.hosts}
         return [host for host, reply in replies.items() if reply is not None and reply.status == 200]

@@ -119,7 +119,7 @@ def _take_over(group: Group, load: Load, fault: Fault, done: Trial, pause_s: flo
     if fault.etcd_leads is not None:
         done.etcd_leader = group.etcd.have_led_at(fault.etcd_leads(group, old))
         old = done.old = group.wait_whole()
-    ids, before = group.framework_ids(), group.told(old)
+    ids, before = group.framework_ids(), group.heard(old)
     pid = group.pid(old)
     with contextlib.ExitStack() as stack:
         others = [host for host in group.etcd.members if host != old]
@@ -145,7 +145,7 @@ def _take_over(group: Group, load: Load, fault: Fault, done: Trial, pause_s: flo
         done.wrong.append(f"{acts.subscriptions} subscriptions, by {[each.host for each in acts.reigns[1:]]}")
     if leader != done.new:
         done.wrong.append(f"{done.new} followed, and then {leader}")
-    told = group.told(leader)
+    told = group.heard(leader)
     if told["framework_id"] != before["framework_id"] or group.framework_ids() != ids:
         done.wrong.append(f"framework {before['framework_id']} became {told['framework_id']}: {group.framework_ids()}")
     if told["term"] <= before["term"]:

@@ -75,7 +75,7 @@ def trial(group: Group, load: Load, known: Sequence[Path], seed: int) -> Trial:
 
 def _upgrade(group: Group, load: Load, known: Sequence[Path], done: Trial) -> None:
     done.old = group.wait_whole()
-    before, ids = group.told(done.old), group.framework_ids()
+    before, ids = group.heard(done.old), group.framework_ids()
     shas = [_sha256(each) for each in known]
     [done.from_sha256] = product.installed(group.cluster.hosts, group.hosts, [])
     number = (shas.index(done.from_sha256) + 1) % len(known)
@@ -85,7 +85,7 @@ def _upgrade(group: Group, load: Load, known: Sequence[Path], done: Trial) -> No
     done.play_s = round(time.monotonic() - started, 1)
     done.new = group.wait_whole()
     done.back_s = round(time.monotonic() - started, 1)
-    after = group.told(done.new)
+    after = group.heard(done.new)
     done.terms = [before["term"], after["term"]]
     done.versions = [before["version"], after["version"]]
     done.ended = {host: codes for host in group.hosts if (codes := group.exit_codes(host, began))}
