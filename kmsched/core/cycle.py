@@ -99,10 +99,14 @@ def _plan(state: State, record: PodRecord, judge: Judge, cycle: Cycle) -> Iterat
     if plan is not None:
         judge.assume(plan, pod, *take(plan.place, pod, state.settings))
     else:
-        obstacles = yield from judge.why_not(record)
-        record.vetoes = obstacles.vetoes
-        state.queue.park(pod.uid)
-        _report(state, record, obstacles, cycle.now)
+        obstacles = yield from judge.why_not(pod, record.vetoes)
+        if record.pod is pod and state.queue.classes.get(pod.uid) is Waiting.ACTIVE:
+            record.vetoes = obstacles.vetoes
+            state.queue.park(pod.uid)
+            _report(state, record, obstacles, cycle.now)
+        else:
+            # it has changed between two slices, so this was found out of another pod than it is now
+            state.wants_cycle = True
     yield POD_WORK
 
 

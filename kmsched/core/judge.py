@@ -19,7 +19,7 @@ from kmsched.core.fit import STANDING_FILTERS, TAKEN_FILTERS, Place, Veto, first
 from kmsched.core.model import Pod
 from kmsched.core.rank import PREFER_NO, Prospect, at_best, best_of, prospect, score
 from kmsched.core.resources import Counts
-from kmsched.core.state import PodRecord, State
+from kmsched.core.state import State
 
 T = TypeVar("T")
 Work = Generator[int, None, T]
@@ -131,15 +131,15 @@ class Judge:
             else:
                 yield self._look_further(pod, kind)
 
-    def why_not(self, record: PodRecord) -> Work[Obstacles]:
-        """Of a pod that fits nowhere. Made once for equal pods with equal past: thousands of them may wait, for
-        thousands of agents.
+    def why_not(self, pod: Pod, before: Mapping[str, Veto]) -> Work[Obstacles]:
+        """Of a pod that `best` has found to fit nowhere, and did so `before`. Made once for equal pods with equal past:
+        thousands of them may wait, for thousands of agents.
         """
-        before, kind = record.vetoes, self._kind_of(record.pod)
+        kind = self._kind_of(pod)
         key = (kind, id(before) if before else 0)
         found = self.obstacles.get(key)
         if found is None:
-            vetoes = yield from self._vetoes(record.pod, self.kinds[kind])
+            vetoes = yield from self._vetoes(pod, self.kinds[kind])
             known = self.state.offers.agents
             merged = {agent_id: each for agent_id, each in before.items() if agent_id in known} | vetoes
             causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in merged.values())

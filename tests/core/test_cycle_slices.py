@@ -186,3 +186,17 @@ def test_a_cycle_ends_with_its_subscription() -> None:
     assert launched(fold.finish()) == {}
     assert fold.state_of("u1") == "pending"
     assert fold.state.wants_cycle
+
+
+@pytest.mark.parametrize("slices", range(1, 8))
+def test_a_pod_that_is_bound_by_another_while_it_is_found_to_fit_nowhere_is_not_told_to_wait(slices: int) -> None:
+    huge = structs.replace(PLENTY, cpus=8000, pods=1)
+    fold = Fold(pod("u1", requests=huge), settings=ONE_BY_ONE)
+    begun(fold, offer("o1", "A1"), offer("o2", "A2"))
+    for _ in range(slices):
+        if fold.state.cycle is not None:
+            fold.take(CycleInterrupted())
+    fold.take(PodChanged(pod("u1", resource_version="2", requests=huge, node_name="n9", task_id="u1.1.9")))
+    assert launched(fold.finish()) == {}
+    assert fold.state_of("u1") == "checking"
+    assert not fold.state.queue.classes

@@ -29,8 +29,7 @@ from kmsched.core.model import (
 from kmsched.core.rank import at_best, best_of, prospect, score
 from kmsched.core.resources import NO_COUNTS, Counts, Resources, whole_counts
 from kmsched.core.shares import Flavour, Share, pool_of
-from kmsched.core.state import PodRecord, State
-from kmsched.core.tasks import PodState
+from kmsched.core.state import State
 from tests.core import values
 
 SETTINGS = Settings(executor_id="km-1")
@@ -101,7 +100,7 @@ def test_the_judge_answers_as_judging_every_pod_anew(
             judge.assume(best, wanted, *take(best.place, wanted, settings))
             continue
         assert not fits
-        obstacles = done(judge.why_not(PodRecord(pod=wanted, state=PodState.PENDING)))
+        obstacles = done(judge.why_not(wanted, {}))
         if kind_of(wanted) not in explained:
             assert obstacles.vetoes == {each.place.agent_id: veto(wanted, each.place, settings) for each in plans}
         explained.add(kind_of(wanted))
