@@ -60,8 +60,9 @@ class Stream:
                 self.cluster.api.create(workloads.pod(name), self.namespace)
                 self.made[name] = time.monotonic()
                 for old in self._old():
-                    self.cluster.api.delete("Pod", self.namespace, old)
+                    # noted first: the watch may tell of it before the call has returned
                     self.deleted.add(old)
+                    self.cluster.api.delete("Pod", self.namespace, old)
             except (RefusedError, OSError, http.client.HTTPException) as error:
                 self.failed.append(f"{name}: {error}")
 
