@@ -12,9 +12,8 @@ import enum
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from kmsched.ha import SHARES
 from testbed import network
@@ -22,9 +21,10 @@ from testbed.settings import MESOS_MASTER_PORT
 from tests.scenarios import reigns
 from tests.scenarios.etcd import CLIENT_PORT, PEER_PORT
 from tests.scenarios.group import Group
+from tests.scenarios.group_trial import GroupTrial
 from tests.scenarios.load import Load
 from tests.scenarios.takeovers import EXIT_DEPOSED, SUCCESSOR_S, WINDOW_S
-from tests.scenarios.waiting import TooLateError, until
+from tests.scenarios.waiting import until
 
 #: of the TTL: at the latest so long after a leader's last renewal nothing that it has sent takes effect any more
 QUIET = SHARES["ha-renew-deadline"] + SHARES["ha-call-deadline"]
@@ -118,43 +118,25 @@ FAULTS: Mapping[str, Fault] = {
 
 
 @dataclass(slots=True)
-class Trial:
-    """Times in seconds after the fault began; it was whole after `struck_s`.
+class Trial(GroupTrial):
+    """Times in seconds after the fault began; it was whole after `struck_s`."""
 
-    `refused`: calls of deposed schedulers that Mesos has not taken.
-    """
-
-    seed: int
     fault: str
     ttl_s: int
     lasts_s: float
-    old: str = ""
-    new: str = ""
     etcd_leader: str = ""
     terms: list[int] = field(default_factory=list)
     struck_s: float = 0.0
     led_s: float | None = None
     healed_s: float = 0.0
-    back_s: float = 0.0
     placed_s: float = 0.0
     subscriptions: int = 0
-    refused: int = 0
     ended: dict[str, list[int]] = field(default_factory=dict)
-    pods: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 def trial(group: Group, load: Load, fault: str, seed: int, lasts_s: float) -> Trial:
     done = Trial(seed, fault, group.ttl_s, lasts_s)
-    try:
-        _suffer(group, load, FAULTS[fault], done)
-        done.wrong += load.faults()
-    except TooLateError as error:
-        done.wrong.append(str(error))
-    done.pods = len(load.watch.lives)
+    done.run(load, lambda: _suffer(group, load, FAULTS[fault], done))
     return done
 
 
@@ -183,11 +165,10 @@ def _suffer(group: Group, load: Load, fault: Fault, done: Trial) -> None:
     after = group.heard(done.new)
     done.terms = [before["term"], after["term"]]
     done.ended = {host: codes for host in group.hosts if (codes := group.exit_codes(host, struck))}
-    if after["framework_id"] != before["framework_id"] or group.framework_ids() != ids:
-        done.wrong.append(f"framework {before['framework_id']} became {after['framework_id']}: {group.framework_ids()}")
+    done.require_framework(group, before, ids, after)
     acts = reigns.acts(group, struck, scene.leader)
-    done.subscriptions, done.refused = acts.subscriptions, acts.refused
-    done.wrong += acts.faults()
+    done.subscriptions = acts.subscriptions
+    done.note_acts(acts)
     quiet_s = group.ttl_s * QUIET
     if fault.is_quiet and (late := acts.between(scene.leader, done.struck_s + quiet_s, done.healed_s)):
         done.wrong.append(f"{scene.leader} acted {late} times later than {quiet_s:g} s after it was cut off")

@@ -19,6 +19,7 @@ from random import Random
 from testbed.settings import Settings
 from tests.scenarios import cluster, cuts, failures, takeovers, upgrades
 from tests.scenarios.group import Group
+from tests.scenarios.group_trial import GroupTrial
 from tests.scenarios.load import Load, loaded
 
 SCHEDULERS = 3
@@ -83,7 +84,7 @@ def cut(target: Loaded, seed: int) -> cuts.Trial:
     return cuts.trial(target.group, target.load, fault, seed, lasts_s)
 
 
-TRIALS: dict[str, Callable[[Loaded, int], takeovers.Trial | cuts.Trial | upgrades.Trial]] = {
+TRIALS: dict[str, Callable[[Loaded, int], GroupTrial]] = {
     **{fault: partial(trial, fault) for fault in takeovers.FAULTS},
     "cuts": cut,
     "upgrade": upgrade,

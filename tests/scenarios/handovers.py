@@ -10,13 +10,14 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from tests.scenarios import workloads
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.hosts import SCHEDULER_UNIT
+from tests.scenarios.outcome import Outcome
 from tests.scenarios.trials import faults
 from tests.scenarios.waiting import TooLateError, until
 from tests.scenarios.watching import watched
@@ -57,13 +58,12 @@ BROKEN = {
 
 
 @dataclass(slots=True)
-class Trial:
+class Trial(Outcome):
     """Times in seconds, by the scheduler's log; `seconds` is from the signal until a main process is ready.
 
     `leaderless_s`: from the moment at which nothing more is sent until Mesos has subscribed the next.
     """
 
-    seed: int
     kind: str
     pods: int
     moment_s: float
@@ -72,10 +72,6 @@ class Trial:
     leaderless_s: float = 0.0
     terms: list[int] = field(default_factory=list)
     said: str = ""
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 def single(cluster: Cluster, seed: int, pods: int = PODS) -> Trial:

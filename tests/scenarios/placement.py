@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from testbed import verdicts
 from testbed.settings import Settings
 from tests.scenarios import failures, product
+from tests.scenarios.outcome import Outcome
 from tests.scenarios.placement_cases import case
 
 CASES = 250  # of one trial
@@ -26,19 +27,14 @@ SHOWN = 5
 
 
 @dataclass(slots=True)
-class Trial:
+class Trial(Outcome):
     """`verdicts`: how often each plugin objected first, as kube-scheduler has it; "" for pods that fit."""
 
-    seed: int
     cases: int
     judged: int = 0
     differ: int = 0
     verdicts: dict[str, int] = field(default_factory=dict)
     took_s: dict[str, float] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 def bring_up(settings: Settings) -> Path:

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from testbed import lifecycle, processes
 from testbed.hdfs import Hdfs
 from testbed.settings import Settings, from_environment
 from tests.scenarios import failures, ha_soak, handovers, placement, results, trials, upload_faults
 from tests.scenarios.cluster import Cluster, bring_up
+from tests.scenarios.outcome import Outcome
 
 DEFAULT_TRIALS = 20
 #: seeds of the scenarios are below, so a soak sees other moments
@@ -29,21 +30,12 @@ FIRST_SEED = 1000
 Target = TypeVar("Target")
 
 
-class Trial(Protocol):
-    """What came out of one trial."""
-
-    @property
-    def wrong(self) -> list[str]: ...
-
-    def record(self) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Soak(Generic[Target]):
     """`trial` gets a seed; `heal` brings back what it has ended; `collect` keeps what the parts said and says where."""
 
     bring_up: Callable[[Settings], Target]
-    trial: Callable[[Target, int], Trial]
+    trial: Callable[[Target, int], Outcome]
     heal: Callable[[Target], None]
     collect: Callable[[Target, str], Path]
 

@@ -11,14 +11,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from tests.scenarios import lease_floor, reigns
 from tests.scenarios.group import Calls, Group
+from tests.scenarios.group_trial import GroupTrial
 from tests.scenarios.load import Load
-from tests.scenarios.waiting import TooLateError, until
+from tests.scenarios.waiting import until
 
 #: the fault falls somewhere between two pods of the stream
 WINDOW_S = 1.0
@@ -30,29 +30,19 @@ EXIT_DEPOSED = 11
 
 
 @dataclass(slots=True)
-class Trial:
+class Trial(GroupTrial):
     """Times in seconds after the fault. `led_s`: until the successor's own page said that it leads. `floor_s`: so long
     etcd kept a lease whose holder ended with the leader; None where nobody waited for the lease.
     """
 
-    seed: int
     fault: str
     ttl_s: int
-    old: str = ""
-    new: str = ""
     etcd_leader: str = ""
     led_s: float = 0.0
     subscribed_s: float | None = None
     called_s: float | None = None
     accepted_s: float | None = None
     floor_s: float | None = None
-    refused: int = 0
-    back_s: float = 0.0
-    pods: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +95,12 @@ FAULTS: Mapping[str, Fault] = {
 
 def trial(group: Group, load: Load, fault: str, seed: int) -> Trial:
     done = Trial(seed, fault, group.ttl_s)
-    try:
-        _take_over(group, load, FAULTS[fault], done, Random(seed).uniform(0, WINDOW_S))
-        done.wrong += load.faults()
-    except TooLateError as error:
-        done.wrong.append(str(error))
-    done.pods = len(load.watch.lives)
+    pause_s = Random(seed).uniform(0, WINDOW_S)
+    done.run(load, lambda: _take_over(group, FAULTS[fault], done, pause_s))
     return done
 
 
-def _take_over(group: Group, load: Load, fault: Fault, done: Trial, pause_s: float) -> None:
+def _take_over(group: Group, fault: Fault, done: Trial, pause_s: float) -> None:
     old = done.old = group.wait_whole()
     if fault.etcd_leads is not None:
         done.etcd_leader = group.etcd.have_led_at(fault.etcd_leads(group, old))
@@ -139,15 +125,13 @@ def _take_over(group: Group, load: Load, fault: Fault, done: Trial, pause_s: flo
     until(lambda: group.calls(struck).accepted_s is not None, SUCCESSOR_S, "the successor has launched a pod")
     _note(done, group.calls(struck))
     acts = reigns.acts(group, struck, old)
-    done.refused = acts.refused
-    done.wrong += acts.faults()
+    done.note_acts(acts)
     if acts.subscriptions != 1:
         done.wrong.append(f"{acts.subscriptions} subscriptions, by {[each.host for each in acts.reigns[1:]]}")
     if leader != done.new:
         done.wrong.append(f"{done.new} followed, and then {leader}")
     told = group.heard(leader)
-    if told["framework_id"] != before["framework_id"] or group.framework_ids() != ids:
-        done.wrong.append(f"framework {before['framework_id']} became {told['framework_id']}: {group.framework_ids()}")
+    done.require_framework(group, before, ids, told)
     if told["term"] <= before["term"]:
         done.wrong.append(f"term {before['term']} was followed by {told['term']}")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 from tests.scenarios import kubernetes, mesos, workloads
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.hosts import SCHEDULER_UNIT
+from tests.scenarios.outcome import Outcome
 from tests.scenarios.waiting import TooLateError, until
 from tests.scenarios.watching import PodWatch, watched
 
@@ -25,10 +25,9 @@ POLL_S = 0.05
 
 
 @dataclass(slots=True)
-class Trial:
+class Trial(Outcome):
     """`moment_s`: from the creation to SIGKILL; the other times from the creation, too."""
 
-    seed: int
     pods: int
     moment_s: float
     created_at_kill: int = 0
@@ -37,10 +36,6 @@ class Trial:
     ready_again_s: float = 0.0
     all_running_s: float = 0.0
     bindings: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 def kill_scheduler(cluster: Cluster, seed: int, pods: int = PODS) -> Trial:

@@ -10,15 +10,14 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.scenarios import product, reigns
 from tests.scenarios.group import Group
+from tests.scenarios.group_trial import GroupTrial
 from tests.scenarios.load import Load
 from tests.scenarios.takeovers import EXIT_DEPOSED
-from tests.scenarios.waiting import TooLateError
 
 PLAYBOOK = "playbooks/upgrade.yml"
 #: of the build that differs from bin/km in nothing else
@@ -28,26 +27,16 @@ OTHER_VARIABLE = "KM_OTHER_BUILD"
 
 
 @dataclass(slots=True)
-class Trial:
+class Trial(GroupTrial):
     """`play_s`: how long the play took. `back_s`: when all were ready again after its beginning."""
 
-    seed: int
     from_sha256: str = ""
     to_sha256: str = ""
-    old: str = ""
-    new: str = ""
     terms: list[int] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     play_s: float = 0.0
-    back_s: float = 0.0
     subscriptions: int = 0
-    refused: int = 0
     ended: dict[str, list[int]] = field(default_factory=dict)
-    pods: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 def builds(folder: Path) -> tuple[Path, Path]:
@@ -64,16 +53,11 @@ def source_of(build: Path) -> tuple[str, str]:
 def trial(group: Group, load: Load, known: Sequence[Path], seed: int) -> Trial:
     """To the build after that which all schedulers have."""
     done = Trial(seed)
-    try:
-        _upgrade(group, load, known, done)
-        done.wrong += load.faults()
-    except (TooLateError, AssertionError) as error:
-        done.wrong.append(str(error))
-    done.pods = len(load.watch.lives)
+    done.run(load, lambda: _upgrade(group, known, done))
     return done
 
 
-def _upgrade(group: Group, load: Load, known: Sequence[Path], done: Trial) -> None:
+def _upgrade(group: Group, known: Sequence[Path], done: Trial) -> None:
     done.old = group.wait_whole()
     before, ids = group.heard(done.old), group.framework_ids()
     shas = [_sha256(each) for each in known]
@@ -90,14 +74,13 @@ def _upgrade(group: Group, load: Load, known: Sequence[Path], done: Trial) -> No
     done.versions = [before["version"], after["version"]]
     done.ended = {host: codes for host in group.hosts if (codes := group.exit_codes(host, began))}
     acts = reigns.acts(group, began, done.old)
-    done.subscriptions, done.refused = acts.subscriptions, acts.refused
-    done.wrong += acts.faults()
+    done.subscriptions = acts.subscriptions
+    done.note_acts(acts)
     if product.installed(group.cluster.hosts, group.hosts, []) != {done.to_sha256}:
         done.wrong.append("not all schedulers have the other build")
     if {group.told(host)["version"] for host in group.hosts} != {after["version"]}:
         done.wrong.append("not all schedulers run the other build")
-    if (after["framework_id"], group.framework_ids()) != (before["framework_id"], ids):
-        done.wrong.append(f"framework {before['framework_id']} became {after['framework_id']}: {group.framework_ids()}")
+    done.require_framework(group, before, ids, after)
     if after["fingerprint"] != before["fingerprint"]:
         done.wrong.append("the fingerprint is another")
     if (done.subscriptions, done.old == done.new, done.terms[0] < done.terms[1]) != (1, False, True):

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,6 +21,7 @@ from kmsched.artifact_uri import without_digest
 from testbed.hdfs import PUBLISHER, Hdfs
 from testbed.hdfs_layout import NAMESERVICE
 from tests.scenarios import stored, uploader
+from tests.scenarios.outcome import Outcome
 from tests.scenarios.uploader import Ended, Uploader
 
 ROOT = "/uploads"
@@ -72,10 +73,9 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Trial:
+class Trial(Outcome):
     """`share` of the body at which the fault came; `reached`: whether the upload had got there."""
 
-    seed: int
     fault: str
     size_bytes: int
     share: float
@@ -85,10 +85,6 @@ class Trial:
     under_final_name: str = ""
     left: int = 0
     notes: dict[str, Any] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-
-    def record(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": "failed" if self.wrong else "passed"}
 
 
 @contextlib.contextmanager
