@@ -136,8 +136,7 @@ class Handover:
         scheduler.lead.hold()
         await scheduler.web.pause()
         await scheduler.settle(SETTLE_S if group is None else group.call_deadline_s)
-        if scheduler.from_mesos is not None:
-            await scheduler.from_mesos.pause()
+        await scheduler.sources.pause()
         if group is not None:
             await group.step_aside(reason)
 
@@ -148,7 +147,6 @@ class Handover:
             scheduler.lead.lead_on()
         else:
             group.lead_on()
-        if scheduler.from_mesos is not None:
-            scheduler.from_mesos.resume()
+        scheduler.sources.resume()
         await scheduler.web.resume()
         return LEADS_ON if group is None else STANDS_AGAIN

@@ -11,23 +11,18 @@ import logging
 import socket
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from kmsched import fingerprint
 from kmsched.clients.kube_rights import DEFAULT_SCHEDULER_NAME
-from kmsched.clients.reflector import Reflector
 from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, Effect
 from kmsched.core.events import Resumed
 from kmsched.core.leadership import Fact
-from kmsched.core.model import Pod
 from kmsched.core.state import Link
 from kmsched.daemon import settings, web_acts, web_page, web_peers, web_routes
 from kmsched.daemon.core import Core
 from kmsched.daemon.decisions import Decisions
-from kmsched.daemon.from_kube import FromKube
-from kmsched.daemon.from_mesos import FromMesos
 from kmsched.daemon.group import Group
 from kmsched.daemon.identity import FrameworkId, next_term
 from kmsched.daemon.inbox import Inbox
@@ -35,6 +30,7 @@ from kmsched.daemon.lead import Lead, SoleLead
 from kmsched.daemon.metrics import Metrics
 from kmsched.daemon.offer_metrics import MICROSECONDS
 from kmsched.daemon.outlets import Outlets
+from kmsched.daemon.pod_reader import PodReader
 from kmsched.daemon.preflight import await_access, tell_findings
 from kmsched.daemon.promises import keep_promises
 from kmsched.daemon.reach import Reach
@@ -42,6 +38,7 @@ from kmsched.daemon.readiness import Readiness
 from kmsched.daemon.repeats import Repeats
 from kmsched.daemon.rival import watch_for_rival
 from kmsched.daemon.runner import Runner
+from kmsched.daemon.sources import Sources
 from kmsched.daemon.specs import Specs
 from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
@@ -50,9 +47,6 @@ from kmsched.daemon.told import Told
 from kmsched.daemon.web import Web
 from kmsched.daemon.web_access import Access
 from kmsched.daemon.web_acts import HandOver
-from kmsched.errors import ProtocolError
-from kmsched.wire.kube import decode_node, decode_pod
-from kmsched.wire.unreadable import pod_by_identity
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +87,9 @@ class Scheduler:
         self._notifier = notifier
         clock = self._clock = surroundings.clock
         self._specs = Specs(store, fingerprint.executor_spec(config, digests))
-        self._defaults = settings.request_defaults(config)
         self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
         self._is_subscribed = asyncio.Event()
-        #: once it is there to be paused
-        self.from_mesos: FromMesos | None = None
         self._linked = Link.DISCONNECTED
         self._subscribed_at = clock.monotonic()
         self.core = Core(settings.core_settings(config, digests), NO_TERM, surroundings.step)
@@ -119,6 +110,7 @@ class Scheduler:
         self.tenure = Tenure(clock)
         self.decisions = Decisions(clock)
         self._repeats = Repeats(clock)
+        pod_reader = PodReader(settings.request_defaults(config), self.metrics, self._repeats)
         self._outlets = Outlets(
             config,
             surroundings,
@@ -126,9 +118,20 @@ class Scheduler:
             self.lead,
             gate=self._gate,
             term=lambda: self.core.state.term,
-            decode_pod=self._decode_pod,
+            decode_pod=pod_reader.read,
             report=self.inbox.put_now,
             metrics=self.metrics,
+        )
+        self.sources = Sources(
+            self._outlets,
+            pod_reader,
+            self.inbox,
+            surroundings,
+            framework_id=framework_id,
+            readiness=self.readiness,
+            metrics=self.metrics,
+            repeats=self._repeats,
+            overtaken=self.lead.was_overtaken,
         )
         self.runner = Runner(
             self.core.step,
@@ -205,7 +208,7 @@ class Scheduler:
                 clock=self._clock,
                 rng=self._surroundings.rng,
             )
-            self._start_sources(group)
+            self.sources.start(group)
             group.create_task(tell_findings(self._config, self._surroundings))
             if self._config.registers_all:
                 promised = self.core.promised_nodes
@@ -247,27 +250,6 @@ class Scheduler:
     async def close(self) -> None:
         await self.web.stop()
         await self._outlets.close()
-
-    def _start_sources(self, group: asyncio.TaskGroup) -> None:
-        clock, rng, kube = self._clock, self._surroundings.rng, self._outlets.kube
-        pods = Reflector(kube, "/api/v1/pods", decode=self._decode_pod, clock=clock, rng=rng)
-        nodes = Reflector(kube, "/api/v1/nodes", decode=decode_node, clock=clock, rng=rng)
-        from_kube = FromKube(self.inbox, self.readiness, self.metrics, self._repeats)
-        self.from_mesos = FromMesos(
-            self._outlets.mesos.events,
-            self.inbox,
-            framework_id=self._framework_id,
-            readiness=self.readiness,
-            metrics=self.metrics,
-            repeats=self._repeats,
-            clock=clock,
-            rng=rng,
-            overtaken=self.lead.was_overtaken,
-            identity=self._outlets.mesos.identity,
-        )
-        group.create_task(from_kube.pods(pods.changes()))
-        group.create_task(from_kube.nodes(nodes.changes()))
-        group.create_task(self.from_mesos.run())
 
     async def _follow_specs(self) -> None:
         async for learned in self._specs.news():
@@ -317,16 +299,6 @@ class Scheduler:
             took_s = self._clock.monotonic() - self._subscribed_at
             self.metrics.lead.reconciliation_latency.observe(took_s * MICROSECONDS)
             self.tenure.reached(RECONCILED)
-
-    def _decode_pod(self, obj: bytes | Mapping[str, Any]) -> Pod:
-        try:
-            return decode_pod(obj, self._defaults)
-        except ProtocolError as error:
-            pod = pod_by_identity(obj, str(error))
-            self.metrics.bad_objects.labels("pods").inc()
-            if self._repeats.is_first(str(error)):
-                log.error("%s; the pod is left where it is, and placed nowhere", error)
-            return pod
 
     def _turned(self) -> None:
         if self.core.is_synced and not self._synced.is_set():
