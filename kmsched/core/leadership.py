@@ -95,6 +95,10 @@ class Leadership:
         """Whether a call that has an effect may be sent at this moment."""
         return self.is_leading and now < self.deadline
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether nobody has looked yet that the deadline has passed."""
+        return self.is_leading and now >= self.deadline
+
 
 def after(leadership: Leadership, fact: Fact, reason: str = "") -> Leadership:
     """The leadership that follows. ImpossibleFact leaves nothing changed."""
@@ -123,7 +127,7 @@ def elected(leadership: Leadership, term: int, renewed_at: float, renew_deadline
 
 def timed(leadership: Leadership, now: float) -> Leadership:
     """The leadership at this moment: SUSPENDED when the deadline has passed."""
-    if leadership.is_leading and now >= leadership.deadline:
+    if leadership.is_overdue(now):
         late_s = now - leadership.deadline
         return after(leadership, Fact.EXPIRED, f"no renewal came through in time, for {late_s:.1f} s beyond the limit")
     return leadership

@@ -18,7 +18,7 @@ from kmsched.clients.store import Store
 from kmsched.config import SchedulerConfig
 from kmsched.core.effects import AcceptOffers, Effect
 from kmsched.core.events import Resumed
-from kmsched.core.leadership import Fact
+from kmsched.core.leadership import Fact, Leadership
 from kmsched.core.state import Link
 from kmsched.daemon import settings, web_acts, web_page, web_peers, web_routes
 from kmsched.daemon.core import Core
@@ -44,6 +44,7 @@ from kmsched.daemon.surroundings import Surroundings
 from kmsched.daemon.systemd import Notifier
 from kmsched.daemon.tenure import FIRST_ACCEPT, RECONCILED, SUBSCRIBED, Tenure
 from kmsched.daemon.told import Told
+from kmsched.daemon.watchdog import Watchdog
 from kmsched.daemon.web import Web
 from kmsched.daemon.web_access import Access
 from kmsched.daemon.web_acts import HandOver
@@ -87,7 +88,6 @@ class Scheduler:
         self._notifier = notifier
         clock = self._clock = surroundings.clock
         self._specs = Specs(store, fingerprint.executor_spec(config, digests))
-        self._fed_at = clock.monotonic()
         self._synced = asyncio.Event()
         self._is_subscribed = asyncio.Event()
         self._linked = Link.DISCONNECTED
@@ -122,6 +122,7 @@ class Scheduler:
             report=self.inbox.put_now,
             metrics=self.metrics,
         )
+        self._watchdog = Watchdog(notifier, self._leadership, clock)
         self.sources = Sources(
             self._outlets,
             pod_reader,
@@ -309,17 +310,10 @@ class Scheduler:
             self.lead.tell(FACTS[link])
             self._measure_link(link)
             self._is_subscribed.clear() if link is Link.DISCONNECTED else self._is_subscribed.set()
-        now = self._clock.monotonic()
-        if self._notifier.watchdog_s and now - self._fed_at >= self._notifier.watchdog_s and self._is_in_time():
-            self._fed_at = now
-            self._notifier.alive()
+        self._watchdog.turned()
 
-    def _is_in_time(self) -> bool:
-        """False: it acts as a leader beyond its deadline, so what minds the deadline does not run any more."""
-        if self._group is None:
-            return True
-        election = self._group.election
-        return not election.leadership.is_leading or election.may_act()
+    def _leadership(self) -> Leadership:
+        return Leadership() if self._group is None else self._group.election.leadership
 
     def _describe(self) -> None:
         if self._group is not None:
