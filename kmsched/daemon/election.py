@@ -1,8 +1,8 @@
 """Leading by a lease in etcd: renewed while the process lives, campaigned for when nobody leads.
 
-Knows the leader key, and the order in which things must be sent.  The lease itself is in `membership`; what a leader
-may do is in `core.leadership`, and what it does is not known here.  A watch tells of changes at once, and a poll tells
-of those that a frozen member of etcd keeps to itself.
+Knows when a try for the lead may be made, and how it is kept.  The lease itself is in `membership`, a try in
+`candidacy`; what a leader may do is in `core.leadership`, and what it does is not known here.  A watch tells of changes
+at once, and a poll tells of those that a frozen member of etcd keeps to itself.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from kmsched.clients.etcd import EtcdClient
 from kmsched.clock import Clock
 from kmsched.core import leadership as leading
 from kmsched.core.leadership import Fact, Leadership, Role
+from kmsched.daemon.candidacy import Candidacy
 from kmsched.daemon.membership import Membership
 from kmsched.daemon.roster import Roster
 from kmsched.daemon.tenure import Vacancy
 from kmsched.errors import Fatal, Gone, KmError, NotFound, Unavailable
 from kmsched.wire import members as records
-from kmsched.wire.etcd import Created, Get, Put
-from kmsched.wire.members import Keys, Leader, Member
+from kmsched.wire.etcd import Created, Put
+from kmsched.wire.members import Keys, Member
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,6 @@ class Election:
         self._keys = keys
         self._timing = timing
         self._may_campaign = may_campaign
-        self._highest_term = highest_term
         self._changed = changed
         self._clock = clock
         self._rng = rng
@@ -81,6 +81,7 @@ class Election:
         self._listed_at = float("-inf")
         self._is_aside = False
         self.group = Roster(keys)
+        self._candidacy = Candidacy(etcd, keys, self._membership, self.group, highest_term, clock)
         self.vacancy = Vacancy(clock)
         self.leadership = Leadership()
         #: why etcd cannot be used now, "" while it can
@@ -287,50 +288,14 @@ class Election:
             return
         if (kv is not None and kv.lease != lease_id) or self._is_anothers_turn():
             return
-        floor = await self._highest_term() + 1
-        if self._membership.lease_id != lease_id:
-            return  # without its lease the key would stay for ever
-        record = Leader(
-            instance=self.member.instance,
-            boot_id=self.member.boot_id,
-            url=self.member.url,
-            since_s=self._clock.wall(),
-            term_at_least=floor,
-            lease_id=str(lease_id),
-            fingerprint=self.member.fingerprint,
-            version=self.member.version,
-            passed_on=self.group.passed_on,
-        )
-        key = self._keys.leader
-        answer = await self._etcd.txn([Created(key, 0)], [Put(key, records.encode(record), lease_id)], [Get(key)])
-        if self._membership.lease_id != lease_id:
-            return  # the key went with its lease; what we know of our own lease says nothing of that one
-        if answer.succeeded:
-            self._win(answer.header.revision, floor)
-        elif (found := answer.found(0)) is not None:
-            # the answer to an earlier try may have been lost
-            if found.lease == lease_id:
-                self._win(found.create_revision, records.decode_leader(found).term_at_least)
-            else:
-                self.group.found(found)
+        if (won := await self._candidacy.stand()) is not None:
+            self._create_revision = won.create_revision
+            renewed_at, limit_s = self._membership.renewed_at, self._timing.renew_deadline_s
+            self._become(leading.elected(self.leadership, won.term, renewed_at, limit_s))
 
     def _is_anothers_turn(self) -> bool:
         is_named = self.group.successor not in ("", self.member.instance)
         return is_named and self.vacancy.lasts_s < self._timing.request_deadline_s
-
-    def _win(self, create_revision: int, floor: int) -> None:
-        self._create_revision = create_revision
-        term = leading.new_term(create_revision, floor - 1)
-        if term > create_revision:
-            log.warning(
-                "etcd is at revision %d, and terms up to %d are known: it was restored from a backup or made anew, and"
-                " what was written since is lost; leading in term %d",
-                create_revision,
-                floor - 1,
-                term,
-            )
-        renewed_at = self._membership.renewed_at
-        self._become(leading.elected(self.leadership, term, renewed_at, self._timing.renew_deadline_s))
 
     # --- being
 
