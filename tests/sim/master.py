@@ -3,63 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from kmsched.core import effects as do
 from kmsched.core import events as ev
 from kmsched.core.events import TaskState
 from kmsched.core.model import Offer
-from kmsched.core.ports import holds, without
-from kmsched.core.resources import ZERO, Resources
+from kmsched.core.ports import holds
+from kmsched.core.resources import ZERO
 from kmsched.core.updates import TERMINAL
 from tests.sim.agent import Agent, Status
 from tests.sim.loop import Channel, Loop
+from tests.sim.registration import Held, Registration
 
 ALLOCATE_S = 0.5
 UNREACHABLE_S = 10.0
 NET_S = 0.05
-#: of each agent
-PORTS = ((31000, 31019),)
-
-
-@dataclass(slots=True)
-class Held:
-    """A task as the master knows it."""
-
-    state: TaskState
-    resources: Resources
-    ports: frozenset[int] = frozenset()
-
-
-@dataclass(slots=True)
-class Registration:
-    """An agent of which the master knows; `channel` None while it is away."""
-
-    agent: Agent
-    channel: Channel | None
-    tasks: dict[str, Held] = field(default_factory=dict)
-    has_executor: bool = False
-    refused_until: float = 0.0
-    is_unreachable: bool = False
-
-    @property
-    def held(self) -> Resources:
-        amount = self.agent.executor_resources if self.has_executor else ZERO
-        for task in self.tasks.values():
-            if task.state not in TERMINAL:
-                amount = amount.plus(task.resources)
-        return amount
-
-    @property
-    def ports(self) -> frozenset[int]:
-        """Those that tasks hold."""
-        return frozenset().union(*(task.ports for task in self.tasks.values() if task.state not in TERMINAL))
-
-
-def _held(launch: do.Launch, state: TaskState) -> Held:
-    ports = {n for share in launch.shares for first, last in share.ports for n in range(first, last + 1)}
-    return Held(state, launch.resources.without_pods(), frozenset(ports))
 
 
 class Connection:
@@ -101,7 +60,7 @@ class Master:
         self.known[agent.agent_id] = found
         found.has_executor = agent.executor is not None
         for task_id, task in agent.tasks.items():
-            found.tasks[task_id] = _held(task.launch, task.state)
+            found.tasks[task_id] = Held.of(task.launch, task.state)
             if before is not None and before.is_unreachable and task.state not in TERMINAL:
                 self._tell_status(
                     agent.agent_id, Status(task_id, task.state, "SOURCE_MASTER", "REASON_SLAVE_REREGISTERED")
@@ -249,7 +208,7 @@ class Master:
         starts_executor = not found.has_executor
         found.has_executor, agent.executor_id = True, executor_id
         for launch in accept.launches:
-            held = found.tasks[launch.task_id] = _held(launch, TaskState.STAGING)
+            held = found.tasks[launch.task_id] = Held.of(launch, TaskState.STAGING)
             words = f"{launch.task_id} takes ports {sorted(held.ports)} that are not offered on {agent.agent_id}"
             self.loop.require(all(any(holds(o.ports, port) for o in offers) for port in held.ports), words)
             self._to_agent(found, partial(agent.launch, launch, starts_executor=starts_executor))
@@ -295,13 +254,7 @@ class Master:
             return
         offers = []
         for agent_id, found in self.known.items():
-            out = ZERO
-            ports = without(PORTS, found.ports)
-            for offer in self.offers.values():
-                if offer.agent_id == agent_id:
-                    out = out.plus(offer.resources)
-                    ports = without(ports, [n for first, last in offer.ports for n in range(first, last + 1)])
-            free = found.agent.total.minus(found.held).minus(out)
+            free, ports = found.free(offer for offer in self.offers.values() if offer.agent_id == agent_id)
             self.loop.require(ZERO.fits_in(free), f"more is held and offered on {agent_id} than it has: {free}")
             is_barred = self.is_suppressed or found.channel is None or found.refused_until > self.loop.now
             if is_barred or free.cpus < 100 or free.mem < 10_000:
