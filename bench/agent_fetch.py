@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kmsched import __version__
-from testbed import lifecycle, probe
+from testbed import plans, probe
 from testbed.hdfs_layout import MIB
 from testbed.settings import from_environment
 from tests.scenarios.hosts import Hosts
@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=REPEATS)
     options = parser.parse_args()
     settings = from_environment(os.environ)
-    plan, hosts = lifecycle.must_plan(settings), Hosts(settings, probe.machine())
+    plan, hosts = plans.must_find(settings), Hosts(settings, probe.machine())
     scheduler, agent = next(iter(plan.hosts.schedulers)), next(iter(plan.hosts.agents))
     named = dict(NAMED.findall(hosts.must(scheduler, "cat", FLAGS)))
     if "km" not in named:

@@ -13,7 +13,7 @@ from types import FrameType
 from demo import cluster, deployed, objects, report, schedulers
 from demo.cluster import Kubectl, Sight, Watch
 from demo.steps import REPORT_EVERY_S, StepFailed, Steps, elapsed, screen
-from testbed import inventory, lifecycle
+from testbed import inventory, plans
 from testbed.errors import LabError
 from testbed.errors import UsageError as TestbedUsageError
 from testbed.settings import Settings, from_environment
@@ -57,7 +57,7 @@ def demo(settings: Settings, environ: Mapping[str, str]) -> None:
 
 def _refuse_another_testbed(settings: Settings) -> None:
     """One scheduler keeps the framework's id on its disk, several in etcd: nothing of the one becomes the other."""
-    plan = lifecycle.plan_of(settings)
+    plan = plans.find(settings)
     if plan is not None and plan.schedulers != len(schedulers.NAMES):
         raise StepFailed(
             f"testbed {settings.name!r} is up with {plan.schedulers} schedulers, and the demo wants "
@@ -78,7 +78,7 @@ def _deploy(steps: Steps, settings: Settings) -> None:
     allowed = ["-e", "km_scheduler_rollout_policy=manual"]
     steps.run(title, [f"{VENV}/ansible-playbook", "-i", str(listed), *allowed, "deploy.yml"], DEPLOY_S)
     schedulers.wait_ready(settings)
-    if old := deployed.end_old_executors(ROOT, settings, lifecycle.must_plan(settings).hosts.agents):
+    if old := deployed.end_old_executors(ROOT, settings, plans.must_find(settings).hosts.agents):
         steps.screen.line(f"      executors of another fingerprint end on {', '.join(old)}; their containers run on")
     deployed.stamp(settings.state, wanted)
 

@@ -12,7 +12,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from testbed import apt, controlplane, hdfs_presence, hosts, inventory, lifecycle, network, peers, pki, probe, processes
+from testbed import (
+    apt,
+    controlplane,
+    hdfs_presence,
+    hosts,
+    inventory,
+    lifecycle,
+    network,
+    peers,
+    pki,
+    plans,
+    probe,
+    processes,
+)
 from testbed.errors import LabError, UsageError
 from testbed.settings import Settings, check_host_name, from_environment
 
@@ -89,13 +102,13 @@ def _lab(settings: Settings, arguments: Arguments) -> int:
 
 
 def _inventory(settings: Settings, _: Arguments) -> int:
-    lifecycle.must_plan(settings)
+    plans.must_find(settings)
     print(inventory.path(settings).read_text(), end="")
     return 0
 
 
 def _kube(settings: Settings, arguments: Arguments) -> int:
-    plan = lifecycle.must_plan(settings)
+    plan = plans.must_find(settings)
     if arguments.what == "kill":
         controlplane.kill(settings, arguments.part)
     else:
@@ -122,7 +135,7 @@ def _hdfs(settings: Settings, arguments: Arguments) -> int:
 def _env(settings: Settings, _: Arguments) -> int:
     lifecycle.must_be_up(settings)
     exports = {}
-    if (plan := lifecycle.plan_of(settings)) is not None:
+    if (plan := plans.find(settings)) is not None:
         exports = {
             "KUBECONFIG": str(controlplane.admin(settings)),
             "MESOS_MASTER": peers.master_urls(settings, plan.hosts.masters),
@@ -137,7 +150,7 @@ def _env(settings: Settings, _: Arguments) -> int:
 
 
 def _user(settings: Settings, arguments: Arguments) -> int:
-    lifecycle.must_plan(settings)
+    plans.must_find(settings)
     print(pki.user(settings.kube, controlplane.server(settings), arguments.user, arguments.group))
     return 0
 

@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import time
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from testbed import (
@@ -31,35 +29,22 @@ from testbed import (
     network,
     peers,
     pki,
+    plans,
     probe,
     processes,
     rootfs,
     verdicts,
 )
-from testbed.errors import LabError, UsageError
+from testbed.errors import LabError
 from testbed.hdfs import Hdfs
+from testbed.plans import Plan
 from testbed.probe import Machine
-from testbed.settings import DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS, Settings, names
+from testbed.settings import DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS, Settings
 
 AGENTS_S = 90.0
 GUESTS_S = 10.0
 STATE_MIB = 500
 SCHEDULER_USER, MASTERS_GROUP, PROXY_USER = "kmsched", "system:masters", "system:kube-proxy"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a testbed consists of; kept in STATE/plan.json from its first `up` to its `down`."""
-
-    agents: int
-    masters: int
-    schedulers: int
-    net: str
-    products: dict[str, str]
-
-    @property
-    def hosts(self) -> inventory.Hosts:
-        return inventory.Hosts(names("s", self.schedulers), names("m", self.masters), names("h", self.agents))
 
 
 def build(settings: Settings) -> dict[str, str]:
@@ -88,30 +73,11 @@ def build_all(settings: Settings) -> dict[str, str]:
     return {**found, "hadoop": str(release.jars), "hadoop-classes": str(release.classes)}
 
 
-def plan_of(settings: Settings) -> Plan | None:
-    """The plan of the testbed, if `up` has begun."""
-    try:
-        return Plan(**json.loads((settings.state / "plan.json").read_text()))
-    except FileNotFoundError:
-        return None
-
-
 def must_be_up(settings: Settings) -> None:
     """Raises LabError: there is not even a network."""
     if not (network.NETNS / network.lab(settings)).exists():
-        must_plan(settings)
+        plans.must_find(settings)
         raise LabError(f"testbed {settings.name!r} has lost its network; run: python3 -m testbed up")
-
-
-def must_plan(settings: Settings) -> Plan:
-    """The plan of the testbed.
-
-    Raises:
-        LabError: it is down.
-    """
-    if (plan := plan_of(settings)) is None:
-        raise LabError(f"testbed {settings.name!r} is down; run: python3 -m testbed up")
-    return plan
 
 
 def up(
@@ -119,9 +85,9 @@ def up(
 ) -> None:
     """Brings the testbed up; a count of None means: as it is, or the default. HDFS stays once it was asked for."""
     started = time.monotonic()
-    old = plan_of(settings)
+    old = plans.find(settings)
     counts = (agents, masters, schedulers)
-    plan = _first_plan(settings, *counts) if old is None else grow(settings, old, *counts)
+    plan = _first_plan(settings, *counts) if old is None else plans.grow(settings, old, *counts)
     machine = probe.machine()
     storage = hdfs_presence.prepare(settings, machine) if with_hdfs else hdfs_presence.find(settings, machine)
     if plan == old and not missing(settings, plan):
@@ -165,7 +131,7 @@ def up_hdfs(settings: Settings) -> Hdfs:
     if absent := storage.missing():
         storage.up()
     hdfs_presence.make_launchers(storage, settings.state / "bin")
-    if (plan := plan_of(settings)) is not None and inventory.path(settings).exists():
+    if (plan := plans.find(settings)) is not None and inventory.path(settings).exists():
         _write_inventory(settings, machine, plan, storage)
     _say(started, f"HDFS is up{f'; {len(absent)} parts were missing' if absent else ''}: {_names(storage)}")
     return storage
@@ -179,40 +145,14 @@ def _first_plan(settings: Settings, agents: int | None, masters: int | None, sch
     agents = DEFAULT_HOSTS if agents is None else agents
     masters = DEFAULT_MASTERS if masters is None else masters
     schedulers = DEFAULT_SCHEDULERS if schedulers is None else schedulers
-    _check(agents, masters, schedulers)
+    plans.check(agents, masters, schedulers)
     return Plan(agents, masters, schedulers, settings.net, build(settings))
-
-
-def grow(settings: Settings, old: Plan, agents: int | None, masters: int | None, schedulers: int | None) -> Plan:
-    """The old plan, with more hosts where more are asked for. There are never fewer than before.
-
-    Raises:
-        UsageError: what is asked for needs a `down` first.
-    """
-    if old.net != settings.net:
-        raise UsageError(
-            f"testbed {settings.name!r} is up on {old.net}, not on KM_TESTBED_NET={settings.net}; down first"
-        )
-    if masters is not None and masters != old.masters:
-        raise UsageError(f"testbed {settings.name!r} has {old.masters} Mesos masters, not {masters}; down first")
-    agents, schedulers = (
-        have if asked is None else asked for asked, have in ((agents, old.agents), (schedulers, old.schedulers))
-    )
-    _check(agents, old.masters, schedulers)
-    return replace(old, agents=max(agents, old.agents), schedulers=max(schedulers, old.schedulers))
-
-
-def _check(agents: int, masters: int, schedulers: int) -> None:
-    for kind, count in (("h", agents), ("m", masters), ("s", schedulers)):
-        names(kind, count)
 
 
 def _make_state(settings: Settings, plan: Plan) -> None:
     """Folders, ssh keys, certificates; the plan first, so that `down` and the next `up` know what was begun."""
     settings.state.mkdir(parents=True, exist_ok=True)
-    scratch = settings.state / "plan.new"
-    scratch.write_text(json.dumps(asdict(plan)))
-    scratch.replace(settings.state / "plan.json")
+    plans.write(settings, plan)
     folder = settings.key.parent
     for name in ("key", "host"):
         if not (folder / f"{name}.pub").exists():
@@ -345,13 +285,13 @@ def _ancestors(pid: int) -> set[int]:
 def status(settings: Settings) -> bool:
     """Prints a line for each host and part; whether all is there."""
     machine = probe.machine()
-    storage, plan = hdfs_presence.find(settings, machine), plan_of(settings)
+    storage, plan = hdfs_presence.find(settings, machine), plans.find(settings)
     if storage is not None:
         print("\n".join(storage.lines()))
     absent = [] if storage is None else storage.missing()
     if plan is not None or storage is None:
-        _host_lines(settings, machine, must_plan(settings))
-        absent = missing(settings, must_plan(settings))
+        _host_lines(settings, machine, plans.must_find(settings))
+        absent = missing(settings, plans.must_find(settings))
     print(f"missing: {', '.join(absent)}" if absent else "all is there")
     return not absent
 

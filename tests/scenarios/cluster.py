@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testbed import controlplane, lifecycle, probe
-from testbed.lifecycle import Plan
+from testbed import controlplane, lifecycle, plans, probe
+from testbed.plans import Plan
 from testbed.settings import Settings
 from tests.scenarios import kubernetes, lab, mesos, product, workloads
 from tests.scenarios.hosts import SCHEDULER_UNIT, Container, Hosts
@@ -211,7 +211,7 @@ def bring_up(settings: Settings, schedulers: int = 1, with_hdfs: bool = False) -
     `with_hdfs`: agents fetch from it what executors run; else they do if the testbed has an HDFS.
     """
     wanted = product.sha256()
-    plan = lifecycle.plan_of(settings)
+    plan = plans.find(settings)
     if plan is not None and plan.schedulers < schedulers:
         _end_the_only_scheduler(settings)
     elif plan is not None and plan.schedulers > schedulers:
@@ -249,7 +249,7 @@ def _end_the_only_scheduler(settings: Settings) -> None:
 
 
 def _connected(settings: Settings) -> Cluster:
-    plan = lifecycle.must_plan(settings)
+    plan = plans.must_find(settings)
     machine = probe.machine()
     return Cluster(
         settings,

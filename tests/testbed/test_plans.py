@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from testbed.errors import UsageError
-from testbed.lifecycle import Plan, grow
+from testbed.plans import Plan, grow
 from testbed.settings import from_environment
 
 SETTINGS = from_environment({})
