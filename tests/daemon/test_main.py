@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -21,14 +20,12 @@ from kmsched.clients.http import Request
 from kmsched.clients.store import FolderStore
 from kmsched.core.effects import Effect
 from kmsched.core.events import Event, OffersArrived, PodsListed
-from kmsched.core.shares import Flavour
 from kmsched.core.state import State
 from kmsched.core.step import step
 from kmsched.daemon.main import cause_of
-from kmsched.daemon.settings import core_settings
 from kmsched.errors import ConfigRefused, Deposed, FrameworkIdMissing, InternalError
 from tests.clients.fakes import HandlerTransport, Reply, Silence
-from tests.daemon.processes import SHA, Process, World, is_subscribed, record, settings
+from tests.daemon.processes import SHA, Process, World, is_subscribed, record
 from tests.daemon.values import pod_json
 
 ROOT = Path(__file__).parents[2]
@@ -272,29 +269,6 @@ def test_sigterm_ends_the_real_process_with_0_while_its_upstreams_are_away(tmp_p
         rest = process.stderr.read()
         assert process.wait() == 0
     assert "ended by SIGTERM; tasks and pods run on" in rest
-
-
-def test_settings_reach_the_core(tmp_path: Path) -> None:
-    made = settings(tmp_path, "--scheduler-name=mine", "--offer-ttl=7s")
-    daemon_settings = replace(made, refuse_s=3.0)
-    core = core_settings(daemon_settings, {"km-path": SHA})
-    assert (core.scheduler_name, core.offer_ttl_s, core.refuse_s) == ("mine", 7.0, 3.0)
-    assert core.executor_resources.cpus == 250
-    assert core.executor_resources.mem == 256_000
-    assert core.executor_id.startswith("km-")
-    assert (core.roles, core.pod_roles, core.role, core.maps_ports) == (("*",), ("*",), "*", False)
-    assert not core.other_flavours
-
-
-def test_an_executor_has_an_id_for_each_part_of_the_offers_that_may_hold_it(tmp_path: Path) -> None:
-    roles = ("--mesos-role=web", "--mesos-framework-roles=web,*", "--host-port-endpoints")
-    core = core_settings(settings(tmp_path, *roles), {"km-path": SHA})
-    assert (core.roles, core.pod_roles, core.maps_ports) == (("web", "*"), ("web",), True)
-    reserved = Flavour("web", '[{"role":"web","type":"STATIC"}]')
-    assert set(core.other_flavours) == {Flavour("*"), reserved}
-    for flavour in (Flavour("web"), Flavour("*"), reserved):
-        assert core.flavour_of(core.id_of(flavour)) == flavour
-    assert core.id_of(Flavour("web")) == core.executor_id
 
 
 def test_a_mutable_path_is_read_once_and_its_digest_is_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
