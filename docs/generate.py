@@ -57,7 +57,7 @@ def with_exit_codes(text: str) -> str:
 
 
 def exit_codes() -> Iterator[str]:
-    yield "| code | meaning | systemd starts it again |"
+    yield "| code | meaning | another start may help |"
     yield "|---|---|---|"
     for code, (meaning, again) in EXIT_CODES.items():
         yield f"| {code} | {meaning} | {'yes' if again else 'no'} |"

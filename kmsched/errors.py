@@ -56,7 +56,7 @@ EXIT_LOCAL_FILE = 26
 EXIT_UNAVAILABLE = 69
 EXIT_INTERNAL = 70
 
-#: code -> (meaning, whether a supervisor should start the process again)
+#: code -> (meaning, whether another start may help without a person's doing)
 EXIT_CODES: MappingProxyType[int, tuple[str, bool]] = MappingProxyType(
     {
         EXIT_OK: ("done, or ended as asked", False),

@@ -92,7 +92,7 @@ def _of_history() -> Iterator[str]:
 
 
 def _exit_codes() -> Iterator[str]:
-    yield from ("", "## Exit codes", "", "| code | meaning | started again by systemd |", "|---|---|---|")
+    yield from ("", "## Exit codes", "", "| code | meaning | another start may help |", "|---|---|---|")
     for code, (meaning, again) in EXIT_CODES.items():
         yield f"| {code} | {meaning} | {'yes' if again else 'no'} |"
 
