@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-requirements
 SOURCES := $(shell find kmsched -name '*.py' 2>/dev/null)
-UNIT_TESTS := --ignore=tests/scenarios --ignore=tests/integration
+UNIT_TESTS := --ignore=tests/scenarios
 # tests with processes and files: about half of the time of all
 OUTER := tests/artifacts tests/executor tests/daemon tests/testbed tests/doctor
 export PATH := $(CURDIR)/$(BIN):$(PATH)
