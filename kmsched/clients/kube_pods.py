@@ -47,25 +47,6 @@ async def bind(
     await kube.request("POST", pod_path(namespace, name, "binding"), body=binding)
 
 
-async def delete_pod(
-    kube: KubeClient,
-    namespace: str,
-    name: str,
-    *,
-    uid: str,
-    resource_version: str | None = None,
-    grace_s: int | None = None,
-) -> None:
-    """Delete this very pod; `grace_s` replaces its own grace period.  Conflict: it is another one by now."""
-    preconditions = {"uid": uid}
-    if resource_version is not None:
-        preconditions["resourceVersion"] = resource_version
-    options: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions}
-    if grace_s is not None:
-        options["gracePeriodSeconds"] = grace_s
-    await kube.delete(pod_path(namespace, name), options)
-
-
 async def patch_pod_annotations(
     kube: KubeClient,
     namespace: str,

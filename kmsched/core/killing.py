@@ -38,7 +38,7 @@ class Killing:
             known.agent_id = known.agent_id or agent_id
 
     def spare(self, task_id: str) -> None:
-        """It is needed after all: a KILL of a pod's current task ends the pod."""
+        """It is needed after all."""
         self.victims.pop(task_id, None)
 
     def ended(self, task_id: str) -> bool:

@@ -121,7 +121,7 @@ def _bind(state: State, record: PodRecord, now: float, why: str) -> None:
 
 def _patch(state: State, record: PodRecord, now: float, why: str) -> None:
     pod = record.pod
-    # it was heard of: from here on a kill could hit the pod, if the patch was made after all
+    # it was heard of: from here on a kill could hit the task that the pod names, if the patch was made after all
     record.due_at = record.silent_at = None
     if pod.task_id == record.task_id:
         apply(state, record, Trigger.PATCHED, now, "its annotation names the task already")

@@ -99,7 +99,7 @@ def _claims(state: State, record: PodRecord, event: TaskUpdated) -> bool:
 def _stray(state: State, record: PodRecord | None, event: TaskUpdated, now: float) -> None:
     """A task that no pod needs is killed, but not at once: what makes it needed may be on its way.
 
-    One that its pod's annotation names is never killed while the pod is there: the executor would end the pod.
+    One that its pod's annotation names is never killed while the pod is there: it lasts as long as the pod does.
     """
     if record is None:
         whose = "no pod"
@@ -117,7 +117,7 @@ def _may_be_claimed(state: State, record: PodRecord, event: TaskUpdated) -> bool
     """May this turn out to be the task that a predecessor launched for the pod?
 
     Until the pod is known to name its own task, a predecessor's Binding or patch to this one may have been made: where
-    our watch lags, a kill would end the pod.  And nothing may have told yet which Node the agent is.
+    our watch lags, a kill would be of what the pod needs.  And nothing may have told yet which Node the agent is.
     """
     if event.task_id in state.killing.victims:
         return False

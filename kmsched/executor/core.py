@@ -3,14 +3,12 @@
 Knows what each event changes (`executor.state`), and lets every task make its moves (`executor.settling`).  It does
 not know how kubelet is configured or watched over (`executor.kubelet`), nor any protocol's spelling.
 
-A task is a reservation for one pod.  The pod's annotation says which task is current; to kill another one ends the
-reservation and leaves the pod alone.  A bound pod is deleted only by a kill of its current task, never with grace
-0: that would let the API server forget containers that still run.
+A task is a reservation for one pod.  The pod's annotation says which task is current: that one lasts as long as the
+pod does, and a kill of another ends the reservation alone.  No pod is ever deleted from here.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from kmsched.core.events import TaskState
@@ -18,12 +16,10 @@ from kmsched.core.resources import Resources
 from kmsched.errors import EXIT_CONFIG, EXIT_OK
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
-from kmsched.executor.settling import apply, deletion, is_current, settled, update
+from kmsched.executor.settling import apply, is_current, settled, update
 from kmsched.executor.state import State
 from kmsched.executor.tasks import Sign, Stage, Task
 
-#: A deletion that shows no effect is asked for again after this long.
-DELETE_RETRY_S = 5.0
 #: A healthy kubelet without a Node object registers only when it is started again.
 NODE_WAIT_S = 60.0
 #: When kubelet is refused: how long to stay, so that launches on their way get the reason, not a crash.
@@ -59,8 +55,6 @@ def _taken_in(state: State, event: ev.Event, now: float) -> list[do.Effect]:
         case ev.PodsListed():
             state.pods = {pod.uid: pod for pod in event.pods}
             state.is_synced = True
-        case ev.DeletionRefused():
-            return _on_deletion_refused(state, event, now)
         case ev.NodeSeen():
             state.node = event
         case ev.NodeVanished():
@@ -118,26 +112,17 @@ def _on_launch(state: State, event: ev.TaskLaunched | ev.TaskUnreadable, now: fl
 
 
 def _on_kill(state: State, event: ev.KillRequested, now: float) -> list[do.Effect]:
-    """Repeats are harmless; of an unknown task the agent itself tells the scheduler."""
+    """Repeats are harmless; of an unknown task the agent itself tells the scheduler.
+
+    A scheduler kills no task that its pod names.  Such a kill was sent before the Binding, by one that is dead, say.
+    """
     task = state.tasks.get(event.task_id)
     if task is None:
         return []
-    pod = state.pods.get(task.pod_uid)
-    if task.stage is Stage.KILLING and pod is not None and pod.is_terminating:
-        return []
-    grace_s = None if event.grace_s is None else max(1, math.ceil(event.grace_s))
-    sign = Sign.KILL_POD if is_current(task, pod) else Sign.KILL_RESERVATION
-    state.tasks[task.task_id] = task = replace(task, grace_s=grace_s, has_pod=task.has_pod or pod is not None)
-    return apply(state, task, sign, now)
-
-
-def _on_deletion_refused(state: State, event: ev.DeletionRefused, now: float) -> list[do.Effect]:
-    """The pod has changed meanwhile: looked at again, now if its change is known, else by a later tick."""
-    pod = state.pods.get(event.uid)
-    if pod is None or pod.version == event.version:
-        return []
-    waiting = [t for t in state.tasks.values() if t.pod_uid == event.uid and t.stage is Stage.KILLING]
-    return [effect for task in waiting for effect in _delete_again(state, task, now)]
+    if is_current(task, state.pods.get(task.pod_uid)):
+        why = f"pod {task.pod_key} is here and names this task, which ends with it"
+        return [do.IgnoreKill(task.task_id, why)]
+    return apply(state, task, Sign.KILL_RESERVATION, now)
 
 
 def _on_settings(state: State, event: ev.SettingsReceived) -> list[do.Effect]:
@@ -181,28 +166,14 @@ def _restart(state: State, reason: str) -> list[do.Effect]:
 
 
 def _on_tick(state: State, now: float) -> list[do.Effect]:
-    effects: list[do.Effect] = []
     if (
         state.node is None
         and state.is_synced
         and not state.kubelet_trouble
         and now - state.healthy_since_s >= NODE_WAIT_S
     ):
-        effects += _restart(state, f"it has been healthy for {NODE_WAIT_S:.0f} s, and there is no Node object")
-    for task in list(state.tasks.values()):
-        asked_s = task.delete_asked_s
-        if task.stage is Stage.KILLING and asked_s is not None and now - asked_s >= DELETE_RETRY_S:
-            effects += _delete_again(state, task, now)
-    return effects
-
-
-def _delete_again(state: State, task: Task, now: float) -> list[do.Effect]:
-    pod = state.pods.get(task.pod_uid)
-    if pod is None or pod.is_terminating:
-        return []
-    if not is_current(task, pod):
-        return apply(state, task, Sign.KILL_RESERVATION, now)
-    return [deletion(state, task, now)]
+        return _restart(state, f"it has been healthy for {NODE_WAIT_S:.0f} s, and there is no Node object")
+    return []
 
 
 def _refuse(state: State, reason: str, now: float) -> None:

@@ -43,16 +43,10 @@ class SendUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class DeletePod:
-    """Delete it if it still has this uid and, if it is not "", version. A refusal is told as DeletionRefused.
+class IgnoreKill:
+    """Tell people that this kill changes nothing."""
 
-    `grace_s` None: the pod's own grace period; never 0 (see `core`).
-    """
-
-    key: str
-    uid: str
-    version: str
-    grace_s: int | None
+    task_id: str
     reason: str
 
 
@@ -76,4 +70,4 @@ class Exit:
     reason: str
 
 
-Effect = StartKubelet | RestartKubelet | StopKubelet | SendUpdate | DeletePod | SetLogLevel | ConfirmSettings | Exit
+Effect = StartKubelet | RestartKubelet | StopKubelet | SendUpdate | IgnoreKill | SetLogLevel | ConfirmSettings | Exit

@@ -43,10 +43,7 @@ class TaskUnreadable:
 
 @dataclass(frozen=True, slots=True)
 class KillRequested:
-    """`grace_s` None: the pod's own grace period."""
-
     task_id: str
-    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,6 @@ class PodSeen:
     is_static: bool = False
     reason: str = ""
     exit_summary: str = ""
-    version: str = ""  # of the object
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +102,6 @@ class PodsListed:
     """A complete list: pods that are known and not in it are gone."""
 
     pods: tuple[PodSeen, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DeletionRefused:
-    """The pod has another version by now than the one that was to be deleted."""
-
-    uid: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +165,6 @@ Event = (
     | PodSeen
     | PodGone
     | PodsListed
-    | DeletionRefused
     | NodeSeen
     | NodeVanished
     | KubeletHealthy

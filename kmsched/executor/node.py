@@ -19,13 +19,12 @@ import msgspec
 
 from kmsched.clients.http import Transport
 from kmsched.clients.kube import MERGE_PATCH, KubeAccess, KubeClient
-from kmsched.clients.kube_pods import delete_pod
 from kmsched.clients.reflector import Changed, Interrupted, Listed, Reflector, Undecodable
 from kmsched.clock import Clock
 from kmsched.core.annotations import AGENT_ID, FRAMEWORK_ID
 from kmsched.core.nodelabels import attribute_labels
 from kmsched.core.resources import ZERO, Resources
-from kmsched.errors import ConfigRefused, Conflict, KmError, NotFound, ProtocolError
+from kmsched.errors import ConfigRefused, KmError, NotFound, ProtocolError
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
 from kmsched.executor.child import Child, Command, healthz
@@ -272,17 +271,3 @@ async def _introduce(around: Surroundings, node_name: str, node: ev.NodeSeen) ->
         raise
     except KmError as error:
         log.warning("the Node does not name its agent %s: %s", agent_id, error)
-
-
-async def delete(around: Surroundings, effect: do.DeletePod) -> None:
-    """Once: the core asks again while the pod shows no sign of it."""
-    namespace, _, name = effect.key.partition("/")
-    version = effect.version or None
-    try:
-        await delete_pod(around.kube, namespace, name, uid=effect.uid, resource_version=version, grace_s=effect.grace_s)
-        log.info("pod %s is being deleted: %s", effect.key, effect.reason)
-    except Conflict as error:
-        log.info("pod %s has changed and is looked at again: %s", effect.key, error)
-        around.tell(ev.DeletionRefused(effect.uid, effect.version))
-    except KmError as error:
-        log.warning("pod %s could not be deleted: %s", effect.key, error)

@@ -80,16 +80,12 @@ def settled(state: State, task: Task, now: float) -> list[do.Effect]:
 
 
 def apply(state: State, task: Task, sign: Sign, now: float) -> list[do.Effect]:
-    before = task.stage
     message = _words(state, task, sign)
     task, report = moved(task, sign, now)
     state.tasks[task.task_id] = task
     if report is None:
         return []
-    effects: list[do.Effect] = [update(state, task, report, message, "", now)]
-    if task.stage is Stage.KILLING and before is not Stage.KILLING:
-        effects.append(deletion(state, task, now))
-    return effects
+    return [update(state, task, report, message, "", now)]
 
 
 def _words(state: State, task: Task, sign: Sign) -> str:
@@ -120,11 +116,3 @@ def update(state: State, task: Task, report: TaskState, message: str, reason: st
     update = do.SendUpdate(task.task_id, report, update_id, message, reason, now)
     state.updates.append(update)
     return update
-
-
-def deletion(state: State, task: Task, now: float) -> do.DeletePod:
-    """Of the pod as it was seen last: one that has changed since is looked at again first."""
-    state.tasks[task.task_id] = replace(task, delete_asked_s=now)
-    pod = state.pods.get(task.pod_uid)
-    version = pod.version if pod is not None else ""
-    return do.DeletePod(task.pod_key, task.pod_uid, version, task.grace_s, f"its task {task.task_id} is killed")

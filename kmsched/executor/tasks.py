@@ -4,7 +4,7 @@ Knows stages, the signs that move them, and the Mesos state each move reports.  
 recognised: that is `executor.core`.
 
     WAITING ─node usable→ STARTING ─pod runs→ RUNNING ─pod ends→ ENDED
-       └──────────────────────┴──── kill ───────┴─→ KILLING ─pod gone→ ENDED
+       └──────────────────────┴─ kill, pod gone ┴─→ ENDED
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ class Stage(Enum):
     WAITING = "waiting for kubelet and a usable Node"
     STARTING = "waiting for the pod to run"
     RUNNING = "the pod runs"
-    KILLING = "the pod is being deleted"
     ENDED = "over; its last update waits to be acknowledged"
 
 
@@ -35,7 +34,6 @@ class Sign(Enum):
     POD_GONE = "the pod was deleted, and is over or gone"
     POD_ABSENT = "the pod to adopt is not on this node"
     GRACE_PASSED = "the launch grace has passed"
-    KILL_POD = "kill: this is the pod's current task"
     KILL_RESERVATION = "kill: the pod is not here, or belongs to another task"
 
 
@@ -53,7 +51,6 @@ def _stay(stage: Stage) -> Move:
 
 _START = Move(Stage.STARTING, TaskState.STARTING)
 _RUN = Move(Stage.RUNNING, TaskState.RUNNING)
-_KILL = Move(Stage.KILLING, TaskState.KILLING)
 _FINISHED = Move(Stage.ENDED, TaskState.FINISHED)
 _FAILED = Move(Stage.ENDED, TaskState.FAILED)
 _KILLED = Move(Stage.ENDED, TaskState.KILLED)
@@ -68,7 +65,6 @@ _MOVES: Mapping[Stage, Mapping[Sign, Move]] = {
         Sign.POD_GONE: _KILLED,
         Sign.POD_ABSENT: _FAILED,
         Sign.GRACE_PASSED: _FAILED,
-        Sign.KILL_POD: _KILL,
         Sign.KILL_RESERVATION: _KILLED,
     },
     Stage.STARTING: {
@@ -79,20 +75,12 @@ _MOVES: Mapping[Stage, Mapping[Sign, Move]] = {
         Sign.POD_GONE: _KILLED,
         Sign.POD_ABSENT: _FAILED,
         Sign.GRACE_PASSED: _FAILED,
-        Sign.KILL_POD: _KILL,
         Sign.KILL_RESERVATION: _KILLED,
     },
     Stage.RUNNING: {
         Sign.KUBELET_REFUSED: _FAILED,
         Sign.POD_SUCCEEDED: _FINISHED,
         Sign.POD_FAILED: _FAILED,
-        Sign.POD_GONE: _KILLED,
-        Sign.KILL_POD: _KILL,
-        Sign.KILL_RESERVATION: _KILLED,
-    },
-    # a pod that ends by itself meanwhile is still to be deleted: only its being gone ends the task
-    Stage.KILLING: {
-        Sign.KUBELET_REFUSED: _FAILED,
         Sign.POD_GONE: _KILLED,
         Sign.KILL_RESERVATION: _KILLED,
     },
@@ -117,8 +105,6 @@ class Task:
     since_s: float  # when it came to this stage
     is_acknowledged: bool = False  # the agent has confirmed an update of it
     has_pod: bool = False  # its pod has been seen on this node
-    grace_s: int | None = None  # of the kill
-    delete_asked_s: float | None = None  # when the pod's deletion was asked for last
     updates_made: int = 0
 
 

@@ -92,7 +92,6 @@ def pod_seen(body: bytes) -> PodSeen:
         is_static=MIRROR_ANNOTATION in annotations or annotations.get(SOURCE_ANNOTATION) in STATIC_SOURCES,
         reason=": ".join(part for part in (status.reason, status.message) if part)[:MAX_WORDS],
         exit_summary=_exits([*(status.init_container_statuses or []), *containers])[:MAX_WORDS],
-        version=meta.resource_version,
     )
 
 

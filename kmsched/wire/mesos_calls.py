@@ -117,13 +117,10 @@ def reconcile(tasks: Iterable[tuple[str, str | None]] = ()) -> Call:
     return Call("RECONCILE", {"tasks": wanted})
 
 
-def kill(task_id: str, agent_id: str | None = None, *, grace_s: float | None = None) -> Call:
-    """KILL; `grace_s` is the kill policy that the executor is told, in seconds."""
+def kill(task_id: str, agent_id: str | None = None) -> Call:
     body: Json = {"task_id": _id(task_id)}
     if agent_id is not None:
         body["agent_id"] = _id(agent_id)
-    if grace_s is not None:
-        body["kill_policy"] = {"grace_period": {"nanoseconds": round(grace_s * 1e9)}}
     return Call("KILL", body)
 
 

@@ -60,18 +60,6 @@ def test_bind() -> None:
     )
 
 
-def test_delete_pod_names_the_very_pod() -> None:
-    kube, transport = rig(ok({}))
-    asyncio.run(kube_pods.delete_pod(kube, "ns", "p", uid="u", resource_version="7", grace_s=0))
-    options = {
-        "apiVersion": "v1",
-        "kind": "DeleteOptions",
-        "preconditions": {"uid": "u", "resourceVersion": "7"},
-        "gracePeriodSeconds": 0,
-    }
-    assert sent(transport) == ("DELETE", "/api/v1/namespaces/ns/pods/p", options, "application/json")
-
-
 def test_annotations_are_merged_under_preconditions() -> None:
     kube, transport = rig(ok({}))
     asyncio.run(

@@ -95,14 +95,13 @@ def test_a_bind_task_does_not_follow_a_pod_that_another_task_brought() -> None:
     assert story.reports() == ["STARTING"]
 
 
-def test_launch_grace_ends_the_reservation_and_never_touches_the_pod() -> None:
+def test_launch_grace_ends_the_reservation() -> None:
     story = starting()
     story.after(299.0)
     assert story.reports() == ["STARTING"]
     story.after(1.0)
     assert story.reports() == ["STARTING", "FAILED"]
     assert "launch grace of 300 s has passed: pod ns/p was not bound" in story.last().message
-    assert not any(isinstance(e, do.DeletePod) for e in story.done)
 
 
 def test_launch_grace_counts_anew_once_the_node_is_usable_and_tells_what_was_missing() -> None:
@@ -186,7 +185,7 @@ def test_no_node_object_at_first_is_no_vanishing() -> None:
 
 def test_idle_exit_wants_no_task_and_no_pod_that_runs() -> None:
     story = running(idle_timeout_s=10.0)
-    story.tell(ev.KillRequested(TASK), ev.PodGone(UID))
+    story.tell(ev.PodGone(UID))
     story.after(60.0)
     story.acknowledge()
     other = ev.PodSeen("ns/other", "u2", Phase.RUNNING)
@@ -239,7 +238,7 @@ ANY_EVENT: list[ev.Event] = [
     launched(),
     launched("u1.1.2", "adopt"),
     ev.KillRequested(TASK),
-    ev.KillRequested("u1.1.2", 5.0),
+    ev.KillRequested("u1.1.2"),
     ev.KubeletHealthy(),
     ev.KubeletExited("exit 1"),
     ev.NodeSeen(),
@@ -252,17 +251,16 @@ ANY_EVENT: list[ev.Event] = [
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(ANY_EVENT), st.sampled_from([0.0, 1.0, 6.0, 400.0])), max_size=40))
-def test_whatever_happens_ends_are_final_and_only_a_current_task_deletes_its_pod(
+def test_whatever_happens_ends_are_final_and_no_kill_ends_the_task_that_its_pod_names(
     happenings: list[tuple[ev.Event, float]],
 ) -> None:
     story = Story(idle_timeout_s=0)
     for event, pause_s in happenings:
         story.now += pause_s
-        for effect in story.tell(event):
-            if isinstance(effect, do.DeletePod):
-                pod = story.state.pods[effect.uid]
-                assert pod.task_id in effect.reason
-                assert effect.grace_s != 0
+        effects = story.tell(event)
+        pod = story.state.pods.get(UID)
+        if isinstance(event, ev.KillRequested) and pod is not None and pod.task_id == event.task_id:
+            assert not any(isinstance(e, do.SendUpdate) and e.state is TaskState.KILLED for e in effects)
     for task in story.state.tasks.values():
         reports = story.reports(task.task_id)
         ends = [r for r in reports if r in ("FINISHED", "FAILED", "KILLED")]

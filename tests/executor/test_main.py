@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import os
 import signal
 from dataclasses import replace
@@ -30,33 +31,24 @@ def test_a_pods_way_to_its_end_and_the_executors(run: Run) -> None:
         assert "--hostname-override=h1" in words
         assert "--node-labels=k8s.mesosphere.io/attribute-rack=b" in words
         assert "--node-ip=10.0.0.7" in words
-        world.event("KILL", kill={"task_id": {"value": "t1"}})
-        await until(lambda: world.deletions)
-        assert world.deletions[0]["path"] == "/api/v1/namespaces/ns/pods/p"
-        version = world.pods["p"]["metadata"]["resourceVersion"]
-        assert world.deletions[0]["preconditions"] == {"uid": "uid-p", "resourceVersion": version}
-        assert "gracePeriodSeconds" not in world.deletions[0]
         world.remove_pod("p")
-        await until(lambda: world.states("t1") == ["STARTING", "RUNNING", "KILLING", "KILLED"])
+        await until(lambda: world.states("t1") == ["STARTING", "RUNNING", "KILLED"])
         world.event("SHUTDOWN")
 
     assert play(run, story) == EXIT_OK
 
 
-def test_a_pod_that_changes_meanwhile_is_deleted_as_it_is_then(run: Run) -> None:
+def test_a_kill_of_the_task_that_its_pod_names_is_told_in_the_log_and_changes_nothing(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     world = run.world
-    world.is_deletable = False
+    caplog.set_level(logging.INFO)
 
     async def story() -> None:
         await one_running(run)
         world.event("KILL", kill={"task_id": {"value": "t1"}})
-        await until(lambda: world.deletions)
-        world.is_deletable = True
-        world.set_pod("p", "Running", "t1")
-        version = world.pods["p"]["metadata"]["resourceVersion"]
-        await until(lambda: world.deletions[-1]["preconditions"]["resourceVersion"] == version)
-        world.remove_pod("p")
-        await until(lambda: world.states("t1")[-1] == "KILLED")
+        await until(lambda: "task t1 is not killed: pod ns/p is here and names this task" in caplog.text)
+        assert world.states("t1") == ["STARTING", "RUNNING"]
         world.event("SHUTDOWN")
 
     assert play(run, story) == EXIT_OK

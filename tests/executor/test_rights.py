@@ -62,8 +62,6 @@ def test_executors_are_granted_what_they_do_and_nothing_else(run: Run) -> None:
 
     async def story() -> None:
         await one_running(run)
-        world.event("KILL", kill={"task_id": {"value": "t1"}})
-        await until(lambda: world.deletions)
         world.event("SHUTDOWN")
 
     play(run, story)

@@ -14,23 +14,21 @@ F, K, X = TaskState.FAILED, TaskState.KILLED, TaskState.FINISHED
 EXPECTED: dict[Sign, dict[Stage, TaskState | None]] = {
     sign: dict(zip(Stage, row, strict=True))
     for sign, row in {
-        #                       WAITING             STARTING            RUNNING            KILLING  ENDED
-        Sign.KUBELET_REFUSED: (F, F, F, F, None),
-        Sign.NODE_USABLE: (TaskState.STARTING, None, None, None, None),
-        Sign.POD_RUNNING: (None, TaskState.RUNNING, None, None, None),
-        Sign.POD_SUCCEEDED: (X, X, X, None, None),
-        Sign.POD_FAILED: (F, F, F, None, None),
-        Sign.POD_GONE: (K, K, K, K, None),
-        Sign.POD_ABSENT: (F, F, None, None, None),
-        Sign.GRACE_PASSED: (F, F, None, None, None),
-        Sign.KILL_POD: (TaskState.KILLING, TaskState.KILLING, TaskState.KILLING, None, None),
-        Sign.KILL_RESERVATION: (K, K, K, K, None),
+        #                       WAITING  STARTING  RUNNING  ENDED
+        Sign.KUBELET_REFUSED: (F, F, F, None),
+        Sign.NODE_USABLE: (TaskState.STARTING, None, None, None),
+        Sign.POD_RUNNING: (None, TaskState.RUNNING, None, None),
+        Sign.POD_SUCCEEDED: (X, X, X, None),
+        Sign.POD_FAILED: (F, F, F, None),
+        Sign.POD_GONE: (K, K, K, None),
+        Sign.POD_ABSENT: (F, F, None, None),
+        Sign.GRACE_PASSED: (F, F, None, None),
+        Sign.KILL_RESERVATION: (K, K, K, None),
     }.items()
 }
 STAGE_OF = {
     TaskState.STARTING: Stage.STARTING,
     TaskState.RUNNING: Stage.RUNNING,
-    TaskState.KILLING: Stage.KILLING,
     F: Stage.ENDED,
     K: Stage.ENDED,
     X: Stage.ENDED,

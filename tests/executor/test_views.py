@@ -12,7 +12,6 @@ from kmsched.executor.events import NodeSeen, PodSeen
 from kmsched.executor.views import node_seen, pod_seen
 
 META = {"name": "p", "namespace": "ns", "uid": "u", "annotations": {"k8s.mesosphere.io/taskId": "u.1.1"}}
-VERSIONED = {**META, "resourceVersion": "7"}
 
 
 def pod(**status: object) -> PodSeen:
@@ -21,10 +20,6 @@ def pod(**status: object) -> PodSeen:
 
 def test_a_new_pod_is_pending() -> None:
     assert pod() == PodSeen("ns/p", "u", Phase.PENDING, task_id="u.1.1")
-
-
-def test_a_pod_is_seen_with_its_version() -> None:
-    assert pod_seen(json.dumps({"metadata": VERSIONED}).encode()).version == "7"
 
 
 def test_a_container_that_runs_or_ran_has_started() -> None:

@@ -78,8 +78,6 @@ class World:
         self.dumb = ""  # host:port of a health check that does not answer
         self.pods: dict[str, Json] = {}
         self.node: Json | None = None
-        self.deletions: list[Json] = []
-        self.is_deletable = True  # False: every deletion comes too late
         self.patches: list[Json] = []
         self.node_events: list[Json] = []
         self.watches: dict[str, list[QueueStream]] = {"pods": [], "nodes": []}
@@ -171,8 +169,6 @@ class World:
             raise Unavailable("silence")
         if url.path == "/healthz":
             return Response(self.kubelet_answer)
-        if request.method == "DELETE":
-            return self._delete(url.path, json.loads(request.body or b"{}"))
         if url.path == "/api/v1/namespaces/default/events":
             self.node_events.append(json.loads(request.body or b""))
             return Response(201, {}, request.body or b"")
@@ -182,13 +178,6 @@ class World:
             return Response(200, {}, json.dumps(self.node).encode()) if self.node else Response(404, {}, b"{}")
         listed = {"metadata": {"resourceVersion": "1"}, "items": self._objects(url.path.rpartition("/")[2])}
         return Response(200, {}, json.dumps(listed).encode())
-
-    def _delete(self, path: str, options: Json) -> Response:
-        self.deletions.append({"path": path, **options})
-        pod = self.pods.get(path.rpartition("/")[2])
-        current = pod["metadata"]["resourceVersion"] if pod else None
-        is_met = self.is_deletable and options["preconditions"]["resourceVersion"] == current
-        return Response(200, {}, b"{}") if is_met else Response(409, {}, b"{}")
 
     def _objects(self, kind: str) -> list[Json]:
         return list(self.pods.values()) if kind == "pods" else [self.node] if self.node else []

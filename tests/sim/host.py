@@ -16,7 +16,7 @@ from kmsched.executor import core
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
 from kmsched.executor.state import State
-from tests.sim.kube import Conflict, Kube, Watch
+from tests.sim.kube import Kube, Watch
 from tests.sim.loop import Loop
 
 POLL_S = 0.5
@@ -176,19 +176,11 @@ class Executor:
                 self.loop.at(self.loop.between(0.1, 2.0), self._kubelet_starts)
             case do.SendUpdate():
                 self._update(effect)
-            case do.DeletePod():
-                self.loop.at(self.loop.between(0.0, 0.2), lambda: self._delete(effect))
             case do.Exit():
                 self.die()
                 self._ended()
             case _:
                 pass
-
-    def _delete(self, effect: do.DeletePod) -> None:
-        try:
-            self.kube.delete(effect.key, effect.uid, effect.reason, effect.version)
-        except Conflict:
-            self.take(ev.DeletionRefused(effect.uid, effect.version))
 
     def _kubelet_starts(self) -> None:
         if self.is_alive:
@@ -219,5 +211,4 @@ def pod_seen(pod: Pod) -> ev.PodSeen:
         task_id=pod.task_id,
         has_started=pod.phase is Phase.RUNNING,
         is_terminating=pod.is_terminating,
-        version=pod.resource_version,
     )

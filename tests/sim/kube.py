@@ -78,25 +78,16 @@ class Kube:
     def delete_by_user(self, key: str) -> None:
         pod = self.pods[key]
         self.user_deleted.add(pod.uid)
-        self.delete(key, pod.uid, "the user")
+        self.loop.tell(f"the user deletes pod {pod.uid}")
+        if not pod.is_bound or pod.phase.is_terminal:
+            self.finalize(pod.uid)
+        elif not pod.is_terminating:
+            self._put(replace(pod, is_terminating=True))
 
     def touch(self, key: str) -> None:
         self._put(self.pods[key])
 
     # --- what everybody calls
-
-    def delete(self, key: str, uid: str, who: str, version: str = "") -> None:
-        """`version` "" is no precondition."""
-        pod = self.pods.get(key)
-        if pod is None or pod.uid != uid:
-            return
-        self._guarded(key, uid, version)
-        self.loop.tell(f"{who} deletes pod {uid}")
-        self.loop.require(uid in self.user_deleted, f"{who} deletes pod {uid}, which no user has deleted")
-        if not pod.is_bound or pod.phase.is_terminal:
-            self.finalize(uid)
-        elif not pod.is_terminating:
-            self._put(replace(pod, is_terminating=True))
 
     def finalize(self, uid: str) -> None:
         pod = self.find(uid)

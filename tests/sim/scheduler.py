@@ -89,10 +89,19 @@ class Scheduler:
                     self.die()
                     return
             self.loop.tell(f"scheduler does {_short(effect)}")
+            if isinstance(effect, do.KillTask):
+                self._check_kill(effect)
             self._carry_out(effect)
         if self.state.cycle is not None and not self._is_slice_waiting:
             self._is_slice_waiting = True
             self.loop.at(self.loop.between(0.0, SLICE_S), self._go_on)
+
+    def _check_kill(self, effect: do.KillTask) -> None:
+        """An executor takes a kill of the task that its pod names for one that is late, so nobody may mean it."""
+        self.loop.require(self.state.has_pods, f"{effect.task_id} is killed, and which pods there are is not known")
+        pod = next((r.pod for r in self.state.pods.values() if r.pod.task_id == effect.task_id), None)
+        is_over = pod is None or pod.is_terminating or pod.phase.is_terminal
+        self.loop.require(is_over, f"{effect.task_id} is killed, and its pod names it, as the scheduler knows")
 
     def _go_on(self) -> None:
         self._is_slice_waiting = False

@@ -99,7 +99,7 @@ def tells_no_settings(state: State, event: ev.Event, now: float) -> Sequence[do.
     ("shell", "words"),
     [
         (Shell(acknowledges_at_once), "is acknowledged before its write was decided or failed"),
-        (Shell(kills_what_it_does_not_know, waits_for_lists=False), "which no user has deleted"),
+        (Shell(kills_what_it_does_not_know, waits_for_lists=False), "which pods there are is not known"),
         (Shell(step, has_preconditions=False), "was made for another pod"),
         (Shell(forgets_failed_bindings), "is forgotten: Pending on ''"),
         (Shell(believes_that_every_end_is_an_end), "has tasks"),

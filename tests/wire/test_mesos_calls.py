@@ -101,13 +101,12 @@ F = {"framework_id": {"value": "F"}}
         ),
         (calls.kill("t"), {"type": "KILL", "kill": {"task_id": {"value": "t"}}}),
         (
-            calls.kill("t", "S", grace_s=1.5),
+            calls.kill("t", "S"),
             {
                 "type": "KILL",
                 "kill": {
                     "task_id": {"value": "t"},
                     "agent_id": {"value": "S"},
-                    "kill_policy": {"grace_period": {"nanoseconds": 1500000000}},
                 },
             },
         ),

@@ -68,15 +68,6 @@ def test_events(record: bytes, expected: wire.ExecutorEvent) -> None:
     assert executor_event(record) == expected
 
 
-def test_a_kill_says_its_grace_or_nothing() -> None:
-    plain = executor_event(event("KILL", kill={"task_id": {"value": "t"}}))
-    policy = {"grace_period": {"nanoseconds": 2500000000}}
-    graceful = executor_event(event("KILL", kill={"task_id": {"value": "t"}, "kill_policy": policy}))
-    assert isinstance(plain, wire.Kill)
-    assert isinstance(graceful, wire.Kill)
-    assert (plain.grace_s, graceful.grace_s) == (None, 2.5)
-
-
 @pytest.mark.parametrize(
     ("record", "words"),
     [
