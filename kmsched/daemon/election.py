@@ -99,7 +99,9 @@ class Election:
 
     @property
     def is_known_as_synced(self) -> bool:
-        return self._membership.is_known_as_synced
+        """Whether etcd shows that this process could lead at once."""
+        shown = self.group.members.get(self._keys.member(self.member.instance))
+        return shown is not None and shown.boot_id == self.member.boot_id and shown.is_synced
 
     @property
     def role(self) -> Role:
@@ -185,7 +187,7 @@ class Election:
         if not membership.lease_id:
             await membership.begin()
             self._look.set()
-            await membership.write(self.leadership.role)
+            await self._write_member()
         lease_id, create_revision = membership.lease_id, self._create_revision
         sent_at = self._clock.monotonic()
         if self.role is Role.STANDBY:
@@ -193,7 +195,7 @@ class Election:
                 membership.renewed(sent_at)
                 if self.group.leader_kv is None:
                     self._look.set()
-                await membership.write(self.leadership.role)
+                await self._write_member()
             # by now it may have been elected with this lease
             elif self.leadership.role is not Role.STANDBY:
                 self._lose("etcd has ended our lease")
@@ -211,7 +213,11 @@ class Election:
         else:
             membership.renewed(sent_at)
             self._become(leading.renewed(self.leadership, sent_at, self._timing.renew_deadline_s))
-            await membership.write(self.leadership.role)
+            await self._write_member()
+
+    async def _write_member(self) -> None:
+        is_shown = self._keys.member(self.member.instance) in self.group.members
+        await self._membership.write(self.leadership.role, is_shown=is_shown)
 
     def _lose(self, reason: str) -> None:
         self._become(leading.after(self.leadership, Fact.LOST, reason))

@@ -44,11 +44,6 @@ class Membership:
         self.lease_id = 0
         self.renewed_at = float("-inf")
 
-    @property
-    def is_known_as_synced(self) -> bool:
-        """Whether etcd has it that this process could lead at once."""
-        return self._stored is not None and self._stored.is_synced
-
     async def begin(self) -> None:
         """Take a lease, when nobody else has our name. ConfigRefused: somebody has, and lives."""
         self._create_revision, self._stored = await self._follow_predecessor(), None
@@ -61,11 +56,14 @@ class Membership:
     def renewed(self, sent_at: float) -> None:
         self.renewed_at = max(self.renewed_at, sent_at)
 
-    async def write(self, role: Role) -> None:
-        """Store what is not stored yet. ConfigRefused: another scheduler has taken our name meanwhile."""
+    async def write(self, role: Role, *, is_shown: bool) -> None:
+        """Store what is not stored yet, and again what etcd does not show any more: somebody has deleted it.
+
+        ConfigRefused: another scheduler has taken our name meanwhile.
+        """
         wanted = msgspec.structs.replace(self.member, role=role.value)
         # without a lease the key would stay for ever
-        if wanted == self._stored or not self.lease_id or role is Role.DEPOSED:
+        if (wanted == self._stored and is_shown) or not self.lease_id or role is Role.DEPOSED:
             return
         key, lease_id = self._keys.member(wanted.instance), self.lease_id
         put = Put(key, records.encode(wanted), lease_id)

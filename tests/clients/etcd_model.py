@@ -169,6 +169,11 @@ class EtcdModel:
         """What an operator or another process may do."""
         self._end(lease_id)
 
+    def delete(self, key: str) -> None:
+        """Likewise, of a key by hand."""
+        self.revision += 1
+        self._delete(key)
+
     def restore(self, revision: int) -> None:
         """From a backup that knows no key and no lease; every connection breaks."""
         self.revision, self.keys, self.leases, self.history = revision, {}, {}, []

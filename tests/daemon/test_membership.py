@@ -133,3 +133,26 @@ def test_a_member_key_whose_writing_was_not_answered_or_that_was_deleted_is_ther
         assert not cluster.leader.election.group.members[KEYS.member("b")].is_synced
 
     play("a", story)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_standby_misses_its_deleted_member_key_and_writes_it_again(is_told: bool) -> None:
+    """`is_told`: by the watch; else looking finds it."""
+
+    async def story(cluster: Cluster) -> None:
+        standby, key = cluster.add("b"), base64.b64encode(KEYS.member("b").encode()).decode()
+        await asyncio.sleep(3)
+        assert standby.election.is_known_as_synced
+        if is_told:
+            cluster.model.delete(key)
+        else:
+            del cluster.model.keys[key]
+        was_known = []
+        for _ in range(60):
+            await asyncio.sleep(0.1)
+            was_known.append(standby.election.is_known_as_synced)
+        assert False in was_known
+        assert all(was_known[-20:])
+        assert cluster.leader.election.group.members[KEYS.member("b")].is_synced
+
+    play("a", story)
