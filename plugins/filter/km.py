@@ -22,7 +22,7 @@ DIGITS = 12
 def placed(digests: Sequence[Json], folder: str) -> list[dict[str, str]]:
     """Where each file lies: {"path": `folder`/<sha256>/<name>, "sha256", and "name" and "flag" as they were given}.
 
-    `digests`: of `stat`, looped over {"name", "flag" if it has one}.
+    `digests`: of `km_look` at {"name", "flag" if it has one}.
     """
     found = []
     for each in digests:
@@ -106,21 +106,18 @@ def _given(flags: Mapping[str, str], name: str) -> str:
     return repr(flags[name]) if name in flags else "nothing"
 
 
-def drift(stats: Sequence[Json], contents: Sequence[Json] = (), unit: str = "") -> list[str]:
+def drift(stats: Sequence[Json], unit: str = "") -> list[str]:
     """What is not as it shall be on one host, in words that begin with the path.
 
-    `stats`: of `stat`, looped over {"path", and "sha256", "text" or "target"}; `contents`: of `slurp`, looped over
-    `stats`; `unit`: `ActiveState=` and `ExecMainStartTimestamp=@seconds` of the process, "" when none shall run.
+    `stats`: of `km_look` at {"path", and "sha256", "text" or "target"}, with contents for flags files; `unit`:
+    `ActiveState=` and `ExecMainStartTimestamp=@seconds` of the process, "" when none shall run.
     """
-    texts = {
-        each["source"]: base64.b64decode(each["content"]).decode(errors="replace")
-        for each in contents
-        if "content" in each
-    }
     found = [
         f"{each['item']['path']}: {words}"
         for each in stats
-        for words in _file_drift(each["stat"], each["item"], texts.get(each["item"]["path"], ""))
+        for words in _file_drift(
+            each["stat"], each["item"], base64.b64decode(each.get("content", "")).decode(errors="replace")
+        )
     ]
     return [*found, *_process_drift(unit, [each["stat"] for each in stats])]
 

@@ -73,7 +73,7 @@ def program_flags(text: str) -> dict[str, str]:
 
 
 def placed_at(digests: Sequence[Json], folder: str) -> list[dict[str, str]]:
-    """{"path", "sha256"} of each file that `stat`, looped over {"name"}, has found."""
+    """{"path", "sha256"} of each file that `km_look` at {"name"} has found."""
     return [
         {"path": f"{folder}/{each['item']['name']}", "sha256": each["stat"]["checksum"]}
         for each in digests

@@ -25,8 +25,8 @@ def stat(path: str, found_text: str | None, mtime: float = 50.0, **item: str) ->
     return {"item": {"path": path, **item}, "stat": {"exists": True, "checksum": sha(found_text), "mtime": mtime}}
 
 
-def slurp(path: str, text: str) -> dict[str, str]:
-    return {"source": path, "content": base64.b64encode(text.encode()).decode()}
+def with_content(seen: dict[str, Any], content: bytes) -> dict[str, Any]:
+    return {**seen, "content": base64.b64encode(content).decode()}
 
 
 def host(fingerprint: str = NEW, runs: str = "", **more: Any) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def test_hosts_with_other_flags_are_named() -> None:
 def test_drift_names_path_and_what_differs() -> None:
     flags, unit, key = "/etc/f.flags", "/etc/u", "/etc/k"
     stats = [
-        stat(flags, "--a=1\n", text="--a=2\n"),
+        with_content(stat(flags, "--a=1\n", text="--a=2\n"), b"--a=1\n"),
         stat(unit, "old", text="new"),
         stat(key, None, sha256=sha("key")),
         {"item": {"path": "/bin/km", "target": "/lib/2/km"}, "stat": {"exists": True, "lnk_target": "/lib/1/km"}},
         {"item": {"path": "/bin/other", "target": "/lib/2/km"}, "stat": {"exists": True}},
         stat("/etc/same", "same", sha256=sha("same")),
     ]
-    assert km.drift(stats, [slurp(flags, "--a=1\n")]) == [
+    assert km.drift(stats) == [
         "/etc/f.flags: --a: '1' there, '2' wanted",
         f"/etc/u: sha256 {sha('old')[:12]} there, {sha('new')[:12]} wanted",
         "/etc/k: missing",
@@ -118,21 +118,19 @@ def test_drift_names_path_and_what_differs() -> None:
 
 def test_a_flags_file_that_is_no_text_differs() -> None:
     flags = "/etc/f.flags"
-    [words] = km.drift(
-        [stat(flags, "x", text="--a=2\n")], [{"source": flags, "content": base64.b64encode(b"--a=\xff").decode()}]
-    )
+    [words] = km.drift([with_content(stat(flags, "x", text="--a=2\n"), b"--a=\xff")])
     assert words == "/etc/f.flags: --a: '\ufffd' there, '2' wanted"
 
 
 def test_a_process_that_is_down_or_older_than_its_files_is_drift() -> None:
     stats = [stat("/etc/x", "x", mtime=100.7, sha256=sha("x"))]
     running = "ActiveState=active\nExecMainStartTimestamp=@{}\n"
-    assert km.drift(stats, [], running.format(100)) == []
-    assert km.drift(stats, [], running.format(99)) == ["km-scheduler: the process is older than its files"]
+    assert km.drift(stats, running.format(100)) == []
+    assert km.drift(stats, running.format(99)) == ["km-scheduler: the process is older than its files"]
     untold = "ActiveState=active\nExecMainStartTimestamp=\n"
-    assert km.drift(stats, [], untold) == ["km-scheduler: nobody tells when the process has started"]
-    assert km.drift(stats, [], "ActiveState=failed\n") == ["km-scheduler: the process is failed"]
-    assert km.drift(stats, [], "") == []
+    assert km.drift(stats, untold) == ["km-scheduler: nobody tells when the process has started"]
+    assert km.drift(stats, "ActiveState=failed\n") == ["km-scheduler: the process is failed"]
+    assert km.drift(stats, "") == []
 
 
 def test_errors_of_the_doctor_are_drift_and_warnings_are_not() -> None:

@@ -1,0 +1,79 @@
+"""What `km_look` tells of files: as a task gets it, run by Ansible's own interpreter of modules, and its parts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.modules import km_look
+
+MODULE = Path(km_look.__file__)
+
+
+def as_a_task(**arguments: Any) -> dict[str, Any]:
+    """What the module prints for these arguments, as Ansible starts it by hand."""
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
+    done = subprocess.run(
+        [sys.executable, str(MODULE), given], check=False, capture_output=True, text=True, timeout=60, cwd="/"
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_all_that_is_asked_is_told_in_its_order(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_bytes(b"a\xff\n")
+    (tmp_path / "link").symlink_to("kept")
+    (tmp_path / "folder").mkdir()
+    items: list[Any] = [
+        {"path": "kept", "mark": 1},
+        {"src": "kept"},
+        str(tmp_path / "link"),
+        "folder",
+        "gone",
+        "kept/x",
+    ]
+    told = as_a_task(files=items, folder=str(tmp_path), contents=["kept", "gone", "folder"])
+    assert told["changed"] is False
+    kept, again, link, folder, gone, below = told["results"]
+    assert [each["item"] for each in told["results"]] == items
+    assert kept["stat"]["checksum"] == hashlib.sha256(b"a\xff\n").hexdigest() == again["stat"]["checksum"]
+    assert base64.b64decode(kept["content"]) == base64.b64decode(again["content"]) == b"a\xff\n"
+    assert kept["stat"]["mtime"] == (tmp_path / "kept").stat().st_mtime
+    assert (link["stat"]["lnk_target"], link["stat"]["lnk_source"]) == ("kept", str(tmp_path / "kept"))
+    assert "checksum" not in link["stat"] and "checksum" not in folder["stat"] and folder["stat"]["exists"]
+    assert [gone["stat"]["exists"], below["stat"]["exists"]] == [False, False]
+    assert not any("content" in each for each in (link, folder, gone, below))
+
+
+def test_no_files_are_no_results() -> None:
+    assert as_a_task(files=[])["results"] == []
+
+
+@pytest.mark.parametrize("item", [{}, {"path": ""}, ""])
+def test_a_file_without_a_path_is_refused(item: object) -> None:
+    told = as_a_task(files=[item])
+    assert told["failed"] is True and told["msg"] == f"{item!r} names no path"
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("x")
+
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(km_look, "sha256", refused)
+    with pytest.raises(PermissionError, match=r"Permission denied.*secret"):
+        km_look.results([{"path": "secret"}], str(tmp_path), [])
+
+
+def test_a_file_of_many_pieces_has_one_digest(tmp_path: Path) -> None:
+    content = bytes(range(256)) * (km_look.PIECE // 256 + 1)
+    (tmp_path / "large").write_bytes(content)
+    assert km_look.sha256(tmp_path / "large") == hashlib.sha256(content).hexdigest()
