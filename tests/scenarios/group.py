@@ -135,6 +135,12 @@ class Group:
         for each in asked:
             each.result()
 
+    def stop_all(self) -> None:
+        """Returns when no scheduler is left."""
+        self.units("stop")
+        main_pid = self.cluster.hosts.main_pid
+        until(lambda: not any(main_pid(host, SCHEDULER_UNIT) for host in self.hosts), ENDED_S, "all schedulers ended")
+
     def pid(self, host: str) -> int:
         """Of the scheduler's process, as seen from this machine."""
         inner = self.cluster.hosts.main_pid(host, SCHEDULER_UNIT)
