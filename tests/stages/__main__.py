@@ -1,15 +1,19 @@
 """`python3 -m tests.stages` in the project's root folder, as root: all stages, their times, and one closing line.
 
+With `--long` also the files of scenarios that are left out otherwise, which it names.
+
 Stops at the first stage that fails or takes longer than its budget. Whatever happens, the testbed is taken down.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import FrameType
 
 from tests.stages import running, table
@@ -42,9 +46,9 @@ def run_stage(stage: Stage, counts: Counter[str]) -> str:
     return ""
 
 
-def run_all(times: list[str], counts: Counter[str]) -> bool:
+def run_all(stages: Sequence[Stage], times: list[str], counts: Counter[str]) -> bool:
     """Whether all stages passed."""
-    for stage in table.STAGES:
+    for stage in stages:
         say(f"\n===== stage: {stage.name} =====")
         started, before = time.monotonic(), counts.copy()
         failure = "interrupted"
@@ -78,6 +82,9 @@ def take_down(counts: Counter[str]) -> bool:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.stages", description="All stages of tests, one after the other.")
+    parser.add_argument("--long", action="store_true", help=f"also {', '.join(table.LONG)}")
+    left_out = () if parser.parse_args().long else table.LONG
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # one stream, in order
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
@@ -86,7 +93,7 @@ def main() -> int:
     counts: Counter[str] = Counter()
     code = EXIT_FAILED
     try:
-        code = EXIT_OK if run_all(times, counts) else EXIT_FAILED
+        code = EXIT_OK if run_all(table.stages(left_out), times, counts) else EXIT_FAILED
     except KeyboardInterrupt as interrupt:
         code = EXIT_INTERRUPTED
         counts["error"] += 1
@@ -95,6 +102,8 @@ def main() -> int:
         if not take_down(counts):
             code = code or EXIT_FAILED
         say("\n".join(["", *times, ""]))
+        if left_out:
+            say(f"left to `make test-long`: {', '.join(left_out)}\n")
         say(running.closing_line(counts, time.monotonic() - started))
     return code
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +63,7 @@ def test_a_stage_fails_by_exit_code_and_by_time(script: str, budget_s: float, wo
 
 
 def test_the_budgets() -> None:
-    assert {stage.name: stage.budget_s for stage in table.STAGES if stage.budget_s} == {
+    assert {stage.name: stage.budget_s for stage in table.stages() if stage.budget_s} == {
         "check": 90,
         "unit and simulation": 360,
         "placement": 120,
@@ -69,3 +71,23 @@ def test_the_budgets() -> None:
         "scenarios": 1200,
         "scenarios of several schedulers": 1200,
     }
+
+
+def scenarios_of(stages: Sequence[Stage]) -> list[str]:
+    """Files of scenarios that stages run, once for each time."""
+    found: list[str] = []
+    for stage in stages:
+        for command in stage.commands:
+            if "tests/scenarios" in command:
+                ignored = {each.removeprefix("--ignore=") for each in command if each.startswith("--ignore=")}
+                found += [str(each) for each in Path("tests/scenarios").glob("test_*.py") if str(each) not in ignored]
+            found += [each for each in command if each.startswith("tests/scenarios/")]
+    return sorted(found)
+
+
+def test_every_scenario_is_run_once_and_what_is_left_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+    everything = sorted(str(each) for each in Path("tests/scenarios").glob("test_*.py"))
+    assert scenarios_of(table.stages(())) == everything
+    assert scenarios_of(table.stages()) == sorted(set(everything) - set(table.LONG))
+    assert set(table.LONG) < set(everything)
