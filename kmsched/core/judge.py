@@ -12,6 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeVar
 
 from kmsched.core.agent_filters import Taken
@@ -22,12 +23,15 @@ from kmsched.core.resources import Counts
 from kmsched.core.state import State
 
 T = TypeVar("T")
+_BY_HEAP = attrgetter("heap")  # lists are compared by their heads
 Work = Generator[int, None, T]
 
 #: agents that are judged before others may have their turn
 STRIDE = 250
 #: a line-up is made anew when one in so many agents may have changed
 RELINE = 2
+#: more than any score
+NOBODY = 1 << 300
 
 
 @dataclass(slots=True)
@@ -42,34 +46,58 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _LineUp:
-    """Agents in the order in which it is worth looking at them, as they were when so many changes had been made."""
+class _Line:
+    """Agents of one class, in the order in which it is worth looking at them."""
 
     numbers: list[int]
     prospects: list[Prospect]  # for each stride the best of it and all behind it
-    asks_away: bool  # some have a taint that only asks pods to stay away
-    seen: int
 
 
 @dataclass(slots=True)
-class _Scores:
-    """What agents are worth to pods that are ranked alike; of those that somebody has looked at."""
+class _LineUp:
+    """All agents as they were when so many changes had been made, the most promising first."""
+
+    prospects: list[tuple[Prospect, int]]
+    asks_away: bool  # some have a taint that only asks pods to stay away
+    seen: int
+    rules: int = 0  # so many of the judge's rules tell its classes apart
+    lines: dict[int, _Line] = field(default_factory=dict)  # by class
+
+
+@dataclass(slots=True)
+class _Field:
+    """A class of agents, for pods that ask for the same: those at the head of the line, and all that have changed."""
+
+    line: _Line
+    #: what agents are worth, or were before they became worse; and a mark, worth as much as anybody who is not here
+    heap: list[int]
+    looked_at: int = 0  # of the line
+
+
+@dataclass(slots=True)
+class _Ask:
+    """Agents, for pods that differ in their rules at most."""
 
     seen: int  # how many of the judge's changes
-    of_agent: dict[int, int] = field(default_factory=dict)  # by number
+    rules: int = 0  # so many of the judge's rules tell its classes apart
+    scores: dict[int, int] = field(default_factory=dict)  # of agents that are in a heap, by number
+    fields: dict[int, _Field] = field(default_factory=dict)  # by class
+    open_to: dict[int, list[_Field]] = field(default_factory=dict)  # by rule
+
+    def opened(self, rule: int) -> list[_Field]:
+        """Those of the classes that the rule allows."""
+        found = self.open_to.get(rule)
+        if found is None:
+            found = self.open_to[rule] = [one for each, one in self.fields.items() if each >> rule & 1]
+        return found
 
 
 @dataclass(slots=True)
 class _Kind:
-    """Agents, for pods that are judged alike: those at the head of a line-up, and all that have changed since."""
+    """Pods that are judged alike."""
 
-    allowed: frozenset[int]  # agents that no rule of these pods forbids
-    scores: _Scores
-    line_up: _LineUp
-    seen: int  # how many of the judge's changes
-    limit: int | None  # nobody behind those that were looked at is better; None: there is nobody
-    looked_at: int = 0  # of the line-up
-    best: list[int] = field(default_factory=list)  # heap; those that `scores` does not have any more are stale
+    ask: _Ask
+    rule: int
     vetoes: dict[str, Veto] | None = None  # by agent id, when it fitted nowhere for the first time
 
 
@@ -86,7 +114,9 @@ class Obstacles:
 @dataclass(slots=True)
 class Judge:
     """Agents have numbers in the order of their ids, by which ties go.  So one whole number tells a score and an agent,
-    which are compared, dozens of times for each pod: the score × how many agents there are + the agent's number.
+    which are compared, dozens of times for each pod: the score × `base` + the agent's number + 1. Nobody's is a mark.
+
+    Rules that allow the same agents are one rule, and a bit; an agent's class is the sum of those that allow it.
     """
 
     state: State
@@ -95,11 +125,18 @@ class Judge:
     refused: frozenset[str] = frozenset()  # owners of pods that some Node has refused
     stride: int = STRIDE
     changes: list[int] = field(default_factory=list)  # agents, in the order of the changes
-    allowed: dict[Hashable, frozenset[int]] = field(default_factory=dict)  # agents, by the rules of pods
-    scores: dict[Hashable, _Scores] = field(default_factory=dict)  # by what the ranking looks at
+    rules: dict[frozenset[int], int] = field(default_factory=dict)  # the agents that each allows -> its bit
+    rule_of: dict[Hashable, int] = field(default_factory=dict)
+    classes: list[int] = field(default_factory=list)  # of agents, by number
     line_up: _LineUp | None = None
+    asks: dict[Hashable, _Ask] = field(default_factory=dict)
     kinds: dict[Hashable, _Kind] = field(default_factory=dict)
     obstacles: dict[Hashable, Obstacles] = field(default_factory=dict)
+    base: int = 1
+
+    def __post_init__(self) -> None:
+        self.base = len(self.plans) + 1
+        self.classes = [0] * len(self.plans)
 
     def assume(self, plan: Plan, pod: Pod, taken: Taken, rest: Place) -> None:
         """The pod is to go there, and leaves this of it."""
@@ -114,22 +151,35 @@ class Judge:
         kind = self.kinds.get(self._kind_of(pod))
         if kind is None:
             kind = yield from self._new_kind(pod)
-        if min(kind.seen, kind.scores.seen) < len(self.changes):
-            yield from self._see_changes(pod, kind)
-        best, of_agent, agents = kind.best, kind.scores.of_agent, len(self.plans)
-        while True:
-            while best and of_agent[best[0] % agents] != best[0]:
-                heapq.heappop(best)
-            if best and (kind.limit is None or best[0] <= kind.limit):
-                plan = self.plans[best[0] % agents]
+        ask = kind.ask
+        if ask.rules < len(self.rules):
+            yield from self._tell_apart(pod, ask)
+        while ask.seen < len(self.changes):
+            yield self._see_changes(pod, ask)
+        scores, base, fields = ask.scores, self.base, ask.opened(kind.rule)
+        while fields:
+            found = min(fields, key=_BY_HEAP)
+            heap = found.heap
+            head = heap[0]
+            number = head % base - 1
+            if number < 0:
+                if found.looked_at == len(found.line.numbers):
+                    break
+                yield self._look_further(pod, ask, found)
+                continue
+            now = scores.get(number)
+            if now == head:
+                plan = self.plans[number]
                 # whether there is room is asked only of those that come out best
                 if self._has_room(pod, plan.place):
                     return plan
-                heapq.heappop(best)
-            elif kind.limit is None:
-                return None
+                del scores[number]
+                heapq.heappop(heap)
+            elif now is not None and now > head:
+                heapq.heapreplace(heap, now)
             else:
-                yield self._look_further(pod, kind)
+                heapq.heappop(heap)
+        return None
 
     def why_not(self, pod: Pod, before: Mapping[str, Veto]) -> Work[Obstacles]:
         """Of a pod that `best` has found to fit nowhere, and did so `before`. Made once for equal pods with equal past:
@@ -160,54 +210,62 @@ class Judge:
         return kind.vetoes
 
     def _new_kind(self, pod: Pod) -> Work[_Kind]:
-        allowed = yield from self._allowed(pod)
+        rule = yield from self._rule(pod)
         line_up = yield from self._lined_up()
-        key = pod.counts, pod.preferred, pod.tolerations if line_up.asks_away else ()
-        scores = self.scores.setdefault(key, _Scores(line_up.seen))
-        kind = _Kind(allowed, scores, line_up, line_up.seen, self._limit(pod, line_up, 0))
-        self.kinds[self._kind_of(pod)] = kind
+        key = ask_of(pod, pod.owner_uid in self.refused), pod.tolerations if line_up.asks_away else ()
+        ask = self.asks.setdefault(key, _Ask(line_up.seen))
+        kind = self.kinds[self._kind_of(pod)] = _Kind(ask, rule)
         return kind
 
-    def _see_changes(self, pod: Pod, kind: _Kind) -> Work[None]:
-        """Look again at agents that something was taken from."""
-        scores, best = kind.scores, kind.best
-        for agents in self._strides(set(self.changes[scores.seen :])):
-            self._rank(pod, scores, agents)
-            yield len(agents)
-        for agents in self._strides(kind.allowed.intersection(self.changes[kind.seen :])):
-            for number in agents:
-                heapq.heappush(best, scores.of_agent[number])
-            yield len(agents)
-        scores.seen = kind.seen = len(self.changes)
+    def _tell_apart(self, pod: Pod, ask: _Ask) -> Work[None]:
+        """Classes have become smaller, by rules that came since."""
+        line_up = yield from self._lined_up()
+        known = [each for one in ask.fields.values() for each in one.heap if each % self.base]
+        ask.fields = {one: _Field(line, [self._limit(pod, line, 0)]) for one, line in line_up.lines.items()}
+        for each in known:
+            heapq.heappush(ask.fields[self.classes[each % self.base - 1]].heap, each)
+        ask.open_to.clear()
+        ask.rules = len(self.rules)
+        yield len(known)
 
-    def _look_further(self, pod: Pod, kind: _Kind) -> int:
-        """Along the line-up; how many agents that were."""
-        scores, line_up = kind.scores, kind.line_up
-        following = line_up.numbers[kind.looked_at : kind.looked_at + self.stride]
-        agents = kind.allowed.intersection(following)
-        self._rank(pod, scores, agents - scores.of_agent.keys())
-        for number in agents:
-            heapq.heappush(kind.best, scores.of_agent[number])
-        kind.looked_at += len(following)
-        kind.limit = self._limit(pod, line_up, kind.looked_at)
+    def _see_changes(self, pod: Pod, ask: _Ask) -> int:
+        """Look again at agents that something was taken from; how many that were."""
+        changed = set(self.changes[ask.seen : ask.seen + self.stride])
+        ask.seen = min(ask.seen + self.stride, len(self.changes))
+        self._rank(pod, ask, changed)
+        return len(changed)
+
+    def _look_further(self, pod: Pod, ask: _Ask, found: _Field) -> int:
+        """Along the line; how many agents that were."""
+        line = found.line
+        following = line.numbers[found.looked_at : found.looked_at + self.stride]
+        found.looked_at += len(following)
+        heapq.heapreplace(found.heap, self._limit(pod, line, found.looked_at))
+        self._rank(pod, ask, [number for number in following if number not in ask.scores])
         return len(following)
 
-    def _limit(self, pod: Pod, line_up: _LineUp, looked_at: int) -> int | None:
-        if looked_at == len(line_up.numbers):
-            return None
-        best = line_up.prospects[looked_at // self.stride]
-        return at_best(pod, best, self.state.settings.placement) * len(self.plans)
+    def _limit(self, pod: Pod, line: _Line, looked_at: int) -> int:
+        """The mark: nobody behind those that were looked at is better."""
+        if looked_at == len(line.numbers):
+            return NOBODY * self.base
+        return at_best(pod, line.prospects[looked_at // self.stride], self.state.settings.placement) * self.base
 
-    def _rank(self, pod: Pod, scores: _Scores, agents: Iterable[int]) -> None:
-        placement, of_agent, many = self.state.settings.placement, scores.of_agent, len(self.plans)
-        for number in agents:
+    def _rank(self, pod: Pod, ask: _Ask, numbers: Iterable[int]) -> None:
+        """What has become worse stays in its heap with what it was worth, until it comes out best."""
+        placement, scores, base, fields = self.state.settings.placement, ask.scores, self.base, ask.fields
+        for number in numbers:
             plan = self.plans[number]
-            is_shaky = plan.place.node_name in self.shaky
-            of_agent[number] = score(pod, plan.place, plan.used, placement, is_shaky) * many + number
+            place = plan.place
+            now = score(pod, place, plan.used, placement, place.node_name in self.shaky) * base + number + 1
+            before = scores.get(number)
+            scores[number] = now
+            if before is None or now < before:
+                heapq.heappush(fields[self.classes[number]].heap, now)
 
     def _lined_up(self) -> Work[_LineUp]:
-        """The last one serves until many agents have changed since: a kind looks at all of these."""
-        if self.line_up is None or RELINE * (len(self.changes) - self.line_up.seen) > len(self.plans):
+        """The last one serves until many agents have changed since: a new ask looks at all of these."""
+        line_up = self.line_up
+        if line_up is None or RELINE * (len(self.changes) - line_up.seen) > len(self.plans):
             placement = self.state.settings.placement
             found: list[tuple[Prospect, int]] = []
             asks_away = False
@@ -216,26 +274,41 @@ class Judge:
                 asks_away = asks_away or any(t.effect == PREFER_NO for plan in plans for t in plan.place.taints)
                 yield len(plans)
             found.sort()
-            behind: list[Prospect] = []
-            for at in reversed(range(0, len(found), self.stride)):
-                stride = [one for one, _ in found[at : at + self.stride]]
-                behind.append(best_of(stride + behind[-1:]))
-            numbers = [number for _, number in found]
-            self.line_up = _LineUp(numbers, behind[::-1], asks_away, len(self.changes))
+            line_up = self.line_up = _LineUp(found, asks_away, len(self.changes))
             yield len(found)
-        return self.line_up
+        if line_up.rules < len(self.rules):
+            by_class: dict[int, list[tuple[Prospect, int]]] = {}
+            for each in line_up.prospects:
+                by_class.setdefault(self.classes[each[1]], []).append(each)
+            line_up.lines = {one: self._line(found) for one, found in by_class.items()}
+            line_up.rules = len(self.rules)
+            yield len(line_up.prospects)
+        return line_up
 
-    def _allowed(self, pod: Pod) -> Work[frozenset[int]]:
-        """Agents that no rule of the pod forbids, whatever is free there."""
+    def _line(self, found: Sequence[tuple[Prospect, int]]) -> _Line:
+        behind: list[Prospect] = []
+        for at in reversed(range(0, len(found), self.stride)):
+            stride = [one for one, _ in found[at : at + self.stride]]
+            behind.append(best_of(stride + behind[-1:]))
+        return _Line([number for _, number in found], behind[::-1])
+
+    def _rule(self, pod: Pod) -> Work[int]:
+        """Which agents the pod's rules allow, whatever is free there."""
         rules = rules_of(pod)
-        found = self.allowed.get(rules)
-        if found is None:
+        rule = self.rule_of.get(rules)
+        if rule is None:
             numbers: list[int] = []
             for plans in self._strides(self.plans):
                 numbers += [plan.number for plan in plans if self._is_allowed(pod, plan.place)]
                 yield len(plans)
-            found = self.allowed[rules] = frozenset(numbers)
-        return found
+            allowed = frozenset(numbers)
+            rule = self.rules.get(allowed)
+            if rule is None:
+                rule = self.rules[allowed] = len(self.rules)
+                for number in numbers:
+                    self.classes[number] |= 1 << rule
+            self.rule_of[rules] = rule
+        return rule
 
     def _is_allowed(self, pod: Pod, place: Place) -> bool:
         return first_objection(STANDING_FILTERS, pod, place, self.state.settings) is None
@@ -258,8 +331,13 @@ class Judge:
 
 def kind_of(pod: Pod, is_refused: bool = False) -> Hashable:
     """Equal for pods that every filter and the ranking treat alike. `is_refused`: some Node has refused its owner."""
+    return ask_of(pod, is_refused), rules_of(pod)
+
+
+def ask_of(pod: Pod, is_refused: bool) -> Hashable:
+    """Equal for pods that `TAKEN_FILTERS` and the ranking treat alike, but for taints that only ask to stay away."""
     owner_uid = pod.owner_uid if is_refused else ""
-    return pod.requests, pod.counts, pod.host_ports, pod.extended, pod.preferred, owner_uid, rules_of(pod)
+    return pod.requests, pod.counts, pod.host_ports, pod.extended, pod.preferred, pod.wishes, owner_uid
 
 
 def rules_of(pod: Pod) -> Hashable:

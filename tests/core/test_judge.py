@@ -11,8 +11,8 @@ from msgspec import structs
 
 from kmsched.core.agent_filters import Down, Held
 from kmsched.core.cycle import take
-from kmsched.core.fit import FILTERS, Place, veto
-from kmsched.core.judge import Judge, Plan, Work, kind_of
+from kmsched.core.fit import FILTERS, TAKEN_FILTERS, Place, veto
+from kmsched.core.judge import Judge, Plan, Work, ask_of, kind_of
 from kmsched.core.model import (
     PACK,
     SPREAD,
@@ -28,7 +28,7 @@ from kmsched.core.model import (
 )
 from kmsched.core.rank import at_best, best_of, prospect, score
 from kmsched.core.resources import NO_COUNTS, Counts, Resources, whole_counts
-from kmsched.core.shares import Flavour, Share, pool_of
+from kmsched.core.shares import Flavour, Share, charged, pool_of
 from kmsched.core.state import State
 from tests.core import values
 
@@ -70,7 +70,7 @@ def done(work: Work[T]) -> T:
 AMOUNTS = st.integers(0, 400)
 AGENTS = st.tuples(AMOUNTS, AMOUNTS, st.sampled_from([0, 0, 50]), st.sampled_from("abc"), st.booleans())
 WISHES = st.sampled_from(["", "", "a", "b"])
-PODS = st.tuples(st.sampled_from([(50, 10), (100, 100), (10, 150), (300, 300), (0, 0)]), WISHES)
+PODS = st.tuples(st.sampled_from([(50, 10), (100, 100), (10, 150), (300, 300), (0, 0)]), WISHES, WISHES)
 
 
 @given(
@@ -81,7 +81,7 @@ PODS = st.tuples(st.sampled_from([(50, 10), (100, 100), (10, 150), (300, 300), (
 )
 def test_the_judge_answers_as_judging_every_pod_anew(
     agents: list[tuple[int, int, int, str, bool]],
-    pods: list[tuple[tuple[int, int], str]],
+    pods: list[tuple[tuple[int, int], str, str]],
     stride: int,
     placement: str,
 ) -> None:
@@ -89,9 +89,10 @@ def test_the_judge_answers_as_judging_every_pod_anew(
     plans = [plan(number, *each) for number, each in enumerate(agents)]
     judge = Judge(State(settings, term=1), plans, frozenset({"a1"}), stride=stride)
     explained: set[object] = set()
-    for number, (size, zone) in enumerate(pods):
+    for number, (size, zone, only) in enumerate(pods):
         term = NodeTerm((Requirement("zone", "In", (zone,)),))
-        wanted = replace(pod(f"p{number}", *size), preferred=((3, term),) if zone else ())
+        rules = {"zone": only} if only else {}
+        wanted = replace(pod(f"p{number}", *size), preferred=((3, term),) if zone else (), node_selector=rules)
         fits = [each for each in plans if veto(wanted, each.place, settings) is None]
         best = done(judge.best(wanted))
         if best is not None:
@@ -104,6 +105,25 @@ def test_the_judge_answers_as_judging_every_pod_anew(
         if kind_of(wanted) not in explained:
             assert obstacles.vetoes == {each.place.agent_id: veto(wanted, each.place, settings) for each in plans}
         explained.add(kind_of(wanted))
+
+
+def test_who_had_no_room_is_asked_again_when_another_role_pays_for_the_executor() -> None:
+    needed = Resources(cpus=50)
+    settings = replace(SETTINGS, roles=("*", "web"), pod_roles=("*",), executor_resources=needed)
+    there = plan(0, 900, 900, 0, "a", runs=False)
+    flavours = (Flavour("*"), Flavour("web"))
+    pools = tuple(
+        charged(pool_of(role, (Share("", Resources(cpus=cpus, mem=500)),)), needed, flavours)
+        for role, cpus in (("*", 300), ("web", 100))
+    )
+    there.place = structs.replace(there.place, held=Held(pools, None))
+    judge = Judge(State(settings, term=1), [there])
+    wanted = replace(pod("p0", 100, 10), wishes=Wishes(("web",)))
+    other = pod("p1", 100, 10)
+    assert done(judge.best(wanted)) is None
+    assert done(judge.best(other)) is there
+    judge.assume(there, other, *take(there.place, other, settings))
+    assert done(judge.best(wanted)) is there
 
 
 @given(
@@ -151,6 +171,13 @@ def test_pods_that_differ_in_what_is_asked_are_of_another_kind() -> None:
         assert kind_of(one) != kind_of(replace(one, **{name: value})), name
 
 
+def test_pods_that_differ_in_rules_alone_ask_for_the_same() -> None:
+    one = pod("p1", 100, 10)
+    rules = {"node_name", "node_selector", "tolerations", "unsupported", "is_privileged", "node_affinity"}
+    for name, value in OTHERS.items():
+        assert (ask_of(one, False) == ask_of(replace(one, **{name: value}), False)) == (name in rules), name
+
+
 class Asked:
     """A pod that notes what is asked of it."""
 
@@ -165,6 +192,7 @@ class Asked:
 
 def test_nothing_else_is_asked_of_a_pod() -> None:
     names: set[str] = set()
+    of_room: set[str] = set()
     pools = tuple(
         pool_of(role, (Share("", Resources(cpus=cpus, mem=900), ((31000, 31001),)),))
         for role, cpus in (("*", 1), ("web", 900))
@@ -183,5 +211,8 @@ def test_nothing_else_is_asked_of_a_pod() -> None:
             for _, objection in FILTERS:
                 objection(asked, place, replace(SETTINGS, roles=("*", "web")))
             score(asked, place, NO_COUNTS, SPREAD)
+            for _, objection in TAKEN_FILTERS:
+                objection(cast(Pod, Asked(wanted, of_room)), place, replace(SETTINGS, roles=("*", "web")))
     assert names - {"is_bound"} <= OTHERS.keys()
+    assert of_room - {"is_bound"} <= {"requests", "counts", "host_ports", "extended", "wishes"}
     assert {"host_ports", "wishes", "extended", "preferred", "tolerations", "node_affinity"} <= names
