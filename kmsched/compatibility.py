@@ -65,9 +65,10 @@ SUPPORT: Mapping[str, Support] = MappingProxyType(
         ),
         ETCD: Support(
             "etcd",
-            ("3.7.0",),
+            ("3.4.23", "3.7.0"),
             (Range((3, 5, 23), (3, 6)), Range((3, 6, 5), (4,))),
-            "3.5 before 3.5.23 and 3.6 before 3.6.5 may call a revoked lease alive",
+            "before 3.5.23, and 3.6 before 3.6.5, it may call a revoked lease alive; each renewal reads the leader's key, "
+            "too, so that no two lead by it",
         ),
         HADOOP: Support(
             "Hadoop (HDFS)",
@@ -98,13 +99,15 @@ def parse(text: str) -> Version | None:
 
 
 def objection(part: str, text: str) -> str | None:
-    """What there is to say of version `text` of `part`, a key of `SUPPORT`; None if it is tested or expected."""
+    """What there is to say of version `text` of `part`, a key of `SUPPORT`; None if it is expected."""
     support = SUPPORT[part]
     version = parse(text)
     if version is None:
         return f"the version {text!r} cannot be read; tested are {tested(support)}"
     if any(each.holds(version) for each in support.expected):
         return None
+    if version in map(parse, support.tested):
+        return f"version {text} is tested, but not of those that are expected ({expected(support)}): {support.why}"
     return f"version {text} is neither tested ({tested(support)}) nor expected ({expected(support)}): {support.why}"
 
 

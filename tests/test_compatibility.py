@@ -23,16 +23,21 @@ def test_versions_as_people_write_them(text: str, version: tuple[int, ...] | Non
     assert parse(text) == version
 
 
-def test_what_was_tested_is_expected() -> None:
-    assert [objection(part, each) for part, support in SUPPORT.items() for each in support.tested] == [None] * sum(
-        len(support.tested) for support in SUPPORT.values()
-    )
+def test_what_was_tested_is_expected_but_for_the_etcd_of_debian_12() -> None:
+    objections = {
+        (part, each): words
+        for part, support in SUPPORT.items()
+        for each in support.tested
+        if (words := objection(part, each)) is not None
+    }
+    why = "is tested, but not of those that are expected (3.5.23 to below 3.6, 3.6.5 to below 4): "
+    assert objections == {(ETCD, "3.4.23"): f"version 3.4.23 {why}{SUPPORT[ETCD].why}"}
 
 
 @pytest.mark.parametrize(
     ("part", "text"),
     [(MESOS, "1.8.1"), (MESOS, "2.0.0"), (KUBERNETES, "v1.34.9"), (KUBERNETES, "v1.38.0"), (SYSTEMD, "241"),
-     (ETCD, "3.5.22"), (ETCD, "3.6.4"), (ETCD, "3.4.23"), (PYTHON, "3.10.1")],
+     (ETCD, "3.5.22"), (ETCD, "3.6.4"), (ETCD, "3.4.22"), (PYTHON, "3.10.1")],
 )  # fmt: skip
 def test_what_is_outside_is_said_with_the_reason(part: str, text: str) -> None:
     words = objection(part, text)
