@@ -67,8 +67,8 @@ SUPPORT: Mapping[str, Support] = MappingProxyType(
             "etcd",
             ("3.4.23", "3.7.0"),
             (Range((3, 5, 23), (3, 6)), Range((3, 6, 5), (4,))),
-            "before 3.5.23, and 3.6 before 3.6.5, it may call a revoked lease alive; each renewal reads the leader's key, "
-            "too, so that no two lead by it",
+            "before 3.5.23, and 3.6 before 3.6.5, it may call a revoked lease alive; each renewal reads the leader's "
+            "key, too, so that no two lead by it",
         ),
         HADOOP: Support(
             "Hadoop (HDFS)",
