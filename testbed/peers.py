@@ -14,7 +14,7 @@ from typing import Any
 from testbed import network
 from testbed.errors import LabError
 from testbed.hosts import Host
-from testbed.probe import RUNC_NOLIMITS, Machine
+from testbed.probe import DROP_LIMITS, RUNC_NOLIMITS, Machine
 from testbed.settings import DATA, MESOS_AGENT_PORT, MESOS_MASTER_PORT, ZOOKEEPER_PORT, Settings, number_of
 
 #: no more than the machine has: kubelet refuses to promise more
@@ -84,7 +84,8 @@ def agent_host(
         script: ((DATA / "host/testbed-kernel.sh").read_text(), 0o755),
     }
     if not machine.has_limits:
-        files[RUNC_NOLIMITS.lstrip("/")] = ((DATA / "host/runc_nolimits.py").read_text(), 0o755)
+        files[RUNC_NOLIMITS.lstrip("/")] = ((DATA / "host/runc-nolimits.sh").read_text(), 0o755)
+        files[DROP_LIMITS.lstrip("/")] = ((DATA / "host/drop_limits.py").read_text(), 0o644)
     host = Host(name, disk, (f"{mesos}:/opt/mesos",), ("data", "containerd", "kubelet"), files)
     host = _with_units(host, ("mesos-agent",))
     return _with_units(host, ("testbed-kernel",), "sysinit.target")

@@ -16,6 +16,8 @@ LIMIT_CONTROLLERS = frozenset({"cpu", "memory", "pids"})
 UNIFIED = "sys/fs/cgroup"
 HYBRID = "sys/fs/cgroup/unified"
 RUNC_NOLIMITS = "/usr/local/sbin/runc-nolimits"
+#: what it calls
+DROP_LIMITS = "/usr/local/lib/testbed-drop-limits.py"
 
 
 @dataclass(frozen=True, slots=True)
