@@ -65,7 +65,7 @@ docs: $(STAMP) ## write the pages that are made from tables
 test: ## all stages with their budgets, as CI runs them: check, simulation, testbed, scenarios; as root
 	@$(PYTHON) -m tests.stages
 
-test-long: ## the same, and the rolling upgrades, for which half an hour is too short
+test-long: ## the same, and the scenarios for which half an hour is too short
 	@$(PYTHON) -m tests.stages --long
 
 soak: km ## many trials of one scenario: make soak NAME=kill-scheduler [TRIALS=20]; goes on where it stopped; as root

@@ -46,7 +46,7 @@ OF_GROUPS = (
     "tests/scenarios/test_upgrade.py",
 )
 #: only in `make test-long`: with them it takes longer than half an hour (docs/adr/0029-what-make-test-runs.md)
-LONG = ("tests/scenarios/test_upgrade.py",)
+LONG = ("tests/scenarios/test_ha_network.py", "tests/scenarios/test_upgrade.py")
 APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS)
 #: with the longest by name: what to look at first when a stage takes too long
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v", "--durations=12")
