@@ -98,7 +98,7 @@ def main() -> None:
     )
     try:
         module.exit_json(changed=False, results=results(**module.params))
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that go round, up to Python 3.12
         module.fail_json(msg=str(error))
 
 

@@ -77,3 +77,13 @@ def test_a_file_of_many_pieces_has_one_digest(tmp_path: Path) -> None:
     content = bytes(range(256)) * (km_look.PIECE // 256 + 1)
     (tmp_path / "large").write_bytes(content)
     assert km_look.sha256(tmp_path / "large") == hashlib.sha256(content).hexdigest()
+
+
+def test_links_that_go_round_are_told_or_followed_as_far_as_they_go(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    told = as_a_task(files=[str(tmp_path / "a")])
+    if told.get("failed"):
+        assert "loop" in told["msg"] and str(tmp_path) in told["msg"]
+    else:
+        assert told["results"][0]["stat"]["lnk_target"] == "b"
