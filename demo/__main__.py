@@ -158,6 +158,7 @@ def _kill_the_leader(steps: Steps, settings: Settings, kubectl: Kubectl) -> None
     took_s = time.monotonic() - began
     if lost := sorted(before.items() - after.items()):
         raise StepFailed(f"containers changed when the scheduler was killed: {lost}")
+    schedulers.wait_ready(settings)  # the killed one stands by again: a second run finds all of them so
     for line in report.succession(succession, len(before), took_s):
         steps.screen.line(line)
 
