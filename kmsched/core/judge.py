@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from kmsched.core.agent_filters import Taken
 from kmsched.core.fit import STANDING_FILTERS, TAKEN_FILTERS, Place, Veto, first_objection, veto
+from kmsched.core.kinds import ask_of, kind_of, rules_of
 from kmsched.core.model import Pod
 from kmsched.core.rank import PREFER_NO, Prospect, at_best, best_of, prospect, score
 from kmsched.core.resources import Counts
@@ -327,27 +328,3 @@ class Judge:
 
     def _kind_of(self, pod: Pod) -> Hashable:
         return kind_of(pod, pod.owner_uid in self.refused)
-
-
-def kind_of(pod: Pod, is_refused: bool = False) -> Hashable:
-    """Equal for pods that every filter and the ranking treat alike. `is_refused`: some Node has refused its owner."""
-    return ask_of(pod, is_refused), rules_of(pod)
-
-
-def ask_of(pod: Pod, is_refused: bool) -> Hashable:
-    """Equal for pods that `TAKEN_FILTERS` and the ranking treat alike, but for taints that only ask to stay away."""
-    owner_uid = pod.owner_uid if is_refused else ""
-    return pod.requests, pod.counts, pod.host_ports, pod.extended, pod.preferred, pod.wishes, owner_uid
-
-
-def rules_of(pod: Pod) -> Hashable:
-    """Equal for pods that `STANDING_FILTERS` treat alike."""
-    return (
-        tuple(sorted(pod.node_selector.items())) if pod.node_selector else (),
-        pod.tolerations,
-        pod.node_affinity,
-        pod.unsupported,
-        pod.is_privileged,
-        pod.node_name,
-        pod.wishes,
-    )

@@ -12,7 +12,8 @@ from msgspec import structs
 from kmsched.core.agent_filters import Down, Held
 from kmsched.core.cycle import take
 from kmsched.core.fit import FILTERS, TAKEN_FILTERS, Place, veto
-from kmsched.core.judge import Judge, Plan, Work, ask_of, kind_of
+from kmsched.core.judge import Judge, Plan, Work
+from kmsched.core.kinds import ask_of, kind_of
 from kmsched.core.model import (
     PACK,
     SPREAD,
