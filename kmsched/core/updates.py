@@ -151,7 +151,8 @@ def _current_task(state: State, record: PodRecord, event: TaskUpdated, now: floa
         if record.state is PodState.LAUNCHING and _is_crowded(state, record):
             trigger = Trigger.CROWDED
     if trigger in (Trigger.ENDED, Trigger.LOST) and record.state is PodState.LAUNCHING:
-        if event.source in _OF_THE_AGENT:
+        # one that was killed is no fault: somebody wanted its end, as who drains the agent does
+        if event.source in _OF_THE_AGENT and event.state is not TaskState.KILLED:
             state.shaky.failed(record.node_name, now)
         _report(state, record, event, f"the launch on {record.node_name} failed: {why}", why)
     elif trigger is Trigger.ENDED and record.state is PodState.ADOPTING:

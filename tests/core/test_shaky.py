@@ -8,6 +8,7 @@ from kmsched.core.effects import AcceptOffers
 from kmsched.core.events import OffersArrived, TaskState
 from kmsched.core.resources import Resources, whole_counts
 from kmsched.core.shaky import FIRST_PAUSE_S, LONGEST_PAUSE_S, Shaky
+from kmsched.core.tasks import PodState
 from tests.core.values import SETTINGS, Fold, node, offer, pod, update
 
 FULLER = Resources(cpus=1000, mem=1_000_000, disk=4_000_000)
@@ -62,6 +63,15 @@ def test_what_the_master_says_of_an_offer_is_not_the_agent_s_fault() -> None:
     chosen(fold, "A1")
     fold.take(update(fold.record().task_id, TaskState.DROPPED, source="SOURCE_MASTER"))
     assert not fold.state.shaky.troubles
+
+
+def test_a_launch_that_was_killed_because_an_operator_drains_the_agent_is_not_the_agent_s_fault() -> None:
+    for source in ("SOURCE_AGENT", "SOURCE_EXECUTOR"):
+        fold = Fold(pod(), nodes=(node("a1"),))
+        chosen(fold, "A1")
+        fold.take(update(fold.record().task_id, TaskState.KILLED, source=source, reason="REASON_AGENT_DRAINING"))
+        assert fold.record().state is PodState.PENDING
+        assert not fold.state.shaky.troubles
 
 
 def test_the_pause_grows_with_each_new_failure_up_to_a_limit() -> None:
