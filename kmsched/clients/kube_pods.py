@@ -47,6 +47,17 @@ async def bind(
     await kube.request("POST", pod_path(namespace, name, "binding"), body=binding)
 
 
+async def delete_pod(kube: KubeClient, namespace: str, name: str, *, uid: str, grace_s: int) -> None:
+    """Delete this very pod; `grace_s` replaces its own grace period.  Conflict: another one has its name by now."""
+    options: Json = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": uid},
+        "gracePeriodSeconds": grace_s,
+    }
+    await kube.delete(pod_path(namespace, name), options)
+
+
 async def patch_pod_annotations(
     kube: KubeClient,
     namespace: str,

@@ -89,6 +89,7 @@ RIGHTS: tuple[Right, ...] = (
 NODE_RIGHTS: tuple[Right, ...] = (
     Right("list", "pods", "clients.reflector"),
     Right("watch", "pods", "clients.reflector"),
+    Right("delete", "pods", "kube_pods.delete_pod"),
     Right("list", "nodes", "clients.reflector"),
     Right("watch", "nodes", "clients.reflector"),
     Right("get", "nodes", "executor.node"),

@@ -208,7 +208,7 @@ def executor_event(event: wire.ExecutorEvent) -> ev.Event | None:
                 attributes=tuple(sorted(decode_attributes(agent.attributes).items())),
             )
         case wire.Kill():
-            return ev.KillRequested(event.task_id.value)
+            return ev.KillRequested(event.task_id.value, event.grace_s)
         case wire.Shutdown():
             return ev.ShutdownRequested()
         case _:

@@ -4,7 +4,8 @@ Knows what each event changes (`executor.state`), and lets every task make its m
 not know how kubelet is configured or watched over (`executor.kubelet`), nor any protocol's spelling.
 
 A task is a reservation for one pod.  The pod's annotation says which task is current: that one lasts as long as the
-pod does, and a kill of another ends the reservation alone.  No pod is ever deleted from here.
+pod does, and a kill of another ends the reservation alone.  A pod is deleted only when an operator drains the agent
+(`executor.draining`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kmsched.core.resources import Resources
 from kmsched.errors import EXIT_CONFIG, EXIT_OK
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
+from kmsched.executor.draining import LINGER_S, deletions, drain
 from kmsched.executor.settling import apply, is_current, settled, update
 from kmsched.executor.state import State
 from kmsched.executor.tasks import Sign, Stage, Task
@@ -34,6 +36,7 @@ def step(state: State, event: ev.Event, now: float) -> list[do.Effect]:
     if not state.is_over:
         for task in list(state.tasks.values()):
             effects += settled(state, task, now)
+        effects += deletions(state, now)
         effects += _ended(state, now, isinstance(event, ev.Ticked))
     return effects
 
@@ -114,12 +117,17 @@ def _on_launch(state: State, event: ev.TaskLaunched | ev.TaskUnreadable, now: fl
 def _on_kill(state: State, event: ev.KillRequested, now: float) -> list[do.Effect]:
     """Repeats are harmless; of an unknown task the agent itself tells the scheduler.
 
-    A scheduler kills no task that its pod names.  Such a kill was sent before the Binding, by one that is dead, say.
+    A scheduler kills no task that its pod names, and gives no kill a policy.  So a kill of such a task without one was
+    sent before the Binding, by one that is dead, say; and one with a policy is an operator's, who drains the agent.
     """
     task = state.tasks.get(event.task_id)
     if task is None:
         return []
+    if event.grace_s is not None:
+        drain(state, task, event.grace_s, now)
     if is_current(task, state.pods.get(task.pod_uid)):
+        if event.grace_s is not None:
+            return []  # its deletion ends the task
         why = f"pod {task.pod_key} is here and names this task, which ends with it"
         return [do.IgnoreKill(task.task_id, why)]
     return apply(state, task, Sign.KILL_RESERVATION, now)
@@ -194,6 +202,9 @@ def _ended(state: State, now: float, is_tick: bool) -> list[do.Effect]:
     if state.refused and now - state.refused_s >= REFUSED_LINGER_S:
         return _exit(state, EXIT_CONFIG, f"{state.refused}; not every update was acknowledged")
     idle_s = now - state.busy_s
+    if is_tick and state.drains and idle_s >= LINGER_S:
+        # the agent takes no task before it is rid of this executor, not even when it is reactivated
+        return _exit(state, EXIT_OK, "the agent is drained: no task and no pod is left")
     if is_tick and state.idle_timeout_s and idle_s >= state.idle_timeout_s:
         return _exit(state, EXIT_OK, f"no task and no pod for {idle_s:.0f} s")
     return []

@@ -43,6 +43,16 @@ class SendUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete it if it still has this uid; `grace_s` is never 0 (see `draining`)."""
+
+    key: str
+    uid: str
+    grace_s: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class IgnoreKill:
     """Tell people that this kill changes nothing."""
 
@@ -70,4 +80,14 @@ class Exit:
     reason: str
 
 
-Effect = StartKubelet | RestartKubelet | StopKubelet | SendUpdate | IgnoreKill | SetLogLevel | ConfirmSettings | Exit
+Effect = (
+    StartKubelet
+    | RestartKubelet
+    | StopKubelet
+    | SendUpdate
+    | DeletePod
+    | IgnoreKill
+    | SetLogLevel
+    | ConfirmSettings
+    | Exit
+)

@@ -12,6 +12,9 @@ from typing import Literal
 from kmsched.core.model import Phase, Taint
 from kmsched.core.resources import Resources
 
+#: a pod's terminationGracePeriodSeconds where it does not say
+DEFAULT_GRACE_S = 30
+
 # --- from the agent
 
 
@@ -43,7 +46,10 @@ class TaskUnreadable:
 
 @dataclass(frozen=True, slots=True)
 class KillRequested:
+    """`grace_s`: of its kill policy, as only the agent's own kills have one, when an operator drains it; None: none."""
+
     task_id: str
+    grace_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,10 @@ class AgentLost:
 
 @dataclass(frozen=True, slots=True)
 class PodSeen:
-    """A pod bound to this node. `exit_summary`: how its containers ended, in words."""
+    """A pod bound to this node. `exit_summary`: how its containers ended, in words.
+
+    `grace_s`: how long its containers may take to end; of one that is being deleted, what its deletion says.
+    """
 
     key: str
     uid: str
@@ -90,6 +99,7 @@ class PodSeen:
     is_static: bool = False
     reason: str = ""
     exit_summary: str = ""
+    grace_s: int = DEFAULT_GRACE_S
 
 
 @dataclass(frozen=True, slots=True)

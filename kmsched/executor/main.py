@@ -174,6 +174,9 @@ class _Executor:
             case do.StopKubelet():
                 if self._children is not None:
                     await self._children.stop()
+            case do.DeletePod():
+                if self._around is not None:
+                    self._start(node.delete(self._around, effect), "a deletion")
             case do.IgnoreKill():
                 pass  # the line in the log is all
             case do.SetLogLevel():
@@ -229,6 +232,8 @@ def _words(effect: do.Effect) -> str:
     match effect:
         case do.SendUpdate():
             return f"task {effect.task_id} is {effect.state.value}: {effect.message}"
+        case do.DeletePod():
+            return f"delete pod {effect.key} uid={effect.uid} grace_s={effect.grace_s}: {effect.reason}"
         case do.IgnoreKill():
             return f"task {effect.task_id} is not killed: {effect.reason}"
         case do.SetLogLevel():

@@ -19,12 +19,13 @@ import msgspec
 
 from kmsched.clients.http import Transport
 from kmsched.clients.kube import MERGE_PATCH, KubeAccess, KubeClient
+from kmsched.clients.kube_pods import delete_pod
 from kmsched.clients.reflector import Changed, Interrupted, Listed, Reflector, Undecodable
 from kmsched.clock import Clock
 from kmsched.core.annotations import AGENT_ID, FRAMEWORK_ID
 from kmsched.core.nodelabels import attribute_labels
 from kmsched.core.resources import ZERO, Resources
-from kmsched.errors import ConfigRefused, KmError, NotFound, ProtocolError
+from kmsched.errors import ConfigRefused, Conflict, Forbidden, KmError, NotFound, ProtocolError
 from kmsched.executor import effects as do
 from kmsched.executor import events as ev
 from kmsched.executor.child import Child, Command, healthz
@@ -271,3 +272,18 @@ async def _introduce(around: Surroundings, node_name: str, node: ev.NodeSeen) ->
         raise
     except KmError as error:
         log.warning("the Node does not name its agent %s: %s", agent_id, error)
+
+
+async def delete(around: Surroundings, effect: do.DeletePod) -> None:
+    """Once: the core asks again while the pod shows no sign of it."""
+    namespace, _, name = effect.key.partition("/")
+    try:
+        await delete_pod(around.kube, namespace, name, uid=effect.uid, grace_s=effect.grace_s)
+        log.info("pod %s is being deleted: %s", effect.key, effect.reason)
+    except (NotFound, Conflict) as error:
+        log.info("pod %s is gone already: %s", effect.key, error)
+    except Forbidden as error:
+        remedy = "let nodes delete their pods, as `km manifests` says, or drain the Node with kubectl"
+        log.error("pod %s may not be deleted, and the agent drains on: %s; %s", effect.key, error, remedy)
+    except KmError as error:
+        log.warning("pod %s could not be deleted, which is tried again: %s", effect.key, error)

@@ -16,6 +16,16 @@ from kmsched.executor.tasks import Task
 NO_KUBELET = "kubelet has not been started"
 
 
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """A task whose pod is to end, since an operator drains the agent. `due_s`: when its deletion may be asked for."""
+
+    pod_uid: str
+    grace_s: int
+    due_s: float
+    asked: int = 0
+
+
 @dataclass(slots=True)
 class State:
     """`seed` makes the update ids unique to this process; durations in seconds, 0 turns the limit off."""
@@ -27,6 +37,7 @@ class State:
     updates: list[do.SendUpdate] = field(default_factory=list)  # sent, not acknowledged; in order
     pods: dict[str, ev.PodSeen] = field(default_factory=dict)  # by uid
     is_synced: bool = False  # `pods` is complete
+    drains: dict[str, Drain] = field(default_factory=dict)  # by task id; kept until this process ends
     node: ev.NodeSeen | None = None
     kubelet_trouble: str = NO_KUBELET  # "" while it is healthy
     healthy_since_s: float = 0.0

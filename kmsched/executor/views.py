@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from kmsched.core.annotations import AGENT_ID, FRAMEWORK_ID, PROMISED
 from kmsched.core.model import TASK_ID_ANNOTATION, Phase, Taint
 from kmsched.errors import ProtocolError
-from kmsched.executor.events import NodeSeen, PodSeen
+from kmsched.executor.events import DEFAULT_GRACE_S, NodeSeen, PodSeen
 from kmsched.wire.kube import MIRROR_ANNOTATION, SOURCE_ANNOTATION, STATIC_SOURCES
 from kmsched.wire.kube_objects import Metadata, NodeSpec
 
@@ -44,8 +44,17 @@ class _PodStatus(Struct, rename="camel"):
     init_container_statuses: list[_ContainerStatus] | None = None
 
 
+class _PodMetadata(Metadata, rename="camel"):
+    deletion_grace_period_seconds: int | None = None
+
+
+class _PodSpec(Struct, rename="camel"):
+    termination_grace_period_seconds: int | None = None
+
+
 class _Pod(Struct):
-    metadata: Metadata
+    metadata: _PodMetadata
+    spec: _PodSpec = field(default_factory=_PodSpec)
     status: _PodStatus = field(default_factory=_PodStatus)
 
 
@@ -92,7 +101,13 @@ def pod_seen(body: bytes) -> PodSeen:
         is_static=MIRROR_ANNOTATION in annotations or annotations.get(SOURCE_ANNOTATION) in STATIC_SOURCES,
         reason=": ".join(part for part in (status.reason, status.message) if part)[:MAX_WORDS],
         exit_summary=_exits([*(status.init_container_statuses or []), *containers])[:MAX_WORDS],
+        grace_s=_grace_s(pod),
     )
+
+
+def _grace_s(pod: _Pod) -> int:
+    said = (pod.metadata.deletion_grace_period_seconds, pod.spec.termination_grace_period_seconds)
+    return next((each for each in said if each is not None), DEFAULT_GRACE_S)
 
 
 def node_seen(body: bytes) -> tuple[str, NodeSeen]:

@@ -87,8 +87,24 @@ class LaunchGroup(Struct, frozen=True):
     task_group: Json = {}
 
 
+class Duration(Struct, frozen=True):
+    nanoseconds: int
+
+
+class KillPolicy(Struct, frozen=True):
+    grace_period: Duration | None = None
+
+
 class Kill(Struct, frozen=True):
     task_id: Id
+    kill_policy: KillPolicy | None = None
+
+    @property
+    def grace_s(self) -> float | None:
+        """Seconds that the task may take to end; None when the call does not say."""
+        if self.kill_policy is None or self.kill_policy.grace_period is None:
+            return None
+        return self.kill_policy.grace_period.nanoseconds / 1e9
 
 
 class Acknowledged(Struct, frozen=True):

@@ -60,6 +60,18 @@ def test_bind() -> None:
     )
 
 
+def test_delete_pod_names_the_very_pod_and_its_grace() -> None:
+    kube, transport = rig(ok({}))
+    asyncio.run(kube_pods.delete_pod(kube, "ns", "p", uid="u", grace_s=7))
+    options = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": "u"},
+        "gracePeriodSeconds": 7,
+    }
+    assert sent(transport) == ("DELETE", "/api/v1/namespaces/ns/pods/p", options, "application/json")
+
+
 def test_annotations_are_merged_under_preconditions() -> None:
     kube, transport = rig(ok({}))
     asyncio.run(

@@ -55,6 +55,7 @@ async def repeat_event(kube: KubeClient) -> None:
 CALLS_ON_PODS: dict[str, Made | None] = {
     "read_pod": lambda kube: kube_pods.read_pod(kube, "ns", "p"),
     "bind": bind,
+    "delete_pod": None,
     "patch_pod_annotations": patch,
     "create_event": create_event,
     "repeat_event": repeat_event,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from random import Random
 
 import pytest
@@ -95,6 +96,21 @@ def test_every_effect_is_sent_in_order_as_its_call() -> None:
             mesos_calls.suppress(),
         ]
         assert reported == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("agent_id", ["", "agent-1"])
+def test_no_kill_of_a_scheduler_has_a_policy_since_executors_take_one_with_a_policy_for_an_operators(
+    agent_id: str,
+) -> None:
+    async def scenario() -> None:
+        mesos = FakeMesos()
+        to_mesos = outlet(mesos, list[Event]())
+        to_mesos.put(KillTask("t1", agent_id, **WHY))
+        await to_mesos.send_next()
+        (call,) = mesos.calls
+        assert set(json.loads(call.encode("F"))["kill"]) <= {"task_id", "agent_id"}
 
     asyncio.run(scenario())
 

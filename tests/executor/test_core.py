@@ -239,6 +239,8 @@ ANY_EVENT: list[ev.Event] = [
     launched("u1.1.2", "adopt"),
     ev.KillRequested(TASK),
     ev.KillRequested("u1.1.2"),
+    ev.KillRequested(TASK, 5.0),
+    ev.KillRequested("u1.1.2", 5.0),
     ev.KubeletHealthy(),
     ev.KubeletExited("exit 1"),
     ev.NodeSeen(),
@@ -251,16 +253,22 @@ ANY_EVENT: list[ev.Event] = [
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(ANY_EVENT), st.sampled_from([0.0, 1.0, 6.0, 400.0])), max_size=40))
-def test_whatever_happens_ends_are_final_and_no_kill_ends_the_task_that_its_pod_names(
+def test_whatever_happens_ends_are_final_and_no_kill_ends_the_task_that_its_pod_names_or_without_a_policy_the_pod(
     happenings: list[tuple[ev.Event, float]],
 ) -> None:
-    story = Story(idle_timeout_s=0)
+    story, drained = Story(idle_timeout_s=0), set[str]()
     for event, pause_s in happenings:
         story.now += pause_s
         effects = story.tell(event)
         pod = story.state.pods.get(UID)
         if isinstance(event, ev.KillRequested) and pod is not None and pod.task_id == event.task_id:
             assert not any(isinstance(e, do.SendUpdate) and e.state is TaskState.KILLED for e in effects)
+        if isinstance(event, ev.KillRequested) and event.grace_s is not None:
+            drained.add(event.task_id)
+        for effect in effects:
+            if isinstance(effect, do.DeletePod):
+                assert story.state.pods[effect.uid].task_id in drained
+                assert effect.grace_s == 5
     for task in story.state.tasks.values():
         reports = story.reports(task.task_id)
         ends = [r for r in reports if r in ("FINISHED", "FAILED", "KILLED")]

@@ -16,7 +16,7 @@ from kmsched.errors import EXIT_OK, ConfigRefused
 from kmsched.wire import hotsettings
 from kmsched.wire.hotsettings import HotSettings
 from tests.executor.runs import Run, one_running, play
-from tests.executor.world import until
+from tests.executor.world import DRAINED, until
 
 
 def test_a_pods_way_to_its_end_and_the_executors(run: Run) -> None:
@@ -49,6 +49,49 @@ def test_a_kill_of_the_task_that_its_pod_names_is_told_in_the_log_and_changes_no
         world.event("KILL", kill={"task_id": {"value": "t1"}})
         await until(lambda: "task t1 is not killed: pod ns/p is here and names this task" in caplog.text)
         assert world.states("t1") == ["STARTING", "RUNNING"]
+        world.event("SHUTDOWN")
+
+    assert play(run, story) == EXIT_OK
+
+
+def test_a_drained_agents_pod_is_deleted_and_its_executor_leaves(run: Run) -> None:
+    world = run.world
+
+    async def story() -> None:
+        await one_running(run)
+        world.event("KILL", kill=DRAINED)
+        await until(lambda: world.deletions)
+        assert world.deletions[0]["path"] == "/api/v1/namespaces/ns/pods/p"
+        assert world.deletions[0]["preconditions"] == {"uid": "uid-p"}
+        assert world.deletions[0]["gracePeriodSeconds"] == 20
+        dying = {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 20}
+        world.set_pod("p", "Running", "t1", **dying)
+        assert world.states("t1") == ["STARTING", "RUNNING"]
+        world.remove_pod("p")
+        await until(lambda: world.states("t1") == ["STARTING", "RUNNING", "KILLED"])
+
+    assert play(run, story) == EXIT_OK
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (503, "could not be deleted, which is tried again"),
+        (403, "let nodes delete their pods, as `km manifests` says, or drain the Node"),
+        (404, "is gone already"),
+    ],
+)
+def test_a_deletion_that_fails_is_told_and_made_again(
+    run: Run, caplog: pytest.LogCaptureFixture, answer: int, words: str
+) -> None:
+    world = run.world
+    world.deletion_answer = answer
+    caplog.set_level(logging.INFO)
+
+    async def story() -> None:
+        await one_running(run)
+        world.event("KILL", kill=DRAINED)
+        await until(lambda: words in caplog.text and len(world.deletions) > 1)
         world.event("SHUTDOWN")
 
     assert play(run, story) == EXIT_OK

@@ -14,7 +14,7 @@ from kmsched.executor.node_events import ProxyEvents
 from tests.clients.fakes import FakeClock, HandlerTransport, Reply
 from tests.clients.kube_calls import as_calls, calls
 from tests.executor.runs import Run, one_running, play
-from tests.executor.world import QueueStream, World, until
+from tests.executor.world import DRAINED, QueueStream, World, until
 
 
 class RecordingWorld(World):
@@ -62,6 +62,8 @@ def test_executors_are_granted_what_they_do_and_nothing_else(run: Run) -> None:
 
     async def story() -> None:
         await one_running(run)
+        world.event("KILL", kill=DRAINED)
+        await until(lambda: world.deletions)
         world.event("SHUTDOWN")
 
     play(run, story)

@@ -45,6 +45,17 @@ def test_static_and_terminating_pods() -> None:
     assert (seen.is_static, seen.is_terminating, seen.task_id) == (True, True, "")
 
 
+@pytest.mark.parametrize(
+    ("own", "of_its_deletion", "expected"), [({}, {}, 30), (5, {}, 5), (0, {}, 0), (60, 7, 7), (60, 0, 0), ({}, 7, 7)]
+)
+def test_a_pods_grace_is_its_own_until_its_deletion_says_another(
+    own: object, of_its_deletion: object, expected: int
+) -> None:
+    spec = {} if own == {} else {"terminationGracePeriodSeconds": own}
+    meta = META if of_its_deletion == {} else {**META, "deletionGracePeriodSeconds": of_its_deletion}
+    assert pod_seen(json.dumps({"metadata": meta, "spec": spec}).encode()).grace_s == expected
+
+
 def node(*conditions: object, taints: object = None) -> NodeSeen:
     body = {"metadata": {"name": "h1"}, "spec": {"taints": taints}, "status": {"conditions": conditions}}
     name, seen = node_seen(json.dumps(body).encode())

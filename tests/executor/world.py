@@ -22,6 +22,8 @@ AGENT = "http://10.0.0.7:5051/slave(1)"
 SPEED = 50.0
 PATIENCE_S = 20.0
 Json = dict[str, Any]
+#: what an agent sends that is drained with a limit of 20 s
+DRAINED: Json = {"task_id": {"value": "t1"}, "kill_policy": {"grace_period": {"nanoseconds": 20 * 10**9}}}
 
 
 class FastClock:
@@ -78,6 +80,8 @@ class World:
         self.dumb = ""  # host:port of a health check that does not answer
         self.pods: dict[str, Json] = {}
         self.node: Json | None = None
+        self.deletions: list[Json] = []
+        self.deletion_answer = 200
         self.patches: list[Json] = []
         self.node_events: list[Json] = []
         self.watches: dict[str, list[QueueStream]] = {"pods": [], "nodes": []}
@@ -169,6 +173,9 @@ class World:
             raise Unavailable("silence")
         if url.path == "/healthz":
             return Response(self.kubelet_answer)
+        if request.method == "DELETE":
+            self.deletions.append({"path": url.path, **json.loads(request.body or b"{}")})
+            return Response(self.deletion_answer, {}, b"{}")
         if url.path == "/api/v1/namespaces/default/events":
             self.node_events.append(json.loads(request.body or b""))
             return Response(201, {}, request.body or b"")

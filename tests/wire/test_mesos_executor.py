@@ -68,6 +68,17 @@ def test_events(record: bytes, expected: wire.ExecutorEvent) -> None:
     assert executor_event(record) == expected
 
 
+def test_a_kill_says_its_grace_or_nothing() -> None:
+    task = {"task_id": {"value": "t"}}
+    policies: list[dict[str, object]] = [
+        {},
+        {"kill_policy": {}},
+        {"kill_policy": {"grace_period": {"nanoseconds": 2500000000}}},
+    ]
+    kills = [executor_event(event("KILL", kill={**task, **policy})) for policy in policies]
+    assert [kill.grace_s for kill in kills if isinstance(kill, wire.Kill)] == [None, None, 2.5]
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [

@@ -301,6 +301,11 @@ def test_hot_settings_ride_along_with_a_launch() -> None:
     assert hotsettings.read(taskdata.decode(info["data"]).settings) == hot
 
 
+def test_no_task_has_a_kill_policy_which_a_drained_agent_would_keep_instead_of_its_operators() -> None:
+    info = task_info(Launch("uid.1.0", "ns/web", "uid", "bind", Resources(cpus=1)), "S1", "*", {})
+    assert "kill_policy" not in info
+
+
 def test_a_task_that_adopts_says_so() -> None:
     info = task_info(Launch("uid.1.0", "ns/web", "uid", "adopt", Resources(cpus=1)), "S1", "*", {})
     assert taskdata.decode(info["data"]).mode == "adopt"
