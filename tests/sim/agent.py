@@ -22,6 +22,9 @@ from tests.sim.host import Executor, Kubelet
 from tests.sim.loop import Channel, Loop
 
 RETRY_S = 5.0
+#: after which an operator ends the executor of an agent that is being drained
+DRAIN_S = (20.0, 60.0)
+DRAIN_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Agent:
         self.executor_id = ""  # of the newest one, as the master took it
         self.is_up = True
         self.is_subscribed = False  # the executor, at this agent
+        self.is_draining = False  # until its executor has left, even when it is reactivated sooner
         self.settings_version = 0  # of the executor
         self.to_master: Channel | None = None
         self.on_status: Callable[[Agent, Status], None] = lambda agent, status: None
@@ -78,6 +82,9 @@ class Agent:
         if launch.task_id in self.tasks:
             return
         task = self.tasks[launch.task_id] = AgentTask(launch)
+        if self.is_draining:
+            self._report(task, TaskState.DROPPED, "REASON_AGENT_DRAINING")
+            return
         has_entry = any(t.unsent for t in self.tasks.values() if t is not task and not t.is_queued)
         if self.executor is None and (has_entry or not starts_executor):
             self._report(task, TaskState.DROPPED, "REASON_EXECUTOR_TERMINATED")
@@ -97,6 +104,30 @@ class Agent:
             self._report(task, TaskState.KILLED, "REASON_TASK_KILLED_DURING_LAUNCH")
         elif self.executor is not None and self.is_subscribed:
             self._tell_executor(ev.KillRequested(task_id))
+
+    def drain(self) -> None:
+        """By an operator, who ends the executor if it does not leave by itself, and reactivates the agent at once."""
+        if self.is_up and self.executor is not None and not self.is_draining:
+            self.loop.tell(f"{self.agent_id} is drained")
+            self.is_draining = True
+            self._kill_drained()
+            self.loop.at(self.loop.between(*DRAIN_S), self._end_drain)
+
+    def _end_drain(self) -> None:
+        if self.is_draining and not self.is_up:
+            self.loop.at(RETRY_S, self._end_drain)
+        elif self.is_draining:
+            self.kill_executor()
+
+    def _kill_drained(self) -> None:
+        for task_id, task in self.tasks.items():
+            if task.state in TERMINAL:
+                continue
+            self.kubelet.kube.drained.add(task.launch.pod_uid)
+            if task.is_queued:
+                self._report(task, TaskState.KILLED, "REASON_AGENT_DRAINING")
+            elif self.is_subscribed:
+                self._tell_executor(ev.KillRequested(task_id, DRAIN_GRACE_S))
 
     def acknowledged(self, task_id: str, update_id: str) -> None:
         task = self.tasks.get(task_id)
@@ -161,6 +192,8 @@ class Agent:
         executor.take(ev.Subscribed(self.total, self.executor_resources, self.kubelet.node_name))
         for update in list(executor.state.updates):
             self._from_executor(executor, update)
+        if self.is_draining:
+            self._kill_drained()
         for task in list(self.tasks.values()):
             if task.is_queued and task.state not in TERMINAL:
                 self._hand_over(task)
@@ -193,7 +226,7 @@ class Agent:
     def _executor_gone(self, executor: Executor, state: TaskState, reason: str) -> None:
         if executor is not self.executor:
             return
-        self.executor, self.is_subscribed = None, False
+        self.executor, self.is_subscribed, self.is_draining = None, False, False
         for task in list(self.tasks.values()):
             if task.state not in TERMINAL:
                 task.is_queued = False

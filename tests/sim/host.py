@@ -176,6 +176,9 @@ class Executor:
                 self.loop.at(self.loop.between(0.1, 2.0), self._kubelet_starts)
             case do.SendUpdate():
                 self._update(effect)
+            case do.DeletePod():
+                if self.loop.chance(0.8):  # else the call fails
+                    self.loop.at(self.loop.between(0.0, 0.2), lambda: self.kube.delete_drained(effect.key, effect.uid))
             case do.Exit():
                 self.die()
                 self._ended()

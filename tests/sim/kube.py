@@ -40,7 +40,8 @@ class Kube:
         self.pods: dict[str, Pod] = {}  # by key
         self.nodes: dict[str, Node] = {}
         self.bindings: dict[str, str] = {}  # uid -> task id, of every pod ever bound
-        self.user_deleted: set[str] = set()  # uids
+        self.user_deleted: set[str] = set()  # uids; what an executor deleted for an operator, too
+        self.drained: set[str] = set()  # uids of pods whose agent an operator has drained
         self.bound_late: set[str] = set()  # uids bound by a call that its caller had given up
         self.nodeless: dict[str, float] = {}  # node name -> when its Node was removed last
         loop.every(1.0, self._collect)
@@ -76,9 +77,19 @@ class Kube:
         return self.pods[key]
 
     def delete_by_user(self, key: str) -> None:
-        pod = self.pods[key]
+        self.loop.tell(f"the user deletes pod {self.pods[key].uid}")
+        self._delete(self.pods[key])
+
+    def delete_drained(self, key: str, uid: str) -> None:
+        """As an executor does it."""
+        pod = self.pods.get(key)
+        if pod is not None and pod.uid == uid:
+            self.loop.tell(f"the executor on {pod.node_name} deletes pod {uid}")
+            self.loop.require(uid in self.drained, f"pod {uid} is deleted, and nobody drains its agent")
+            self._delete(pod)
+
+    def _delete(self, pod: Pod) -> None:
         self.user_deleted.add(pod.uid)
-        self.loop.tell(f"the user deletes pod {pod.uid}")
         if not pod.is_bound or pod.phase.is_terminal:
             self.finalize(pod.uid)
         elif not pod.is_terminating:

@@ -173,9 +173,13 @@ class World:
     def _next_scheduler(self) -> None:
         self.scheduler.die()
         self.scheduler = self._new_scheduler(self.scheduler.state.term + 1)
+        self.scheduler.may_fail = self.loop.now < FAULTS_UNTIL_S
 
     def kill_executor(self) -> None:
         self.loop.rng.choice(self.agents).kill_executor()
+
+    def drain_agent(self) -> None:
+        self.loop.rng.choice(self.agents).drain()
 
     def kill_agent(self) -> None:
         agent = self.loop.rng.choice(self.agents)
@@ -217,6 +221,7 @@ FAULTS: tuple[tuple[Callable[[World], None], int], ...] = (
     (World.kill_scheduler, 4),
     (World.kill_executor, 3),
     (World.kill_agent, 3),
+    (World.drain_agent, 1),
     (World.kill_master, 2),
     (World.relist, 3),
     (World.cut_off, 4),
