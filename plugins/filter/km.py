@@ -109,8 +109,8 @@ def _given(flags: Mapping[str, str], name: str) -> str:
 def drift(stats: Sequence[Json], unit: str = "") -> list[str]:
     """What is not as it shall be on one host, in words that begin with the path.
 
-    `stats`: of `km_look` at {"path", and "sha256", "text" or "target"}, with contents for flags files; `unit`:
-    `ActiveState=` and `ExecMainStartTimestamp=@seconds` of the process, "" when none shall run.
+    `stats`: of `km_look` at {"path", and "sha256", "text" or "target"}, as `km_place` takes them, with contents for
+    flags files; `unit`: `ActiveState=` and `ExecMainStartTimestamp=@seconds` of the process, "" when none shall run.
     """
     found = [
         f"{each['item']['path']}: {words}"
@@ -120,6 +120,11 @@ def drift(stats: Sequence[Json], unit: str = "") -> list[str]:
         )
     ]
     return [*found, *_process_drift(unit, [each["stat"] for each in stats])]
+
+
+def words(placed: Mapping[str, Sequence[str]]) -> list[str]:
+    """What is not as it shall be on one host, in words that begin with the path; `placed`: of `km_place`."""
+    return [f"{path}: {each}" for path, found in placed.items() for each in found]
 
 
 def findings(text: str) -> list[str]:
@@ -271,6 +276,7 @@ class FilterModule:
             "km_flag_lines": flag_lines,
             "km_unequal_flags": unequal_flags,
             "km_drift": drift,
+            "km_words": words,
             "km_findings": findings,
             "km_all_drift": all_drift,
             "km_plan": plan,

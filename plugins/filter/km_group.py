@@ -72,13 +72,28 @@ def program_flags(text: str) -> dict[str, str]:
     return {name: named[name] for name in PROGRAM_FLAGS if name in named}
 
 
-def placed_at(digests: Sequence[Json], folder: str) -> list[dict[str, str]]:
-    """{"path", "sha256"} of each file that `km_look` at {"name"} has found."""
-    return [
-        {"path": f"{folder}/{each['item']['name']}", "sha256": each["stat"]["checksum"]}
-        for each in digests
-        if each["stat"]["exists"]
-    ]
+def placed_at(digests: Sequence[Json], folder: str, under_digest: bool = False) -> list[dict[str, str]]:
+    """{"path", "sha256", "src"} of each file that `km_look` at {"name"} has found on the controller, for `km_place`.
+
+    `under_digest`: in a folder that is called by its SHA-256.
+    """
+    found = []
+    for each in digests:
+        if each["stat"]["exists"]:
+            sha256 = each["stat"]["checksum"]
+            name = f"{sha256}/{each['item']['name']}" if under_digest else each["item"]["name"]
+            found.append({"path": f"{folder}/{name}", "sha256": sha256, "src": each["stat"]["path"]})
+    return found
+
+
+def file_in(src: str, folder: str) -> dict[str, str]:
+    """For `km_place`: a file of the controller, under its own name."""
+    return {"path": f"{folder}/{src.rpartition('/')[2]}", "src": src}
+
+
+def folders(files: Sequence[Json]) -> list[dict[str, str]]:
+    """For `km_place`: the folders that have these files."""
+    return [{"path": path} for path in dict.fromkeys(each["path"].rpartition("/")[0] for each in files)]
 
 
 def leader_last(roles: Mapping[str, str]) -> list[str]:
@@ -126,6 +141,8 @@ class FilterModule:
             "km_etcd_faults": etcd_faults,
             "km_program_flags": program_flags,
             "km_placed_at": placed_at,
+            "km_file_in": file_in,
+            "km_folders": folders,
             "km_leader_last": leader_last,
             "km_group_faults": group_faults,
         }

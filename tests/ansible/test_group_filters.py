@@ -43,10 +43,14 @@ def test_files_of_agents_are_read_off_a_flags_file() -> None:
 
 def test_files_that_are_not_made_yet_are_not_wanted() -> None:
     digests = [
-        {"item": {"name": "ca.crt"}, "stat": {"exists": True, "checksum": "1f"}},
-        {"item": {"name": "password"}, "stat": {"exists": False}},
+        {"item": {"name": "ca.crt"}, "stat": {"path": "/here/a", "exists": True, "checksum": "1f"}},
+        {"item": {"name": "password"}, "stat": {"path": "/here/b", "exists": False}},
     ]
-    assert km_group.placed_at(digests, "/etc/x") == [{"path": "/etc/x/ca.crt", "sha256": "1f"}]
+    assert km_group.placed_at(digests, "/etc/x") == [{"path": "/etc/x/ca.crt", "sha256": "1f", "src": "/here/a"}]
+    [under] = km_group.placed_at(digests, "/etc/x", under_digest=True)
+    assert under == {"path": "/etc/x/1f/ca.crt", "sha256": "1f", "src": "/here/a"}
+    assert km_group.folders([under, under, {"path": "/etc/y"}]) == [{"path": "/etc/x/1f"}, {"path": "/etc"}]
+    assert km_group.file_in("/here/a.tar", "/there") == {"path": "/there/a.tar", "src": "/here/a.tar"}
 
 
 def test_the_leader_is_changed_last() -> None:

@@ -12,6 +12,7 @@ import yaml
 
 from kmsched import errors, flags
 from kmsched.daemon import deadman, web_access, web_peers
+from plugins.modules import km_place
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -79,6 +80,7 @@ def test_what_looks_changes_nothing(role: Path) -> None:
         [module] = set(task) - KEYWORDS
         looks = module.rpartition(".")[2] in ("assert", "set_fact", "stat", "slurp", "uri", "km_look")
         assert looks or task["changed_when"] is False, f"{file}: {task['name']}"
+        assert module != "km_place" or task["check_mode"] is True, f"{file}: {task['name']}"
 
 
 @each_role
@@ -87,7 +89,9 @@ def test_only_builtin_modules_and_our_own_and_no_blind_eye(role: Path) -> None:
         words = set(task) - KEYWORDS
         assert len(words) == 1, f"{file}: {task['name']}: {sorted(words)}"
         [module] = words
-        assert module.startswith("ansible.builtin.") or module == "km_look", f"{file}: {task['name']}: {module}"
+        assert module.startswith("ansible.builtin.") or module in ("km_look", "km_place"), (
+            f"{file}: {task['name']}: {module}"
+        )
         assert module != "ansible.builtin.pause"
 
 
@@ -98,19 +102,40 @@ def test_every_handler_is_notified_and_every_notice_heard(role: Path) -> None:
     assert notified == {task["name"] for task in load(handlers)} if handlers.exists() else not notified
 
 
+def places(role: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each file that `km_place` gets, of all that has the form of one in tasks: the file of tasks, and it."""
+
+    def flat(value: Any) -> Iterator[dict[str, Any]]:
+        if isinstance(value, dict):
+            if {"path"} < value.keys() <= set(km_place.OPTIONS):
+                yield value
+            for each in value.values():
+                yield from flat(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from flat(each)
+
+    for file, task in tasks(role):
+        yield from ((file, each) for each in flat(task))
+
+
 @each_role
 def test_secrets_are_for_their_reader_alone_and_never_shown(role: Path) -> None:
-    copied = [task for _, task in tasks(role) if "kubeconfig" in str(task.get("ansible.builtin.copy", ""))]
-    assert bool(copied) == (role.name in ("km_agent", "km_scheduler"))
-    copied += [task for _, task in tasks(role) if "password" in str(task.get("ansible.builtin.copy", ""))]
-    assert [(task["ansible.builtin.copy"]["mode"], task["diff"]) for task in copied] == [("0600", False)] * len(copied)
+    """By `secret`, which makes the mode 0600 and keeps contents out of what is shown."""
+    secret = re.compile(r"kubeconfig$|\.key$|token|password")
+    found = [place for _, place in places(role) if secret.search(place["path"])]
+    assert bool(found) == (role.name in ("etcd", "km_agent", "km_scheduler"))
+    assert [(place["secret"], place.get("mode")) for place in found] == [(True, None)] * len(found)
+    for _, task in tasks(role):
+        assert not {"ansible.builtin.copy", "ansible.builtin.template"} & task.keys(), task["name"]
 
 
-def test_tokens_are_shown_neither_when_they_are_copied_nor_when_they_are_sent() -> None:
+def test_tokens_are_shown_neither_when_they_are_brought_nor_when_they_are_sent() -> None:
     role = ROOT / "roles/km_scheduler"
-    [copied] = [task for _, task in tasks(role) if "/etc/kmsched/http/" in str(task.get("ansible.builtin.copy", ""))]
-    assert (copied["ansible.builtin.copy"]["mode"], copied["diff"], copied["no_log"]) == ("0600", False, True)
-    assert "content" not in copied["ansible.builtin.copy"]
+    [brought] = [task for _, task in tasks(role) if "km_place" in task and "km_scheduler_http_files" in str(task)]
+    assert "'secret': true" in brought["vars"]["secrets"]
+    [etcd] = [task for _, task in tasks(role) if "km_placed_at('/etc/kmsched/etcd')" in str(task)]
+    assert "'secret': true" in etcd["ansible.builtin.set_fact"]["km_scheduler_wanted"]
     [sent] = [task for _, task in tasks(role) if "Bearer" in str(task)]
     assert sent["no_log"] == "{{ km_scheduler_http_read_token_src | length > 0 }}"
     for _, task in tasks(role):
@@ -122,11 +147,11 @@ def test_other_tokens_are_read_anew_and_restart_nothing() -> None:
     role = ROOT / "roles/km_scheduler"
     [reload] = [task for _, task in tasks(role) if "reloaded" in str(task.get("ansible.builtin.systemd_service", ""))]
     assert "km_scheduler_need == 'nothing'" in reload["when"][0]
-    assert reload["changed_when"] == "km_scheduler_http is changed"
+    assert "km_scheduler_placed.placed | intersect(km_scheduler_http_files" in reload["changed_when"]
     [named] = [
         task["ansible.builtin.set_fact"]
         for _, task in tasks(role)
-        if "km_scheduler_wanted" in str(task) and "vars" in task
+        if "km_scheduler_wanted" in task.get("ansible.builtin.set_fact", {})
     ]
     assert "http" not in str(named), "what is named there restarts the process when it differs"
 
@@ -137,8 +162,7 @@ def test_nothing_that_runs_is_touched_before_the_plan() -> None:
     for file, task in tasks(ROOT / "roles/km_scheduler"):
         if file in order:
             assert "notify" not in task, f"{file}: {task['name']}"
-            copied = task.get("ansible.builtin.copy", {})
-            assert copied.get("dest", "{{ km_scheduler_lib }}/km") == "{{ km_scheduler_lib }}/km"
+            assert task.get("km_place", {}).get("files", "km_scheduler_wanted[:1]").count("[:1]"), file
 
 
 def test_the_flags_that_the_role_takes_are_those_of_the_table() -> None:

@@ -146,10 +146,10 @@ def test_what_is_a_hosts_own_is_not_in_the_file_of_all(rendered: Path) -> None:
 def test_credentials_are_where_executors_look(rendered: Path) -> None:
     """The role of the agents writes paths that flags name."""
     written = flags.parse_file(rendered / "scheduler.flags", flags.SCHEDULER)
-    files = (ROOT / "roles/km_agent/tasks/files.yml").read_text()
-    assert f"dest: {written['kubelet-kubeconfig']}\n" in files
-    assert f"dest: {written['proxy-kubeconfig']}\n" in files
-    programs = "dest: /var/lib/km/artifacts/{{ item.stat.checksum }}/{{ item.item.name }}\n"
+    files = (ROOT / "roles/km_agent/tasks/wanted.yml").read_text()
+    assert f"path: {written['kubelet-kubeconfig']}," in files
+    assert f"path: {written['proxy-kubeconfig']}," in files
+    programs = "km_agent_digests.results | km_placed_at('/var/lib/km/artifacts', under_digest=true)"
     assert programs in files and ARTIFACTS.startswith("file:///var/lib/km/artifacts/")
 
 

@@ -1,0 +1,169 @@
+"""What `km_place` makes of files, folders and links, and its half on the controller: what is brought and shown."""
+
+from __future__ import annotations
+
+import getpass
+import grp
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.action import km_place as controller
+from plugins.modules import km_place
+
+MODULE = Path(km_place.__file__)
+OWN = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def item(path: Path, **more: Any) -> dict[str, Any]:
+    return {"path": str(path), **OWN, **more}
+
+
+def placed(items: list[dict[str, Any]], *texts: str, folder: Path) -> dict[str, list[str]]:
+    """What is put in place where these texts were brought; a second time there is nothing left to do."""
+    for text in texts:
+        (folder / sha(text)).write_text(text)
+    found: dict[str, list[str]] = km_place.run(items, str(folder), is_check=False, is_diff=False)["placed"]
+    assert km_place.run(items, "", is_check=False, is_diff=False) == {"changed": False, "placed": {}}
+    return found
+
+
+@pytest.fixture
+def brought(tmp_path: Path) -> Path:
+    (tmp_path / "brought").mkdir()
+    return tmp_path / "brought"
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[dict[str, Any]]:
+    there = tmp_path / "a/b"
+    return [
+        item(there),
+        item(there / "text", sha256=sha("one\n")),
+        item(there / "secret", sha256=sha("hush\n"), secret=True),
+        item(there / "program", sha256=sha("#!\n"), mode="0755"),
+        item(there / "link", target=str(there / "program")),
+    ]
+
+
+def test_all_is_made_in_one_go(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
+    found = placed(items, "one\n", "hush\n", "#!\n", folder=brought)
+    assert found == {each["path"]: ["missing"] for each in items}
+    there = tmp_path / "a/b"
+    assert (there / "text").read_text() == "one\n" and (there / "link").readlink() == there / "program"
+    modes = {path.name: oct(path.stat().st_mode & 0o7777) for path in (there, *there.iterdir())}
+    assert modes == {"b": "0o755", "text": "0o644", "secret": "0o600", "program": "0o755", "link": "0o755"}
+
+
+@pytest.mark.parametrize(
+    ("plant", "name", "words"),
+    [
+        ("chmod 0666 text", "text", "mode 0666 there, 0644 wanted"),
+        ("chmod 0640 secret", "secret", "mode 0640 there, 0600 wanted"),
+        ("chmod 0700 .", "", "mode 0700 there, 0755 wanted"),
+        ("rm link; ln -s text link", "link", "text there, {}/program wanted"),
+        ("rm link", "link", "missing"),
+        ("rm text", "text", "missing"),
+        ("echo >>text", "text", "sha256 e1fab8e3a85d there, 2c8b08da5ce6 wanted"),
+        ("rm secret; ln -s text secret", "secret", "a link there, a file wanted"),
+    ],
+)
+def test_what_is_another_is_told_and_repaired_and_nothing_else(
+    items: list[dict[str, Any]], tmp_path: Path, brought: Path, plant: str, name: str, words: str
+) -> None:
+    texts = "one\n", "hush\n", "#!\n"
+    placed(items, *texts, folder=brought)
+    there = tmp_path / "a/b"
+    subprocess.run(["sh", "-c", plant], check=True, cwd=there)
+    before = {path: path.lstat().st_mtime_ns for path in there.iterdir() if path.name != name}
+    foreseen = km_place.run(items, "", is_check=True, is_diff=False)
+    assert foreseen["changed"] and foreseen["placed"] == {str(there / name): [words.format(there)]}
+    assert placed(items, *texts, folder=brought) == foreseen["placed"]
+    assert {path: path.lstat().st_mtime_ns for path in there.iterdir() if path.name != name} == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_owner_and_group_are_repaired(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
+    placed(items, "one\n", "hush\n", "#!\n", folder=brought)
+    os.chown(tmp_path / "a/b/text", 1, 2)
+    [words] = placed(items, folder=brought).values()
+    assert [each.split()[0] for each in words] == ["owner", "group"]
+
+
+def test_a_removed_folder_comes_again_with_all_in_it(
+    items: list[dict[str, Any]], tmp_path: Path, brought: Path
+) -> None:
+    placed(items, "one\n", "hush\n", "#!\n", folder=brought)
+    subprocess.run(["rm", "-r", tmp_path / "a"], check=True)
+    assert len(placed(items, folder=brought)) == len(items)
+
+
+def test_contents_are_asked_for_before_anything_is_touched(items: list[dict[str, Any]], tmp_path: Path) -> None:
+    told = km_place.run(items, "", is_check=False, is_diff=False)
+    assert told["lacking"] == sorted([sha("one\n"), sha("hush\n"), sha("#!\n")])
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_is_found_invalid_gets_no_place(tmp_path: Path, brought: Path) -> None:
+    (tmp_path / "x").write_text("old")
+    wanted = [item(tmp_path / "x", sha256=sha("new"), validate="sh -c 'echo no good; exit 1' %s")]
+    with pytest.raises(km_place.Refused, match=r"x: refused by sh .*: no good"):
+        placed(wanted, "new", folder=brought)
+    assert (tmp_path / "x").read_text() == "old" and len([*tmp_path.iterdir()]) == 2
+    asks = f"""sh -c 'test "$(cat {tmp_path}/x %s)" = oldnew' """
+    placed([item(tmp_path / "x", sha256=sha("new"), validate=asks)], folder=brought)
+
+
+def test_another_content_than_was_told_is_refused(tmp_path: Path, brought: Path) -> None:
+    (brought / sha("new")).write_text("newer")
+    with pytest.raises(km_place.Refused, match="changed on the way"):
+        km_place.run([item(tmp_path / "x", sha256=sha("new"))], str(brought), is_check=False, is_diff=False)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("plant", "more", "words"),
+    [
+        ("mkdir x", {"sha256": sha("new")}, "no file"),
+        ("touch x", {}, "no folder"),
+        ("touch x", {"target": "/"}, "no link"),
+        ("true", {"target": "/nowhere/else"}, "/nowhere/else, which it is to name, is not there"),
+        ("true", {"owner": "nobody-of-this-name"}, "no such user or group"),
+    ],
+)
+def test_what_is_not_ours_stays(tmp_path: Path, brought: Path, plant: str, more: dict[str, Any], words: str) -> None:
+    subprocess.run(["sh", "-c", plant], check=True, cwd=tmp_path)
+    with pytest.raises(km_place.Refused, match=words):
+        placed([item(tmp_path / "x", **more)], "new", folder=brought)
+
+
+def test_as_a_task_it_takes_what_it_says_and_logs_no_content(tmp_path: Path) -> None:
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"files": [item(tmp_path / "folder")], "_ansible_check_mode": True}})
+    done = subprocess.run([sys.executable, MODULE, given], check=False, capture_output=True, text=True, cwd="/")
+    assert json.loads(done.stdout)["placed"] == {str(tmp_path / "folder"): ["missing"]}
+    assert not (tmp_path / "folder").exists()
+
+
+def test_differences_show_texts_and_never_secrets(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
+    placed(items, "one\n", "hush\n", "#!\n", folder=brought)
+    there = tmp_path / "a/b"
+    (there / "text").write_text("two\n")
+    (there / "secret").write_text("old secret\n")
+    told = km_place.run(items, "", is_check=False, is_diff=True)
+    assert told["befores"] == {str(there / "text"): "two\n", str(there / "secret"): ""}
+    texts = {"text": "one\n", "secret": "hush\n"}
+    given = [{**each, "text": texts.get(Path(each["path"]).name)} for each in items]
+    shown = controller.differences(given, told["placed"], told["befores"])
+    assert [shown[0][side] for side in ("before", "after")] == ["two\n", "one\n"]
+    assert "hush" not in str(shown) and "old secret" not in str(shown)
+    assert shown[1]["prepared"].startswith(f"{there}/secret: sha256 ")
