@@ -132,8 +132,8 @@ def test_secrets_are_for_their_reader_alone_and_never_shown(role: Path) -> None:
 
 def test_tokens_are_shown_neither_when_they_are_brought_nor_when_they_are_sent() -> None:
     role = ROOT / "roles/km_scheduler"
-    [brought] = [task for _, task in tasks(role) if "km_place" in task and "km_scheduler_http_files" in str(task)]
-    assert "'secret': true" in brought["vars"]["secrets"]
+    [named] = [task for _, task in tasks(role) if "km_scheduler_places" in task.get("ansible.builtin.set_fact", {})]
+    assert "'secret': true" in named["vars"]["http"]
     [etcd] = [task for _, task in tasks(role) if "km_placed_at('/etc/kmsched/etcd')" in str(task)]
     assert "'secret': true" in etcd["ansible.builtin.set_fact"]["km_scheduler_wanted"]
     [sent] = [task for _, task in tasks(role) if "Bearer" in str(task)]
