@@ -42,6 +42,24 @@ def differences(items: list[Json], placed: Mapping[str, list[str]], befores: Map
     return shown
 
 
+def described(item: Json, source: str) -> Json:
+    """What the host gets to know of it: no content. `source`: its file on the controller, "" if it has none."""
+    kept = {name: value for name, value in item.items() if name not in ("src", "text") and value is not None}
+    if item.get("text") is not None:
+        kept["sha256"] = hashlib.sha256(item["text"].encode()).hexdigest()
+    elif source and not (item.get("sha256") and _is_same(item["src"], source)):
+        kept["sha256"] = sha256(source)
+    return kept
+
+
+def _is_same(given: str, source: str) -> bool:
+    """False: Ansible has found it elsewhere, or has decrypted it, and what is known of `given` does not hold."""
+    try:
+        return Path(given).samefile(source)
+    except OSError:
+        return False
+
+
 class ActionModule(ActionBase):  # type: ignore[misc]
     """What Ansible looks for in this file."""
 
@@ -51,7 +69,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         told: Json = super().run(tmp, task_vars)
         items = [dict(item) for item in self._task.args.get("files") or []]
         sources = {item["path"]: self._source(item) for item in items}
-        wanted = [self._described(item, sources[item["path"]]) for item in items]
+        wanted = [described(item, sources[item["path"]]) for item in items]
         first: Json = self._execute_module("km_place", {"files": wanted}, task_vars=task_vars)
         done = first
         lacking = set(first.get("lacking", ()))
@@ -67,24 +85,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return ""
         return str(self._loader.get_real_file(self._find_needle("files", item["src"])))
 
-    def _described(self, item: Json, source: str) -> Json:
-        """What the host gets to know of it: no content."""
-        kept = {name: value for name, value in item.items() if name not in ("src", "text") and value is not None}
-        if not kept.get("sha256"):
-            if item.get("text") is not None:
-                kept["sha256"] = hashlib.sha256(item["text"].encode()).hexdigest()
-            elif source:
-                kept["sha256"] = sha256(source)
-        return kept
-
     def _bring(
         self, items: list[Json], sources: Json, wanted: list[Json], lacking: set[str], task_vars: Json | None
     ) -> Json:
         folder = self._make_tmp_path()
         try:
             brought = []
-            for item, described in zip(items, wanted, strict=True):
-                digest = described.get("sha256")
+            for item, told in zip(items, wanted, strict=True):
+                digest = told.get("sha256")
                 if digest not in lacking:
                     continue
                 lacking.remove(digest)
@@ -96,7 +104,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 else:
                     raise AnsibleError(f"{item['path']}: its content is nowhere: it has neither src nor text")
             self._fixup_perms2([folder, *brought])
-            told: Json = self._execute_module("km_place", {"files": wanted, "brought": folder}, task_vars=task_vars)
-            return told
+            placed: Json = self._execute_module("km_place", {"files": wanted, "brought": folder}, task_vars=task_vars)
+            return placed
         finally:
             self._remove_tmp_path(folder)

@@ -167,3 +167,15 @@ def test_differences_show_texts_and_never_secrets(items: list[dict[str, Any]], t
     assert [shown[0][side] for side in ("before", "after")] == ["two\n", "one\n"]
     assert "hush" not in str(shown) and "old secret" not in str(shown)
     assert shown[1]["prepared"].startswith(f"{there}/secret: sha256 ")
+
+
+def test_the_host_is_told_of_no_content_and_of_the_digest_of_what_is_brought(tmp_path: Path) -> None:
+    (tmp_path / "given").write_text("encrypted")
+    (tmp_path / "decrypted").write_text("hush")
+    source = str(tmp_path / "given")
+    known = {"path": "/x", "src": source, "sha256": sha("encrypted"), "mode": None}
+    assert controller.described(known, source) == {"path": "/x", "sha256": sha("encrypted")}
+    assert controller.described(known, str(tmp_path / "decrypted")) == {"path": "/x", "sha256": sha("hush")}
+    assert controller.described({"path": "/x", "src": "given"}, source) == {"path": "/x", "sha256": sha("encrypted")}
+    assert controller.described({"path": "/x", "text": "hush"}, "") == {"path": "/x", "sha256": sha("hush")}
+    assert controller.described({"path": "/x"}, "") == {"path": "/x"}

@@ -95,13 +95,14 @@ def test_hosts_that_differ_are_named_and_nothing_is_touched(group: Group, tmp_pa
     check = ("playbooks/check.yml", SCHEDULERS_ONLY)
     with (
         planted(group, "s2", FLAGS, f"sed -i 's/^--state-dir=.*/&2/' {FLAGS}"),
-        planted(group, "s3", KUBECONFIG, f"echo >> {KUBECONFIG}"),
+        planted(group, "s3", KUBECONFIG, f"echo >> {KUBECONFIG}; chmod 0644 {KUBECONFIG}"),
     ):
         recap, output = product.play(settings, *check, code=2)
         assert f"s2: {FLAGS}: --state-dir: '/var/lib/kmsched2' there, '/var/lib/kmsched' wanted" in unwrapped(output), (
             output
         )
         assert re.search(rf"s3: {KUBECONFIG}: sha256 \w+ there, \w+ wanted", unwrapped(output)), output
+        assert f"s3: {KUBECONFIG}: mode 0644 there, 0600 wanted" in unwrapped(output), output
         assert "s1:" not in output.partition("TASK [Name host and drift]")[2].partition("PLAY RECAP")[0]
         assert changed(recap) == dict.fromkeys(recap, 0)
 
