@@ -12,7 +12,7 @@ export PYTHONPATH :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo check style types contracts unit unit-outer unit-inner roles sim bench docs test test-long soak km clean
+.PHONY: help demo check style types contracts unit unit-outer unit-inner roles sim bench docs test soak km clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,9 +64,6 @@ docs: $(STAMP) ## write the pages that are made from tables
 # python3 of the machine: the first stage makes .venv itself
 test: ## all stages with their budgets, as CI runs them: check, simulation, testbed, scenarios; as root
 	@$(PYTHON) -m tests.stages
-
-test-long: ## the same, and the scenarios for which half an hour is too short
-	@$(PYTHON) -m tests.stages --long
 
 soak: km ## many trials of one scenario: make soak NAME=kill-scheduler [TRIALS=20]; goes on where it stopped; as root
 	python -m tests.scenarios.soak $(NAME) $(if $(TRIALS),--trials $(TRIALS))

@@ -1,7 +1,5 @@
 """`python3 -m tests.stages` in the project's root folder, as root: all stages, their times, and one closing line.
 
-With `--long` also the files of scenarios that are left out otherwise, which it names.
-
 Stops at the first stage that fails or takes longer than its budget. Whatever happens, the testbed is taken down.
 """
 
@@ -11,39 +9,85 @@ import argparse
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import FrameType
 
-from tests.stages import running, table
-from tests.stages.table import Stage
+from tests.stages import table
+from tests.stages.running import Running, closing_line
+from tests.stages.table import Lane, Stage
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 #: a stage that is late may end by itself, so that it can be seen by how much
 LATE_FACTOR = 2.0
 
 
+_SPEAKING = threading.Lock()
+
+
 def say(line: str) -> None:
-    print(line, flush=True)
+    with _SPEAKING:
+        print(line, flush=True)
+
+
+@dataclass(slots=True)
+class Passage:
+    """How a lane went: why it failed, "" if it did not, and what pytest counted in it."""
+
+    failure: str = "interrupted"
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def pass_lane(lane: Lane, limit_s: float, tell: Callable[[str], None], running: Running) -> Passage:
+    passage, started = Passage(), time.monotonic()
+    for command in lane.commands:
+        tell(f"$ {' '.join(command)}")
+        outcome = running.run(command, max(1.0, started + limit_s - time.monotonic()), tell, dict(lane.environ))
+        passage.counts += outcome.counts
+        if outcome.is_late:
+            passage.failure = f"{' '.join(command)}: ended after {limit_s:.0f} s"
+            return passage
+        if outcome.code != 0:
+            passage.failure = f"{' '.join(command)}: exit code {outcome.code}"
+            return passage
+    passage.failure = ""
+    return passage
 
 
 def run_stage(stage: Stage, counts: Counter[str]) -> str:
     """Why it failed; "" if it did not. Adds what pytest counted to `counts`."""
     limit_s = stage.budget_s * LATE_FACTOR if stage.budget_s else table.LONGEST_S
     started = time.monotonic()
-    for command in stage.commands:
-        say(f"$ {' '.join(command)}")
-        outcome = running.run(command, max(1.0, started + limit_s - time.monotonic()), say)
-        counts += outcome.counts
-        if outcome.is_late:
-            return f"{' '.join(command)}: ended after {limit_s:.0f} s"
-        if outcome.code != 0:
-            return f"{' '.join(command)}: exit code {outcome.code}"
+    passages = {lane.name: Passage() for lane in stage.lanes}
+    running = Running()
+
+    def follow(lane: Lane) -> None:
+        lane_started = time.monotonic()
+        head = f"{lane.name}| " if len(stage.lanes) > 1 else ""
+        passages[lane.name] = pass_lane(lane, limit_s, lambda line: say(head + line), running)
+        if head:
+            say(f"===== {lane.name}: {time.monotonic() - lane_started:.1f} s {passages[lane.name].failure} =====")
+
+    threads = [threading.Thread(target=follow, args=(lane,)) for lane in stage.lanes]
+    try:
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        running.end()
+        for each in (started for started in threads if started.ident):
+            each.join()
+        for passage in passages.values():
+            counts += passage.counts
     took_s = time.monotonic() - started
-    if stage.budget_s is not None and took_s > stage.budget_s:
-        return f"took {took_s:.0f} s, and its budget is {stage.budget_s:.0f} s"
-    return ""
+    failures = [passage.failure for passage in passages.values() if passage.failure]
+    if not failures and stage.budget_s is not None and took_s > stage.budget_s:
+        failures = [f"took {took_s:.0f} s, and its budget is {stage.budget_s:.0f} s"]
+    return "; ".join(failures)
 
 
 def run_all(stages: Sequence[Stage], times: list[str], counts: Counter[str]) -> bool:
@@ -73,7 +117,7 @@ def take_down(counts: Counter[str]) -> bool:
         signal.signal(number, signal.SIG_IGN)
     is_down = True
     for command in table.CLEAN_UP:
-        outcome = running.run(command, table.CLEAN_UP_S, say)
+        outcome = Running().run(command, table.CLEAN_UP_S, say, {})
         if outcome.code != 0:
             say(f"{' '.join(command)}: exit code {outcome.code}")
             is_down = False
@@ -82,9 +126,7 @@ def take_down(counts: Counter[str]) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="tests.stages", description="All stages of tests, one after the other.")
-    parser.add_argument("--long", action="store_true", help=f"also {', '.join(table.LONG)}")
-    left_out = () if parser.parse_args().long else table.LONG
+    argparse.ArgumentParser(prog="tests.stages", description="All stages of tests, one after the other.").parse_args()
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())  # one stream, in order
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
@@ -93,7 +135,7 @@ def main() -> int:
     counts: Counter[str] = Counter()
     code = EXIT_FAILED
     try:
-        code = EXIT_OK if run_all(table.stages(left_out), times, counts) else EXIT_FAILED
+        code = EXIT_OK if run_all(table.STAGES, times, counts) else EXIT_FAILED
     except KeyboardInterrupt as interrupt:
         code = EXIT_INTERRUPTED
         counts["error"] += 1
@@ -102,9 +144,7 @@ def main() -> int:
         if not take_down(counts):
             code = code or EXIT_FAILED
         say("\n".join(["", *times, ""]))
-        if left_out:
-            say(f"left to `make test-long`: {', '.join(left_out)}\n")
-        say(running.closing_line(counts, time.monotonic() - started))
+        say(closing_line(counts, time.monotonic() - started))
     return code
 
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 #: how long an interrupted command may take to clean up
@@ -56,43 +56,68 @@ def _plural(word: str, count: int) -> str:
     return "s" if word in SINGULAR.values() and count != 1 else ""
 
 
-def run(command: Sequence[str], limit_s: float, say: Callable[[str], None]) -> Outcome:
-    """Runs the command; past `limit_s` seconds it is interrupted and then killed.
+class Running:
+    """The commands that run now, in any thread: all of them can be ended, and then none begins any more."""
 
-    KeyboardInterrupt ends it in the same way and is raised again.
-    """
-    outcome = Outcome(0)
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._is_ended = False
 
-    def late() -> None:
-        outcome.is_late = True
-        end(process)
+    def run(
+        self, command: Sequence[str], limit_s: float, say: Callable[[str], None], environ: Mapping[str, str]
+    ) -> Outcome:
+        """Runs it, with `environ` added to our own; past `limit_s` seconds it is interrupted and then killed."""
+        outcome = Outcome(0)
+        with self._lock:
+            if self._is_ended:
+                return Outcome(-signal.SIGINT)
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                env={**os.environ, **environ},
+            )
+            self._processes.add(process)
 
-    timer = threading.Timer(limit_s, late)
-    timer.daemon = True
-    timer.start()
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            outcome.counts += counted(line) or Counter()
-            say(line.rstrip("\n"))
-        outcome.code = process.wait()
-    except BaseException:
-        end(process)
-        raise
-    finally:
-        timer.cancel()
-        if process.stdout is not None:
-            process.stdout.close()
-    return outcome
+        def late() -> None:
+            outcome.is_late = True
+            end(process)
+
+        timer = threading.Timer(limit_s, late)
+        timer.daemon = True
+        timer.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                outcome.counts += counted(line) or Counter()
+                say(line.rstrip("\n"))
+            outcome.code = process.wait()
+        except BaseException:
+            end(process)
+            raise
+        finally:
+            timer.cancel()
+            with self._lock:
+                self._processes.discard(process)
+            if process.stdout is not None:
+                process.stdout.close()
+        return outcome
+
+    def end(self) -> None:
+        """Ends all of them at once."""
+        with self._lock:
+            self._is_ended = True
+            found = list(self._processes)
+        enders = [threading.Thread(target=end, args=(each,)) for each in found]
+        for each in enders:
+            each.start()
+        for each in enders:
+            each.join()
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -6,7 +6,6 @@ Knows commands and budgets, in seconds; runs nothing. A stage without a budget o
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 VENV = ".venv/bin"
@@ -20,24 +19,39 @@ Command = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """`commands` run one after the other; the stage fails at the first that fails, or past `budget_s`."""
+class Lane:
+    """`commands` run one after the other, up to the first that fails; with the variables of `environ` set."""
 
     name: str
     commands: tuple[Command, ...]
+    environ: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """`lanes` run side by side; the stage fails when one of them has failed, or past `budget_s`."""
+
+    name: str
+    lanes: tuple[Lane, ...]
     budget_s: float | None = None
+
+
+def in_a_row(name: str, *commands: Command, budget_s: float | None = None) -> Stage:
+    """A stage that does one thing at a time."""
+    return Stage(name, (Lane(name, commands),), budget_s)
 
 
 PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
 MAKE: Command = ("make", "--no-print-directory")
 
-#: scenarios that need bin/km alone, a browser alone, HDFS alone, or a build alone, and those of several schedulers,
-#: whose testbed grows out of the others': all others need the whole testbed with one scheduler
+#: scenarios that need bin/km alone, a browser alone, or a build alone
 OF_THE_FILE = ("tests/scenarios/test_km_file.py",)
 OF_THE_PAGE = ("tests/scenarios/test_page.py",)
-OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
 OF_PLACEMENT = ("tests/scenarios/test_placement_differential.py",)
+#: those that need HDFS alone
+OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
+#: those of several schedulers, which have a testbed of their own: all others need one with one scheduler
 OF_GROUPS = (
     "tests/scenarios/test_ansible.py",
     "tests/scenarios/test_ha_records.py",
@@ -45,37 +59,46 @@ OF_GROUPS = (
     "tests/scenarios/test_ha_network.py",
     "tests/scenarios/test_upgrade.py",
 )
-#: only in `make test-long`: with them it takes longer than half an hour (docs/adr/0029-what-make-test-runs.md)
-LONG = ("tests/scenarios/test_ha_network.py", "tests/scenarios/test_upgrade.py")
 APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS)
 #: with the longest by name: what to look at first when a stage takes too long
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v", "--durations=12")
+OWN_TESTBEDS = {
+    "HDFS": (("KM_TESTBED_NAME", "kmhdfs"), ("KM_TESTBED_NET", "10.94.0")),
+    "several": (("KM_TESTBED_NAME", "kmgroup"), ("KM_TESTBED_NET", "10.92.0")),
+}
 
-
-def stages(left_out: Sequence[str] = LONG) -> tuple[Stage, ...]:
-    """All of them, without the files of scenarios that are left out."""
-    apart = dict.fromkeys((*APART, *left_out))
-    groups = (each for each in OF_GROUPS if each not in left_out)
-    return (
-        Stage("tools", ((*TESTBED, "install"), (*MAKE, TOOLS))),
-        Stage("check", ((*MAKE, "check"),), 90),
-        Stage(
-            "unit and simulation",
-            (
-                (*MAKE, "km"),
-                (PYTHON, "-m", "tests.sim", "--seeds", str(SEEDS), "--from", str(FIRST_SEED)),
-                (*SCENARIOS, *OF_THE_FILE, *OF_THE_PAGE),
-            ),
-            360,
+STAGES = (
+    in_a_row("tools", (*TESTBED, "install"), (*MAKE, TOOLS)),
+    in_a_row("check", (*MAKE, "check"), budget_s=90),
+    in_a_row(
+        "unit and simulation",
+        (*MAKE, "km"),
+        (PYTHON, "-m", "tests.sim", "--seeds", str(SEEDS), "--from", str(FIRST_SEED)),
+        (*SCENARIOS, *OF_THE_FILE, *OF_THE_PAGE),
+        budget_s=360,
+    ),
+    in_a_row("testbed build", (*TESTBED, "build")),
+    # most of them wait for clocks, those of leases, say: side by side they keep two processors busy
+    Stage(
+        "scenarios",
+        (
+            Lane("one", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),)),
+            Lane("HDFS", ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS),), OWN_TESTBEDS["HDFS"]),
+            Lane("several", ((*SCENARIOS, *OF_GROUPS),), OWN_TESTBEDS["several"]),
         ),
-        Stage("testbed build", ((*TESTBED, "build"),)),
-        Stage("placement", ((*SCENARIOS, *OF_PLACEMENT),), 120),
-        Stage("scenarios of HDFS", ((*SCENARIOS, *OF_HDFS),), 480),
-        Stage("scenarios", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in apart)),), 1200),
-        Stage("scenarios of several schedulers", ((*SCENARIOS, *groups),), 1200),
-    )
+        1200,
+    ),
+)
 
 
-#: after the last stage and after any failure or interruption; the second one is that of a scenario of the playbook
-CLEAN_UP: tuple[Command, ...] = ((*TESTBED, "down"), ("env", "KM_TESTBED_NAME=kmbare", *TESTBED, "down"))
+def _down(*environ: tuple[str, str]) -> Command:
+    return ("env", *(f"{name}={value}" for name, value in environ), *TESTBED, "down")
+
+
+#: after the last stage and after any failure or interruption; the last one is that of a scenario of the playbook
+CLEAN_UP: tuple[Command, ...] = (
+    _down(),
+    *(_down(*environ) for environ in OWN_TESTBEDS.values()),
+    _down(("KM_TESTBED_NAME", "kmbare")),
+)
 CLEAN_UP_S = 180.0
