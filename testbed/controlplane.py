@@ -6,6 +6,7 @@ hosts. Data and certificates are kept until the testbed goes down.
 
 from __future__ import annotations
 
+import os
 import signal
 import ssl
 import urllib.request
@@ -148,7 +149,8 @@ def start(settings: Settings, machine: Machine, programs: Path, name: str) -> No
     if not is_on(settings, name):
         group = cgroups.make(machine, settings, cgroups.CONTROL)
         enter = ["nsenter", f"--net={network.NETNS / network.lab(settings)}"]
-        pid = processes.spawn(cgroups.into(group, [*enter, *command(settings, programs, name)]), log)
+        whole = cgroups.into(group, [*enter, *command(settings, programs, name)])
+        pid = processes.spawn(whole, log, {**os.environ, **processes.GO_GARBAGE})
         processes.note(file, pid)
 
     question = _question(settings, name)

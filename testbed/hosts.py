@@ -136,6 +136,7 @@ def start(settings: Settings, machine: Machine, name: str) -> None:
         "MACHINE": f"{settings.name}-{name}",
         "HOST": name,
         "BINDS": " ".join(binds),
+        "GOGC": processes.GO_GARBAGE["GOGC"],
     }
     boot = ["unshare", "-m", "--propagation", "private", "sh", str(DATA / "host/start.sh")]
     pid = processes.spawn(cgroups.into(loops, boot), place / "console.log", environ)

@@ -22,6 +22,8 @@ PROC = Path("/proc")
 POLL_S = 0.05
 LOCK_WAIT_S = 120.0
 COMMAND_TIMEOUT_S = 600.0
+#: for Go programs of the testbed: memory is plenty, and processors are few
+GO_GARBAGE = {"GOGC": "400"}
 ERROR_TAIL_LINES = 12
 #: in front of a command: it is killed when this process ends, however that comes
 TIED = ("setpriv", "--pdeathsig", "KILL")

@@ -26,9 +26,9 @@ FOLDER = Path(__file__).parent
 #: the first test also waits for the testbed and its deployment
 TEST_S = 900
 DOWN_VARIABLE = "KM_TESTBED_DOWN"
-STEADY_PODS = 20
-#: half of what soaks create: two cores carry all servers beside it
-POD_EVERY_S = 2.0
+STEADY_PODS = 12
+#: a quarter of what soaks create: two cores carry all servers of several testbeds beside it
+POD_EVERY_S = 4.0
 CLUSTER = pytest.StashKey[Cluster]()
 
 
@@ -66,7 +66,7 @@ def group(request: pytest.FixtureRequest) -> Iterator[Group]:
 
 @pytest.fixture(scope="module")
 def load(group: Group) -> Iterator[Load]:
-    """Pods that run, and one more every 2 seconds, for all tests of a module."""
+    """Pods that run, and one more every 4 seconds, for all tests of a module."""
     with (
         group.cluster.namespace(f"ha-{secrets.token_hex(3)}") as name,
         loaded(group.cluster, name, STEADY_PODS, POD_EVERY_S) as found,

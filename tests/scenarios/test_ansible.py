@@ -71,7 +71,8 @@ def test_another_fingerprint_is_told_and_refused_before_anything_changes(group: 
     leader = group.wait_whole()
     before = {host: group.pid(host) for host in group.hosts}
     fingerprint = group.told(leader)["fingerprint"]
-    _, output = product.play(group.cluster.settings, "deploy.yml", SCHEDULERS_ONLY, *product.COPIED, code=2)
+    # deploy.yml has this very play before anything of the schedulers changes
+    _, output = product.play(group.cluster.settings, "playbooks/schedulers_plan.yml", *product.COPIED, code=2)
     assert f"would change from {fingerprint} to " in unwrapped(output)
     told = rf"--km-path: 'hdfs://\w+{hdfs.ARTIFACTS}/\S+' so far, 'file:/\S+' from now on"
     assert re.search(told, unwrapped(output)), output

@@ -43,6 +43,7 @@ def in_a_row(name: str, *commands: Command, budget_s: float | None = None) -> St
 
 PYTHON = f"{VENV}/python"
 TESTBED: Command = (sys.executable, "-m", "testbed")
+DOWN: Command = (*TESTBED, "down")
 MAKE: Command = ("make", "--no-print-directory")
 
 #: scenarios that need bin/km alone, a browser alone, or a build alone
@@ -78,13 +79,13 @@ STAGES = (
         budget_s=360,
     ),
     in_a_row("testbed build", (*TESTBED, "build")),
-    # most of them wait for clocks, those of leases, say: side by side they keep two processors busy
+    # side by side, since much of it waits for clocks, that of a lease, say; who is done leaves the processors to others
     Stage(
         "scenarios",
         (
-            Lane("one", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)),)),
-            Lane("HDFS", ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS),), OWN_TESTBEDS["HDFS"]),
-            Lane("several", ((*SCENARIOS, *OF_GROUPS),), OWN_TESTBEDS["several"]),
+            Lane("one", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)), DOWN)),
+            Lane("HDFS", ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS), DOWN), OWN_TESTBEDS["HDFS"]),
+            Lane("several", ((*SCENARIOS, *OF_GROUPS), DOWN), OWN_TESTBEDS["several"]),
         ),
         1200,
     ),
@@ -92,7 +93,7 @@ STAGES = (
 
 
 def _down(*environ: tuple[str, str]) -> Command:
-    return ("env", *(f"{name}={value}" for name, value in environ), *TESTBED, "down")
+    return ("env", *(f"{name}={value}" for name, value in environ), *DOWN)
 
 
 #: after the last stage and after any failure or interruption; the last one is that of a scenario of the playbook
