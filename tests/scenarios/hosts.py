@@ -101,14 +101,20 @@ class Hosts:
 
     def kubelet_pid(self, host: str) -> int:
         """Pid inside the host; 0 while there is none."""
-        found = self.run(host, "pgrep", "-x", "kubelet").text.split()
-        assert len(found) < 2, f"{host} runs more than one kubelet: pids {found}"
-        return int(found[0]) if found else 0
+        return self._only(host, "kubelet")
 
     def proxy_pid(self, host: str) -> int:
         """Pid inside the host of kube-proxy; 0 while there is none."""
-        found = self.run(host, "pgrep", "-x", "kube-proxy").text.split()
-        assert len(found) < 2, f"{host} runs more than one kube-proxy: pids {found}"
+        return self._only(host, "kube-proxy")
+
+    def _only(self, host: str, program: str) -> int:
+        listed = [
+            line.split() for line in self.run(host, "ps", "-C", program, "-o", "pid=", "-o", "ppid=").text.splitlines()
+        ]
+        pids = {pid for pid, _ in listed}
+        # a child has its parent's name until it becomes the program that it was made for
+        found = [pid for pid, parent in listed if parent not in pids]
+        assert len(found) < 2, f"{host} runs more than one {program}: pids {found}"
         return int(found[0]) if found else 0
 
     def executor_pid(self, host: str) -> int:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from tests.scenarios import kubernetes, workloads
-from tests.scenarios.cluster import Cluster
+from tests.scenarios.group import Group
 from tests.scenarios.waiting import until
 
 #: a minute, and as long as a Job takes
 CRON_S = 90.0
 
 
-def test_a_cron_job_has_its_jobs_run(cluster: Cluster, namespace: str) -> None:
-    cluster.api.create(workloads.cron_job("each-minute", "echo done"), namespace)
+def test_a_cron_job_has_its_jobs_run(group: Group) -> None:
+    api = group.cluster.api
+    with group.cluster.namespace("cron") as namespace:
+        api.create(workloads.cron_job("each-minute", "echo done"), namespace)
 
-    def finished() -> list[str]:
-        pods = cluster.api.listed("Pod", namespace)
-        return [kubernetes.name(pod) for pod in pods if kubernetes.phase(pod) == "Succeeded"]
+        def finished() -> list[str]:
+            pods = api.listed("Pod", namespace)
+            return [kubernetes.name(pod) for pod in pods if kubernetes.phase(pod) == "Succeeded"]
 
-    [pod, *_] = until(finished, CRON_S, "a Job of the CronJob has finished")
+        [pod, *_] = until(finished, CRON_S, "a Job of the CronJob has finished")
     assert pod.startswith("each-minute-")

@@ -31,7 +31,7 @@ def test_a_build_that_does_not_run_stops_the_play_and_the_leader_leads_on(
     assert group.leader() == leader and group.pid(leader) == pid
     assert load.faults() == []
     # a group that is not whole is not upgraded, but one that has the old files again is
-    product.play(group.cluster.settings, "deploy.yml", "--limit=km_schedulers,localhost")
+    product.play(group.cluster.settings, *upgrades.OF_DEPLOY)
     assert group.wait_whole() == leader
 
 

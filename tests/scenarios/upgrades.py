@@ -20,6 +20,8 @@ from tests.scenarios.load import Load
 from tests.scenarios.takeovers import EXIT_DEPOSED
 
 PLAYBOOK = "playbooks/upgrade.yml"
+#: what deploy.yml does of schedulers
+OF_DEPLOY = ("playbooks/schedulers_plan.yml", "playbooks/schedulers_change.yml")
 #: of the build that differs from bin/km in nothing else
 NEXT = "0.1.0.post1"
 #: path of a km file to take instead of that one, say of another commit
