@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import grp
 import hashlib
@@ -92,12 +93,16 @@ def test_what_is_another_is_told_and_repaired_and_nothing_else(
     assert {path: path.lstat().st_mtime_ns for path in there.iterdir() if path.name != name} == before
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
-def test_owner_and_group_are_repaired(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
+def test_owner_and_group_are_told_and_repaired(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
     placed(items, "one\n", "hush\n", "#!\n", folder=brought)
-    os.chown(tmp_path / "a/b/text", 1, 2)
-    [words] = placed(items, folder=brought).values()
+    text = tmp_path / "a/b/text"
+    wanted = [{**each, "owner": "daemon", "group": "bin"} for each in items if each["path"] == str(text)]
+    [words] = km_place.run(wanted, "", is_check=True, is_diff=False)["placed"].values()
     assert [each.split()[0] for each in words] == ["owner", "group"]
+    # only root gives files away, and others are told that they cannot
+    with contextlib.nullcontext() if os.getuid() == 0 else pytest.raises(PermissionError):
+        placed(wanted, folder=brought)
+        assert (text.owner(), text.group()) == ("daemon", "bin")
 
 
 def test_a_removed_folder_comes_again_with_all_in_it(
