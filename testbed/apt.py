@@ -11,7 +11,7 @@ from testbed.errors import LabError
 #: package -> what the testbed wants of it
 PACKAGES = {
     "binutils": "nm, for the stand-ins of OpenSSL 1.0",
-    "busybox-static": "the test image; nc for ssh into the lab",
+    "busybox-static": "the test image",
     "ca-certificates": "downloads",
     "chromium-headless-shell": "the test of the scheduler's page",
     "curl": "looking at things by hand",

@@ -78,11 +78,12 @@ def build(
 
 def _connection(settings: Settings) -> dict[str, Any]:
     # ssh reaches the lab from the machine's own network, too
-    proxy = f"nsenter --net={network.NETNS / network.lab(settings)} busybox nc %h %p"
+    proxy = f"nsenter --net={network.NETNS / network.lab(settings)} python3 -IS {settings.connector} %h %p"
     options = [
         f"-o UserKnownHostsFile={settings.known_hosts}",
         "-o StrictHostKeyChecking=yes",
         f"-o ProxyCommand='{proxy}'",
+        "-o ProxyUseFdpass=yes",
     ]
     return {
         "ansible_user": "root",

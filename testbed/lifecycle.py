@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -39,7 +40,7 @@ from testbed.errors import LabError
 from testbed.hdfs import Hdfs
 from testbed.plans import Plan
 from testbed.probe import Machine
-from testbed.settings import DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS, Settings
+from testbed.settings import DATA, DEFAULT_HOSTS, DEFAULT_MASTERS, DEFAULT_SCHEDULERS, Settings
 
 AGENTS_S = 90.0
 GUESTS_S = 10.0
@@ -167,7 +168,8 @@ def _make_state(settings: Settings, plan: Plan) -> None:
 
 
 def _make_wrappers(settings: Settings, plan: Plan) -> None:
-    """STATE/bin: kubectl that works from the machine's own network."""
+    """STATE/bin: kubectl that works from the machine's own network; and what makes ssh do so."""
+    shutil.copyfile(DATA / "host/connect.py", settings.connector)
     folder = settings.state / "bin"
     folder.mkdir(exist_ok=True)
     enter = f"nsenter --net={network.NETNS / network.lab(settings)}"

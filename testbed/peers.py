@@ -85,7 +85,7 @@ def agent_host(
     }
     if not machine.has_limits:
         files[RUNC_NOLIMITS.lstrip("/")] = ((DATA / "host/runc-nolimits.sh").read_text(), 0o755)
-        files[DROP_LIMITS.lstrip("/")] = ((DATA / "host/drop_limits.py").read_text(), 0o644)
+        files[DROP_LIMITS.lstrip("/")] = ((DATA / "host/drop-limits.pl").read_text(), 0o644)
     host = Host(name, disk, (f"{mesos}:/opt/mesos",), ("data", "containerd", "kubelet"), files)
     host = _with_units(host, ("mesos-agent",))
     return _with_units(host, ("testbed-kernel",), "sysinit.target")

@@ -17,7 +17,7 @@ UNIFIED = "sys/fs/cgroup"
 HYBRID = "sys/fs/cgroup/unified"
 RUNC_NOLIMITS = "/usr/local/sbin/runc-nolimits"
 #: what it calls
-DROP_LIMITS = "/usr/local/lib/testbed-drop-limits.py"
+DROP_LIMITS = "/usr/local/lib/testbed-drop-limits.pl"
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,11 @@ class Settings:
     def known_hosts(self) -> Path:
         return self.state / "ssh" / "known_hosts"
 
+    @property
+    def connector(self) -> Path:
+        """What ssh starts to reach hosts."""
+        return self.state / "ssh" / "connect.py"
+
     def address(self, host: str) -> str:
         first, _ = ADDRESSES[host[0]]
         return f"{self.net}.{first + number_of(host) - 1}"

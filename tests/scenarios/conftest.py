@@ -27,8 +27,8 @@ FOLDER = Path(__file__).parent
 TEST_S = 900
 DOWN_VARIABLE = "KM_TESTBED_DOWN"
 STEADY_PODS = 12
-#: a quarter of what soaks create: two cores carry all servers of several testbeds beside it
-POD_EVERY_S = 4.0
+#: a sixth of what soaks create: two cores carry all servers of several testbeds beside it
+POD_EVERY_S = 6.0
 CLUSTER = pytest.StashKey[Cluster]()
 
 
@@ -66,7 +66,7 @@ def group(request: pytest.FixtureRequest) -> Iterator[Group]:
 
 @pytest.fixture(scope="module")
 def load(group: Group) -> Iterator[Load]:
-    """Pods that run, and one more every 4 seconds, for all tests of a module."""
+    """Pods that run, and one more every 6 seconds, for all tests of a module."""
     with (
         group.cluster.namespace(f"ha-{secrets.token_hex(3)}") as name,
         loaded(group.cluster, name, STEADY_PODS, POD_EVERY_S) as found,

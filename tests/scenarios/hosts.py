@@ -5,7 +5,7 @@ Knows names of units and programs. Everything runs as root in the host's own nam
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,22 +16,16 @@ from testbed.settings import Settings
 COMMAND_S = 120.0
 SCHEDULER_UNIT = "km-scheduler"
 #: what containerd says of each task, with the annotations that its CRI part gave the container
-LOOK = """
-import json, pathlib, subprocess
-found = []
-listed = subprocess.run(["ctr", "-n", "k8s.io", "task", "ls"], capture_output=True, text=True, check=True)
-for line in listed.stdout.splitlines()[1:]:
-    name, pid, status = line.split()
-    file = pathlib.Path("/run/containerd/io.containerd.runtime.v2.task/k8s.io", name, "config.json")
-    try:
-        notes = json.loads(file.read_text())["annotations"]
-    except FileNotFoundError:
-        continue
-    keys = {"kind": "container-type", "pod_uid": "sandbox-uid", "namespace": "sandbox-namespace"}
-    of_pod = {name: notes.get("io.kubernetes.cri." + key, "") for name, key in keys.items()}
-    found.append({"id": name, "status": status, **of_pod})
-print(json.dumps(found))
+LOOK = r"""
+set -e
+ctr -n k8s.io task ls
+cd /run/containerd/io.containerd.runtime.v2.task/k8s.io 2>/dev/null || exit 0
+# one that ends meanwhile has no file any more
+grep -Hos '"io\.kubernetes\.cri\.[a-z-]*" *: *"[^"]*"' */config.json || :
 """
+#: of a container's field, what CRI calls it
+ANNOTATIONS = {"kind": "container-type", "pod_uid": "sandbox-uid", "namespace": "sandbox-namespace"}
+ANNOTATION = re.compile(r'^([^/]+)/config\.json:"io\.kubernetes\.cri\.([a-z-]+)" *: *"(.*)"$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +38,23 @@ class Container:
     pod_uid: str
     namespace: str
     host: str
+
+
+def seen(text: str, host: str) -> list[Container]:
+    """The containers in what LOOK has printed; those without annotations have just ended."""
+    table, notes = [], dict[str, dict[str, str]]()
+    for line in text.splitlines()[1:]:
+        if note := ANNOTATION.match(line):
+            notes.setdefault(note[1], {})[note[2]] = note[3]
+        else:
+            table.append(line.split())
+    return [
+        Container(
+            id=name, status=status, host=host, **{field: notes[name].get(key, "") for field, key in ANNOTATIONS.items()}
+        )
+        for name, _, status in table
+        if name in notes
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +97,7 @@ class Hosts:
         """What runs on these hosts, sandboxes too; of one Kubernetes namespace or of all."""
         found = []
         for host in names:
-            for row in json.loads(self.must(host, "python3", "-c", LOOK)):
-                found.append(Container(**row, host=host))
+            found += seen(self.must(host, "sh", "-c", LOOK), host)
         return [each for each in found if not namespace or each.namespace == namespace]
 
     # --- processes

@@ -1,24 +1,18 @@
-"""The playbooks, on a group of three schedulers whose agents fetch from HDFS: a second run changes nothing, check mode
-works on bare hosts, artifacts are published once, and hosts that differ are named before anything restarts."""
+"""The playbooks, on a group of three schedulers whose agents fetch from HDFS: a second run changes nothing, artifacts
+are published once, and hosts that differ are named before anything restarts."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from testbed import hdfs, lifecycle, processes
-from testbed.settings import Settings, from_environment
+from testbed import hdfs
 from tests.scenarios import product
 from tests.scenarios.group import Group
 from tests.scenarios.product import EXECUTOR, unwrapped
 
-BARE_NAME, BARE_NET = "kmbare", "10.91.0"
 FLAGS, KUBECONFIG = "/etc/kmsched/scheduler.flags", "/etc/kmsched/scheduler.kubeconfig"
 SCHEDULERS_ONLY = "--limit=km_schedulers,localhost"
 ZEROS = "0" * 64
@@ -26,24 +20,6 @@ ZEROS = "0" * 64
 
 def changed(recap: product.Recap) -> dict[str, int]:
     return {host: counts["changed"] for host, counts in recap.items()}
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[Settings]:
-    """A second testbed, of a scheduler host and an agent, with nothing installed."""
-    settings = dataclasses.replace(from_environment(os.environ), name=BARE_NAME, net=BARE_NET)
-    with processes.locked(settings.lock, f"testbed {settings.name!r}"):
-        try:
-            lifecycle.up(settings, 1, 1, 1)
-            yield settings
-        finally:
-            lifecycle.down(settings)
-
-
-def test_check_mode_on_bare_hosts(bare: Settings) -> None:
-    recap, output = product.playbook(bare, "--check", "--diff", "--limit=s1,h1,localhost")
-    assert set(recap) == {"s1", "h1", "localhost"}
-    assert recap["s1"]["changed"] > 0 and recap["h1"]["changed"] > 0, output
 
 
 def test_a_second_run_changes_nothing(group: Group) -> None:

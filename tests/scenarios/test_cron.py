@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from tests.scenarios import kubernetes, workloads
-from tests.scenarios.group import Group
+from tests.scenarios.cluster import Cluster
 from tests.scenarios.waiting import until
 
 #: a minute, and as long as a Job takes
 CRON_S = 90.0
 
 
-def test_a_cron_job_has_its_jobs_run(group: Group) -> None:
-    api = group.cluster.api
-    with group.cluster.namespace("cron") as namespace:
+def test_a_cron_job_has_its_jobs_run(cluster: Cluster) -> None:
+    api = cluster.api
+    with cluster.namespace("cron") as namespace:
         api.create(workloads.cron_job("each-minute", "echo done"), namespace)
 
         def finished() -> list[str]:

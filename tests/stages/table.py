@@ -13,7 +13,7 @@ TOOLS = ".venv/.made-from-requirements"
 #: with a cold cache Kubernetes alone takes 10 to 20 minutes
 LONGEST_S = 3600.0
 #: all scenarios where they were measured, and how much longer a machine may take that others use, too
-SCENARIOS_S, MARGIN = 1200.0, 1.5
+SCENARIOS_S, MARGIN = 1200.0, 1.25
 #: simulated runs with faults, each of another seed, none of which `make check` has run
 SEEDS, FIRST_SEED = 700, 100_000
 
@@ -54,16 +54,22 @@ OF_THE_PAGE = ("tests/scenarios/test_page.py",)
 OF_PLACEMENT = ("tests/scenarios/test_placement_differential.py",)
 #: those that need HDFS alone
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
-#: those of several schedulers, and one that waits for a minute to pass: all others need one scheduler
+#: those whose one scheduler and agents need HDFS, too; one of hosts with nothing on them, and one that mostly waits
+OF_ONE_WITH_HDFS = (
+    "tests/scenarios/test_bare_hosts.py",
+    "tests/scenarios/test_programs_on_agents.py",
+    "tests/scenarios/test_document.py",
+    "tests/scenarios/test_cron.py",
+)
+#: those of several schedulers; all others need one, and no HDFS
 OF_GROUPS = (
     "tests/scenarios/test_ansible.py",
     "tests/scenarios/test_ha_records.py",
     "tests/scenarios/test_ha.py",
     "tests/scenarios/test_ha_network.py",
     "tests/scenarios/test_upgrade.py",
-    "tests/scenarios/test_cron.py",
 )
-APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_PLACEMENT, *OF_GROUPS)
+APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_ONE_WITH_HDFS, *OF_PLACEMENT, *OF_GROUPS)
 #: with the longest by name: what to look at first when a stage takes too long
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v", "--durations=12")
 OWN_TESTBEDS = {
@@ -87,7 +93,7 @@ STAGES = (
         "scenarios",
         (
             Lane("one", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)), DOWN)),
-            Lane("HDFS", ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS), DOWN), OWN_TESTBEDS["HDFS"]),
+            Lane("HDFS", ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS, *OF_ONE_WITH_HDFS), DOWN), OWN_TESTBEDS["HDFS"]),
             Lane("several", ((*SCENARIOS, *OF_GROUPS), DOWN), OWN_TESTBEDS["several"]),
         ),
         SCENARIOS_S * MARGIN,

@@ -121,7 +121,7 @@ def test_the_budgets() -> None:
     assert {stage.name: stage.budget_s for stage in table.STAGES if stage.budget_s} == {
         "check": 90,
         "unit and simulation": 360,
-        "scenarios": 1800,
+        "scenarios": 1500,
     }
 
 

@@ -85,7 +85,8 @@ def test_wrappers_are_named_only_where_they_are_needed(machine: Machine, flags: 
 
 def test_a_ssh_that_starts_outside_finds_the_lab() -> None:
     arguments = read(POOR)["vars"]["ansible_ssh_common_args"]
-    assert "ProxyCommand='nsenter --net=/run/netns/km busybox nc %h %p'" in arguments
+    assert f"ProxyCommand='nsenter --net=/run/netns/km python3 -IS {from_environment({}).connector} %h %p'" in arguments
+    assert "ProxyUseFdpass=yes" in arguments
     assert "StrictHostKeyChecking=yes" in arguments
 
 

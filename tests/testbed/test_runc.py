@@ -18,9 +18,9 @@ GLOBALS = ("--root", "/run/containerd/runc/k8s.io", "--log", "/l/log.json", "--s
 @pytest.fixture
 def runc(tmp_path: Path) -> Path:
     """Beside a runc that notes what it gets."""
-    real, helper, wrapper = tmp_path / "real", tmp_path / "drop_limits.py", tmp_path / "runc"
+    real, helper, wrapper = tmp_path / "real", tmp_path / "drop-limits.pl", tmp_path / "runc"
     real.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/given\nexit 7\n')
-    helper.write_text((DATA / "host/drop_limits.py").read_text())
+    helper.write_text((DATA / "host/drop-limits.pl").read_text())
     text = (DATA / "host/runc-nolimits.sh").read_text()
     assert "/usr/sbin/runc" in text and DROP_LIMITS in text
     wrapper.write_text(text.replace("/usr/sbin/runc", str(real)).replace(DROP_LIMITS, str(helper)))
@@ -41,14 +41,21 @@ def test_what_sets_no_limits_is_passed_on(runc: Path, words: tuple[str, ...]) ->
     assert given(runc, *arguments) == (7, arguments)
 
 
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 @pytest.mark.parametrize("verb", ["create", "run"])
-def test_a_bundle_loses_its_limits_and_nothing_else(runc: Path, tmp_path: Path, verb: str) -> None:
+def test_a_bundle_loses_its_limits_and_nothing_else(
+    runc: Path, tmp_path: Path, verb: str, separators: tuple[str, str]
+) -> None:
     devices = [{"allow": False, "access": "rwm"}]
-    config = {"process": {"args": ["a"]}, "linux": {"cgroupsPath": "p", "resources": {"devices": devices, "cpu": {}}}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    # words of others that look like what is looked for, at both sides of it
+    args = ["{", '"resources":{"devices":[]}', "\\", "ä€", '\\"']
+    limits = {"cpu": {"cpus": "0}"}, "memory": {"limit": 1}, "devices": devices, "unified": {"a": '"{'}}
+    linux = {"cgroupsPath": "p", "resources": limits, "namespaces": [{"type": "pid"}]}
+    config = {"process": {"args": args}, "linux": linux, "annotations": {"resources": "]}"}}
+    (tmp_path / "config.json").write_text(json.dumps(config, ensure_ascii=False, separators=separators))
     arguments = [*GLOBALS, verb, "--bundle", str(tmp_path), "--pid-file", "/p", "id of a container"]
     assert given(runc, *arguments) == (7, arguments)
-    wanted = {**config, "linux": {"cgroupsPath": "p", "resources": {"devices": devices}}}
+    wanted = {**config, "linux": {**linux, "resources": {"devices": devices}}}
     assert json.loads((tmp_path / "config.json").read_text()) == wanted
 
 
@@ -58,4 +65,4 @@ def test_limits_are_not_changed_later_either(runc: Path) -> None:
 
 def test_a_bundle_that_cannot_be_read_is_told(runc: Path, tmp_path: Path) -> None:
     code, passed_on = given(runc, *GLOBALS, "create", "--bundle", str(tmp_path / "missing"), "id")
-    assert (code, passed_on) == (1, [])
+    assert (code, passed_on) == (2, [])
