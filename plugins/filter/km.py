@@ -168,6 +168,23 @@ def _file_drift(stat: Json, wanted: Json, text: str) -> Iterable[str]:
     return [f"sha256 {str(stat.get('checksum'))[:DIGITS]} there, {sha256[:DIGITS]} wanted"]
 
 
+def outdated(stats: Sequence[Json], shown: str) -> list[str]:
+    """Names of the units that were started before their settings were changed.
+
+    `stats`: of `km_look` at {"path", "unit"}, others are passed over; `shown`: of each unit `Id=` and
+    `ActiveEnterTimestamp=@seconds`, an empty line between two.
+    """
+    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
+    started = {each.get("Id", ""): each.get("ActiveEnterTimestamp", "").removeprefix("@") for each in blocks}
+    found = []
+    for each in stats:
+        unit = each["item"].get("unit") if isinstance(each["item"], Mapping) else None
+        since = started.get(f"{unit}.service", "")
+        if unit and since.isdigit() and int(each["stat"].get("mtime", 0)) > int(since):
+            found.append(unit)
+    return found
+
+
 def _process_drift(unit: str, stats: Sequence[Json]) -> Iterator[str]:
     if not unit:
         return
@@ -276,6 +293,7 @@ class FilterModule:
             "km_flag_lines": flag_lines,
             "km_unequal_flags": unequal_flags,
             "km_drift": drift,
+            "km_outdated": outdated,
             "km_words": words,
             "km_findings": findings,
             "km_all_drift": all_drift,

@@ -5,6 +5,7 @@ Makes values and words of what Ansible has gathered; looks at nothing itself.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -86,6 +87,20 @@ def placed_at(digests: Sequence[Json], folder: str, under_digest: bool = False) 
     return found
 
 
+def as_read(looks: Sequence[Json], contents: Mapping[str, str]) -> list[Json]:
+    """`looks`, of `km_look` on the controller, with the SHA-256 of what Ansible reads, path -> content.
+
+    That of the file is another when it is encrypted with ansible-vault.
+    """
+    return [{**each, "stat": {**each["stat"], **_digest(contents.get(each["stat"]["path"]))}} for each in looks]
+
+
+def _digest(content: str | None) -> dict[str, str]:
+    if content is None:
+        return {}
+    return {"checksum": hashlib.sha256(content.encode(errors="surrogateescape")).hexdigest()}
+
+
 def file_in(src: str, folder: str) -> dict[str, str]:
     """For `km_place`: a file of the controller, under its own name."""
     return {"path": f"{folder}/{src.rpartition('/')[2]}", "src": src}
@@ -141,6 +156,7 @@ class FilterModule:
             "km_etcd_faults": etcd_faults,
             "km_program_flags": program_flags,
             "km_placed_at": placed_at,
+            "km_as_read": as_read,
             "km_file_in": file_in,
             "km_folders": folders,
             "km_leader_last": leader_last,

@@ -107,7 +107,8 @@ OPTIONS: dict[str, Json] = {
     "path": {"type": "str", "required": True},
     "secret": {"type": "bool", "default": False},
     **{name: {"type": "str", "default": "root"} for name in ("owner", "group")},
-    **{name: {"type": "str"} for name in ("src", "text", "sha256", "target", "mode", "validate")},
+    **{name: {"type": "str"} for name in ("src", "sha256", "target", "mode", "validate")},
+    "text": {"type": "str", "no_log": True},
 }
 
 
@@ -125,7 +126,10 @@ def is_file(item: Json) -> bool:
 
 def mode_of(item: Json) -> int:
     usual = "0755" if not is_file(item) else "0600" if item.get("secret") else "0644"
-    return int(item.get("mode") or usual, 8)
+    try:
+        return int(item.get("mode") or usual, 8)
+    except ValueError:
+        raise Refused(f"{item['path']}: mode {item['mode']!r} is not in octal digits, such as '0644'") from None
 
 
 def differences(item: Json) -> list[str]:
@@ -200,6 +204,9 @@ def place(item: Json, words: list[str], brought: str) -> None:
             _replace(item, Path(brought, item["sha256"]))
         _own(path, item)
     else:
+        # refused before anything is made
+        _numbers(path, item)
+        mode_of(item)
         for folder in _missing(path):
             folder.mkdir()
             _own(folder, item)
@@ -243,17 +250,28 @@ def _replace(item: Json, source: Path) -> None:
 def _validate(command: str, source: Path, path: Path) -> None:
     argv = [word.replace("%s", str(source)) for word in shlex.split(command)]
     done = subprocess.run(
-        argv, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=VALIDATION_S
+        argv,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=VALIDATION_S,
     )
     if done.returncode:
         raise Refused(f"{path}: refused by {command}: {done.stdout.strip()}")
 
 
-def _own(path: Path, item: Json) -> None:
+def _numbers(path: Path, item: Json) -> tuple[int, int]:
+    """Of its owner and its group."""
     try:
-        owner, group = pwd.getpwnam(item.get("owner") or "root")[2], grp.getgrnam(item.get("group") or "root")[2]
+        return pwd.getpwnam(item.get("owner") or "root")[2], grp.getgrnam(item.get("group") or "root")[2]
     except KeyError as error:
         raise Refused(f"{path}: no such user or group: {error}") from error
+
+
+def _own(path: Path, item: Json) -> None:
+    owner, group = _numbers(path, item)
     found = path.stat()
     if (found.st_uid, found.st_gid) != (owner, group):
         os.chown(path, owner, group)
@@ -264,7 +282,7 @@ def _own(path: Path, item: Json) -> None:
 def before(item: Json) -> str:
     """What is to be shown of the content that is there."""
     path = Path(item["path"])
-    if item.get("secret") or not path.is_file() or path.stat().st_size > SHOWN:
+    if item.get("secret") or path.is_symlink() or not path.is_file() or path.stat().st_size > SHOWN:
         return ""
     content = path.read_bytes()
     return "" if b"\0" in content else content.decode(errors="replace")

@@ -216,3 +216,22 @@ def test_check_mode_on_bare_hosts_has_no_fingerprint() -> None:
     plan = km.plan({"s1": host(fingerprint="", runs="")}, "refuse")
     assert plan["lines"][0] == "fingerprint: not computed, because the new km is not on the hosts yet"
     assert plan["refusal"] == ""
+
+
+def test_units_that_were_started_before_their_settings_came() -> None:
+    def look(unit: str, mtime: float | None) -> dict[str, Any]:
+        stat = {"exists": False} if mtime is None else {"exists": True, "mtime": mtime}
+        return {"item": {"path": "/x", "unit": unit}, "stat": stat}
+
+    shown = """Id=older.service
+ActiveEnterTimestamp=@100
+
+Id=younger.service
+ActiveEnterTimestamp=@102
+
+Id=down.service
+ActiveEnterTimestamp=
+"""
+    looks = [look(name, 101.5) for name in ("older", "younger", "down", "unknown")]
+    others = [{"item": "/proc/x", "stat": {"exists": True, "mtime": 200.0}}, look("older", None)]
+    assert km.outdated([*looks, *others], shown) == ["older"]

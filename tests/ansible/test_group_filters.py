@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -130,3 +131,14 @@ def test_another_authority_would_end_an_etcd_that_runs(authority: str, words: st
     wanted = km_group.etcd_members([E1], 2380)
     [fault] = km_group.etcd_faults({"e1": there(wanted, PEM % "a")}, wanted, authority)
     assert fault.startswith(words)
+
+
+def test_what_ansible_decrypts_has_the_digest_of_what_it_reads() -> None:
+    looks: list[dict[str, Any]] = [
+        {"item": {"name": "km"}, "stat": {"path": "/a/km", "exists": True, "checksum": "1f"}},
+        {"item": {"name": "token"}, "stat": {"path": "/a/token", "exists": True, "checksum": "2f"}},
+        {"item": {"name": "none"}, "stat": {"path": "/a/none", "exists": False}},
+    ]
+    read = km_group.as_read(looks, {"/a/token": "hush\n"})
+    assert [each["stat"].get("checksum") for each in read] == ["1f", hashlib.sha256(b"hush\n").hexdigest(), None]
+    assert looks[1]["stat"]["checksum"] == "2f"

@@ -147,9 +147,19 @@ def test_another_content_than_was_told_is_refused(tmp_path: Path, brought: Path)
     ],
 )
 def test_what_is_not_ours_stays(tmp_path: Path, brought: Path, plant: str, more: dict[str, Any], words: str) -> None:
-    subprocess.run(["sh", "-c", plant], check=True, cwd=tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    subprocess.run(["sh", "-c", plant], check=True, cwd=here)
+    before = [(each, each.lstat().st_mtime_ns) for each in here.rglob("*")]
     with pytest.raises(km_place.Refused, match=words):
-        placed([item(tmp_path / "x", **more)], "new", folder=brought)
+        placed([item(here / "x", **more)], "new", folder=brought)
+    assert [(each, each.lstat().st_mtime_ns) for each in here.rglob("*")] == before
+
+
+def test_a_mode_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(km_place.Refused, match=r"x: mode 'u=rwx' is not in octal digits"):
+        km_place.run([item(tmp_path / "x", mode="u=rwx")], "", is_check=False, is_diff=False)
+    assert not (tmp_path / "x").exists()
 
 
 def test_as_a_task_it_takes_what_it_says_and_logs_no_content(tmp_path: Path) -> None:
