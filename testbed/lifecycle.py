@@ -168,8 +168,7 @@ def _make_state(settings: Settings, plan: Plan) -> None:
 
 
 def _make_wrappers(settings: Settings, plan: Plan) -> None:
-    """STATE/bin: kubectl that works from the machine's own network; and what makes ssh do so."""
-    shutil.copyfile(DATA / "host/connect.py", settings.connector)
+    """STATE/bin: kubectl that works from the machine's own network."""
     folder = settings.state / "bin"
     folder.mkdir(exist_ok=True)
     enter = f"nsenter --net={network.NETNS / network.lab(settings)}"
@@ -206,6 +205,7 @@ def _write_inventory(settings: Settings, machine: Machine, plan: Plan, storage: 
     )
     layout = None if storage is None else storage.layout
     text = inventory.render(inventory.build(settings, machine, plan.hosts, files, layout))
+    shutil.copyfile(DATA / "host/connect.py", settings.connector)
     scratch = inventory.path(settings).with_suffix(".new")
     scratch.write_text(text)
     scratch.replace(inventory.path(settings))

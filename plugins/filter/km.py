@@ -172,32 +172,39 @@ def outdated(stats: Sequence[Json], shown: str) -> list[str]:
     """Names of the units that were started before their settings were changed.
 
     `stats`: of `km_look` at {"path", "unit"}, others are passed over; `shown`: of each unit `Id=` and
-    `ActiveEnterTimestamp=@seconds`, an empty line between two.
+    `ExecMainStartTimestamp=@seconds`, an empty line between two.
     """
-    blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in shown.split("\n\n")]
-    started = {each.get("Id", ""): each.get("ActiveEnterTimestamp", "").removeprefix("@") for each in blocks}
-    found = []
-    for each in stats:
-        unit = each["item"].get("unit") if isinstance(each["item"], Mapping) else None
-        since = started.get(f"{unit}.service", "")
-        if unit and since.isdigit() and int(each["stat"].get("mtime", 0)) > int(since):
-            found.append(unit)
-    return found
+    states = [_properties(block) for block in shown.split("\n\n")]
+    started = {state.get("Id", "").removesuffix(".service"): _started(state) for state in states}
+    files = [(each["item"]["unit"], each["stat"]) for each in stats if "unit" in each["item"]]
+    return [unit for unit, stat in files if (since := started.get(unit)) is not None and _is_newer(stat, since)]
+
+
+def _properties(shown: str) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in shown.splitlines())
+
+
+def _started(state: Mapping[str, str]) -> int | None:
+    """When the main process was, in seconds; None: it never was, or nobody tells."""
+    told = state.get("ExecMainStartTimestamp", "").removeprefix("@")
+    return int(told) if told.isdigit() else None
+
+
+def _is_newer(stat: Json, started: int) -> bool:
+    return int(stat.get("mtime", 0)) > started
 
 
 def _process_drift(unit: str, stats: Sequence[Json]) -> Iterator[str]:
     if not unit:
         return
-    state = dict(line.partition("=")[::2] for line in unit.splitlines())
+    state = _properties(unit)
     if state.get("ActiveState") not in ("active", "reloading"):
         yield f"km-scheduler: the process is {state.get('ActiveState') or 'unknown'}"
         return
-    told = state.get("ExecMainStartTimestamp", "").removeprefix("@")
-    if not told.isdigit():
+    started = _started(state)
+    if started is None:
         yield "km-scheduler: nobody tells when the process has started"
-        return
-    started = int(told)
-    if any(int(stat.get("mtime", 0)) > started for stat in stats):
+    elif any(_is_newer(stat, started) for stat in stats):
         yield "km-scheduler: the process is older than its files"
 
 

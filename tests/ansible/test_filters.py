@@ -224,14 +224,14 @@ def test_units_that_were_started_before_their_settings_came() -> None:
         return {"item": {"path": "/x", "unit": unit}, "stat": stat}
 
     shown = """Id=older.service
-ActiveEnterTimestamp=@100
+ExecMainStartTimestamp=@100
 
 Id=younger.service
-ActiveEnterTimestamp=@102
+ExecMainStartTimestamp=@102
 
 Id=down.service
-ActiveEnterTimestamp=
+ExecMainStartTimestamp=
 """
     looks = [look(name, 101.5) for name in ("older", "younger", "down", "unknown")]
-    others = [{"item": "/proc/x", "stat": {"exists": True, "mtime": 200.0}}, look("older", None)]
+    others = [{"item": {"path": "/proc/x"}, "stat": {"exists": True, "mtime": 200.0}}, look("older", None)]
     assert km.outdated([*looks, *others], shown) == ["older"]

@@ -20,12 +20,12 @@ LOOK = r"""
 set -e
 ctr -n k8s.io task ls
 cd /run/containerd/io.containerd.runtime.v2.task/k8s.io 2>/dev/null || exit 0
-# one that ends meanwhile has no file any more
-grep -Hos '"io\.kubernetes\.cri\.[a-z-]*" *: *"[^"]*"' */config.json || :
+# the brace says that a file is there; one that ends meanwhile has none any more
+grep -Hos -e '^{' -e '"io\.kubernetes\.cri\.[a-z-]*" *: *"[^"]*"' */config.json || :
 """
 #: of a container's field, what CRI calls it
 ANNOTATIONS = {"kind": "container-type", "pod_uid": "sandbox-uid", "namespace": "sandbox-namespace"}
-ANNOTATION = re.compile(r'^([^/]+)/config\.json:"io\.kubernetes\.cri\.([a-z-]+)" *: *"(.*)"$')
+NOTE = re.compile(r'^([^/]+)/config\.json:(?:{|"io\.kubernetes\.cri\.([a-z-]+)" *: *"(.*)")$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,18 @@ class Container:
 
 
 def seen(text: str, host: str) -> list[Container]:
-    """The containers in what LOOK has printed; those without annotations have just ended."""
+    """The containers in what LOOK has printed, but for those that have just ended.
+
+    KeyError: CRI has not noted of one what it notes of each.
+    """
     table, notes = [], dict[str, dict[str, str]]()
     for line in text.splitlines()[1:]:
-        if note := ANNOTATION.match(line):
+        if note := NOTE.match(line):
             notes.setdefault(note[1], {})[note[2]] = note[3]
         else:
             table.append(line.split())
     return [
-        Container(
-            id=name, status=status, host=host, **{field: notes[name].get(key, "") for field, key in ANNOTATIONS.items()}
-        )
+        Container(id=name, status=status, host=host, **{field: notes[name][key] for field, key in ANNOTATIONS.items()})
         for name, _, status in table
         if name in notes
     ]

@@ -54,13 +54,10 @@ OF_THE_PAGE = ("tests/scenarios/test_page.py",)
 OF_PLACEMENT = ("tests/scenarios/test_placement_differential.py",)
 #: those that need HDFS alone
 OF_HDFS = ("tests/scenarios/test_hadoop.py", "tests/scenarios/test_uploads.py")
-#: those whose one scheduler and agents need HDFS, too; one of hosts with nothing on them, and one that mostly waits
-OF_ONE_WITH_HDFS = (
-    "tests/scenarios/test_bare_hosts.py",
-    "tests/scenarios/test_programs_on_agents.py",
-    "tests/scenarios/test_document.py",
-    "tests/scenarios/test_cron.py",
-)
+#: those of one scheduler whose agents fetch from HDFS
+OF_ONE_WITH_HDFS = ("tests/scenarios/test_programs_on_agents.py", "tests/scenarios/test_document.py")
+#: those that could be in any lane
+ANYWHERE = ("tests/scenarios/test_bare_hosts.py", "tests/scenarios/test_cron.py")
 #: those of several schedulers; all others need one, and no HDFS
 OF_GROUPS = (
     "tests/scenarios/test_ansible.py",
@@ -69,7 +66,7 @@ OF_GROUPS = (
     "tests/scenarios/test_ha_network.py",
     "tests/scenarios/test_upgrade.py",
 )
-APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_ONE_WITH_HDFS, *OF_PLACEMENT, *OF_GROUPS)
+APART = (*OF_THE_FILE, *OF_THE_PAGE, *OF_HDFS, *OF_ONE_WITH_HDFS, *ANYWHERE, *OF_PLACEMENT, *OF_GROUPS)
 #: with the longest by name: what to look at first when a stage takes too long
 SCENARIOS: Command = (PYTHON, "-m", "pytest", "-v", "--durations=12")
 OWN_TESTBEDS = {
@@ -93,7 +90,11 @@ STAGES = (
         "scenarios",
         (
             Lane("one", ((*SCENARIOS, "tests/scenarios", *(f"--ignore={each}" for each in APART)), DOWN)),
-            Lane("HDFS", ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS, *OF_ONE_WITH_HDFS), DOWN), OWN_TESTBEDS["HDFS"]),
+            Lane(
+                "HDFS",
+                ((*SCENARIOS, *OF_PLACEMENT, *OF_HDFS, *OF_ONE_WITH_HDFS, *ANYWHERE), DOWN),
+                OWN_TESTBEDS["HDFS"],
+            ),
             Lane("several", ((*SCENARIOS, *OF_GROUPS), DOWN), OWN_TESTBEDS["several"]),
         ),
         SCENARIOS_S * MARGIN,

@@ -19,7 +19,7 @@ my $of_resources = sub {
     $devices = $1 if $object =~ /"devices"\s*:\s*(\[[^\]]*\])/;
     return "\"resources\":{\"devices\":$devices}";
 };
-$config =~ s/"resources"\s*:\s*(\{(?:[^{}"]|"(?:[^"\\]|\\.)*"|(?1))*\})/$of_resources->($1)/e;
+$config =~ s/"resources"\s*:\s*(\{(?:[^{}"]++|"(?:[^"\\]|\\.)*"|(?1))*\})/$of_resources->($1)/e;
 
 open($file, ">", $path) or die "$path: $!\n";
 print $file $config or die "$path: $!\n";
