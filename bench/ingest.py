@@ -3,6 +3,10 @@
 `json.loads` alone finds the records, and makes dicts that nothing can be asked; "dicts" also sums up each offer's
 resources in thousandths and files it by agent, as little as any scheduler must do.  pymesos is measured where it can be
 imported.
+
+What an agent tells of its resources and attributes is read once for the same bytes, so offers come in three kinds: of
+agents that are all alike, of agents of which each has another amount free and another rack and that were never heard
+of, and of those again, as they come back after each decline.
 """
 
 from __future__ import annotations
@@ -18,24 +22,36 @@ from typing import Any
 from bench import messages
 from bench.report import REPEATS, keep, spread
 from kmsched.core.offers import OfferLedger
+from kmsched.daemon.main import COLLECTED_AFTER
 from kmsched.wire.mesos import Offers, scheduler_event
 from kmsched.wire.offers import decode_offer
 from kmsched.wire.recordio import Decoder, encode
 
 OFFERS = 10_000
+ALIKE, UNHEARD, AGAIN = "all alike", "none alike, never heard of", "none alike, heard of before"
 #: offers in one event
 SIZES = (1, 100, 1000, 5000)
 CHUNK = 64 * 1024
 MILLI = 1000
 
 
-def stream(size: int, offers: int = OFFERS) -> list[bytes]:
-    """The chunks of a subscription that brings so many offers, `size` in an event."""
+def stream(size: int, kind: str, turn: int, offers: int = OFFERS) -> list[bytes]:
+    """The chunks of a subscription that brings so many offers, `size` in an event; each turn has offers of its own."""
     made = bytearray()
     for first in range(0, offers, size):
-        told = [messages.offer(f"F-O{n}", f"agent-{n}", messages.AGENT) for n in range(first, first + size)]
+        told = [_offer(number, kind, turn) for number in range(first, first + size)]
         made += encode(json.dumps({"type": "OFFERS", "offers": {"offers": told}}).encode())
     return [bytes(made[at : at + CHUNK]) for at in range(0, len(made), CHUNK)]
+
+
+def _offer(number: int, kind: str, turn: int) -> dict[str, Any]:
+    free = dict(messages.AGENT)
+    if kind != ALIKE:
+        free["mem"] -= number + (turn * OFFERS if kind == UNHEARD else 0)
+    offer = messages.offer(f"F-O{turn}-{number}", f"agent-{number}", free)
+    if kind != ALIKE:
+        offer["attributes"][0]["text"]["value"] = f"r{number}-{turn if kind == UNHEARD else 0}"
+    return offer
 
 
 def ours(chunks: list[bytes]) -> int:
@@ -101,18 +117,26 @@ def pymesos() -> str:
 
 
 def main(repeats: int = REPEATS) -> None:
+    gc.set_threshold(*COLLECTED_AFTER)
+    for kind in (ALIKE, UNHEARD, AGAIN):
+        for size in SIZES:
+            keep("ingest", f"{size} in an event, {kind}", _measured(size, kind, repeats))
+
+
+def _measured(size: int, kind: str, repeats: int) -> dict[str, Any]:
     runs: dict[str, Callable[[list[bytes]], int]] = {"ours": ours, "json.loads": json_loads, "dicts": dicts}
-    for size in SIZES:
-        chunks = stream(size)
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(repeats):
-            for name, run in runs.items():
-                gc.collect()
-                began = time.process_time()
-                if run(chunks) != OFFERS:
-                    raise SystemExit(f"{name}: offers were lost")
-                seconds[name].append(time.process_time() - began)
-        keep("ingest", f"{size} in an event", _result(chunks, seconds))
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    if kind == AGAIN:
+        ours(stream(size, kind, turn=0))
+    for turn in range(1, repeats + 1):
+        chunks = stream(size, kind, turn)
+        for name, run in runs.items():
+            gc.collect()
+            began = time.process_time()
+            if run(chunks) != OFFERS:
+                raise SystemExit(f"{name}: offers were lost")
+            seconds[name].append(time.process_time() - began)
+    return _result(chunks, seconds)
 
 
 def _result(chunks: list[bytes], seconds: dict[str, list[float]]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _offers_of(state: State, agent: AgentOffers, use: _Use, now: Now) -> dict[st
         "hostname": agent.hostname,
         "agent_id": agent.agent_id,
         "executor_ids": list(agent.executor_ids),
-        "offers": [_offer(each) for each in agent.offers.values()],
+        "offers": [_offer(each) for each in agent.offers],
         "resources": amounts(agent.total),
         "came_s": now.time_s(came_at) if is_held else None,
         "age_s": now.ago_s(came_at) if is_held else None,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from kmsched.core.executors import ours
 from kmsched.core.model import NOTHING, Offer, Window
 from kmsched.core.resources import ZERO, Resources
@@ -40,15 +42,14 @@ class LetGo(NamedTuple):
     reason: str
 
 
-@dataclass(slots=True)
-class AgentOffers:
+class AgentOffers(Struct, gc=False):
     """One agent and the offers of it that are held."""
 
     agent_id: str
     hostname: str
-    attributes: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    attributes: Mapping[str, str] = NOTHING
     executor_ids: tuple[str, ...] = ()  # of ours and of other fingerprints, as the newest offer tells
-    offers: dict[str, Offer] = field(default_factory=dict)
+    offers: tuple[Offer, ...] = ()  # hardly ever more than one for each role
     expires_at: float = 0.0
     #: an executor that has ended but may still be listed by the agent: no launch until an offer lacks it (rule 3)
     ended_executor: str = ""
@@ -69,17 +70,17 @@ class AgentOffers:
     @property
     def total(self) -> Resources:
         amount = ZERO
-        for offer in self.offers.values():
+        for offer in self.offers:
             amount = amount.plus(offer.resources)
         return amount
 
     def shares_by_role(self, roles: Sequence[str]) -> list[tuple[str, Sequence[Share]]]:
         """What the held offers have, in the order of `roles`, and nothing of those that are not ours any more."""
         if len(self.offers) == 1:
-            (offer,) = self.offers.values()
+            (offer,) = self.offers
             return [(offer.role, offer.shares)] if offer.role in roles else []
         found: dict[str, list[Share]] = {}
-        for offer in self.offers.values():
+        for offer in self.offers:
             found.setdefault(offer.role, []).extend(offer.shares)
         return [(role, found[role]) for role in roles if role in found]
 
@@ -97,9 +98,12 @@ class OfferLedger:
         if offer.offer_id in self.early:
             del self.early[offer.offer_id]
             return False
+        if offer.offer_id in self.agent_of:
+            self._let_go(offer.offer_id)
         agent = self.agents.get(offer.agent_id)
         if agent is None or agent.hostname != offer.hostname:
-            self.take(offer.agent_id)
+            if agent is not None:
+                self.take(offer.agent_id)
             agent = self.agents[offer.agent_id] = AgentOffers(offer.agent_id, offer.hostname)
         node_name = offer.node_name
         before = self.agents.get(self.by_node.get(node_name, ""))
@@ -108,40 +112,43 @@ class OfferLedger:
             del self.agents[before.agent_id]
         self.by_node[node_name] = offer.agent_id
         agent.attributes = offer.attributes
-        agent.executor_ids = ours(offer.executor_ids)
+        agent.executor_ids = ours(offer.executor_ids) if offer.executor_ids else ()
         if agent.ended_executor not in offer.executor_ids:
             agent.ended_executor = ""
         agent.has_ports = agent.has_ports or bool(offer.ports) or any(share.ports for share in offer.reserved)
         agent.unavailable = offer.unavailable
         agent.expires_at = expires_at if not agent.offers else min(agent.expires_at, expires_at)
-        agent.offers[offer.offer_id] = offer
+        agent.offers += (offer,)
         self.agent_of[offer.offer_id] = offer.agent_id
         return True
 
     def rescind(self, offer_id: str, now: float = 0.0) -> None:
-        agent_id = self.agent_of.pop(offer_id, None)
-        if agent_id is None:
+        if offer_id not in self.agent_of:
             self.early[offer_id] = None
             while len(self.early) > EARLY_RESCINDS:
                 self.early.popitem(last=False)
             return
-        agent = self.agents[agent_id]
-        del agent.offers[offer_id]
+        agent = self._let_go(offer_id)
         agent.rescinded += 1
         agent.let_go = LetGo(
             now, Fate.RESCINDED, "Mesos took it back: it went to another framework, or the agent is gone"
         )
+
+    def _let_go(self, offer_id: str) -> AgentOffers:
+        agent = self.agents[self.agent_of.pop(offer_id)]
+        agent.offers = tuple([each for each in agent.offers if each.offer_id != offer_id])
+        return agent
 
     def take(self, agent_id: str, let_go: LetGo | None = None, role: str | None = None) -> tuple[str, ...]:
         """Give up all offers of an agent, or those of one role, to accept or decline them together; their ids."""
         agent = self.agents.get(agent_id)
         if agent is None:
             return ()
-        ids = tuple(each.offer_id for each in agent.offers.values() if role is None or each.role == role)
+        ids = tuple([each.offer_id for each in agent.offers if role is None or each.role == role])
         if ids:
             agent.let_go = let_go
         for offer_id in ids:
-            del self.agent_of[offer_id], agent.offers[offer_id]
+            self._let_go(offer_id)
         return ids
 
     def drop_agent(self, agent_id: str) -> tuple[str, ...]:
@@ -157,7 +164,7 @@ class OfferLedger:
         for agent in self.agents.values():
             if agent.offers:
                 agent.let_go = LetGo(now, Fate.VOID, "the subscription with the Mesos master ended")
-            agent.offers.clear()
+            agent.offers = ()
         self.agent_of.clear()
         self.early.clear()
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from kmsched.errors import ProtocolError
 from kmsched.wire.typed import decode
 
 Json = dict[str, Any]
+EMPTY_LIST = Raw(b"[]")
 
 
 class Id(Struct, frozen=True, gc=False):
@@ -92,14 +93,16 @@ class OfferedResource(Struct, frozen=True, gc=False):
 
 
 class Offer(Struct, frozen=True, gc=False):
-    """Likewise."""
+    """Likewise.  What agents of one kind tell alike, and each agent again and again, stays as it came: `wire.offers`
+    reads the same bytes only once.
+    """
 
     id: Id
     agent_id: Id
     hostname: str
-    resources: list[OfferedResource] = []
-    attributes: list[Attribute] = []
-    executor_ids: list[Id] = []
+    resources: Raw = EMPTY_LIST  # of OfferedResource
+    attributes: Raw = EMPTY_LIST  # of Attribute
+    executor_ids: tuple[Id, ...] = ()
     allocation_info: AllocationInfo = AllocationInfo()
     unavailability: Json | None = None
 
@@ -228,6 +231,8 @@ _BODY_OF = {
 }
 
 _decoder = msgspec.json.Decoder(_Envelope)
+_resources = msgspec.json.Decoder(list[OfferedResource])
+_attributes = msgspec.json.Decoder(list[Attribute])
 
 
 def scheduler_event(record: bytes) -> SchedulerEvent:
@@ -241,6 +246,16 @@ def scheduler_event(record: bytes) -> SchedulerEvent:
     if event is None:
         raise missing_body("a Mesos scheduler event", envelope.type, _BODY_OF[envelope.type])
     return event
+
+
+def offered_resources(told: bytes) -> list[OfferedResource]:
+    """Of an offer.  ProtocolError names the field at fault."""
+    return decode(_resources, told, "what is offered")
+
+
+def attributes(told: bytes) -> list[Attribute]:
+    """Of an agent.  ProtocolError names the field at fault."""
+    return decode(_attributes, told, "the list of attributes")
 
 
 def missing_body(what: str, type_: str, field: str) -> ProtocolError:

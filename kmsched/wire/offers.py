@@ -11,8 +11,10 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -20,7 +22,7 @@ from kmsched.core import events
 from kmsched.core.effects import Launch
 from kmsched.core.events import TaskState
 from kmsched.core.model import InverseOffer, Offer, Window
-from kmsched.core.ports import NO_PORTS, merged
+from kmsched.core.ports import NO_PORTS, Ports, merged
 from kmsched.core.resources import MILLI, ZERO, Resources
 from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
 from kmsched.errors import ProtocolError
@@ -34,6 +36,9 @@ PORTS = "ports"
 #: 0.1 + 0.2 arrives as 0.30000000000000004, and 0.3 may as 0.29999999999999998: this many thousandths are noise
 _NOISE = 0.001
 NONE_FREE = Share(UNRESERVED, ZERO)
+NOBODY: frozenset[str] = frozenset()
+#: lists of resources, and of attributes, that are not read again: one of each agent of a large cluster
+REMEMBERED = 16_384
 _STATES = {state.value: state for state in TaskState}
 
 
@@ -68,29 +73,51 @@ def core_event(event: mesos.SchedulerEvent) -> events.Event | None:
             return None
 
 
+class Offered(NamedTuple):
+    """What the resources of one offer come to."""
+
+    total: Resources
+    reserved: tuple[Share, ...]
+    ports: Ports  # that are not reserved
+
+
 def decode_offer(offer: mesos.Offer) -> Offer:
     """ProtocolError names the offer, the resource and its value."""
-    shares = decode_shares(offer.resources, f"offer {offer.id.value}")
-    free = shares.pop(UNRESERVED, NONE_FREE)
-    total = free.amount
-    for share in shares.values():
-        total = total.plus(share.amount)
+    try:
+        offered, attributes = _offered(bytes(offer.resources)), _attributes(bytes(offer.attributes))
+    except ProtocolError as error:
+        raise ProtocolError(f"offer {offer.id.value}: {error}") from error
     return Offer(
         offer_id=offer.id.value,
         agent_id=offer.agent_id.value,
         hostname=offer.hostname,
-        resources=total,
-        attributes=decode_attributes(offer.attributes),
-        executor_ids=frozenset([one.value for one in offer.executor_ids]),
+        resources=offered.total,
+        attributes=attributes,
+        executor_ids=frozenset([one.value for one in offer.executor_ids]) if offer.executor_ids else NOBODY,
         role=sys.intern(offer.allocation_info.role),
-        reserved=tuple(shares.values()),
-        ports=free.ports,
+        reserved=offered.reserved,
+        ports=offered.ports,
         unavailable=_window(offer.unavailability) if offer.unavailability is not None else None,
     )
 
 
-def decode_shares(resources: Iterable[mesos.OfferedResource], where: str) -> dict[str, Share]:
-    """By reservation; each scalar is rounded down to thousandths. `where` is told in errors."""
+@lru_cache(REMEMBERED)
+def _offered(resources: bytes) -> Offered:
+    shares = decode_shares(mesos.offered_resources(resources))
+    free = shares.pop(UNRESERVED, NONE_FREE)
+    total = free.amount
+    for share in shares.values():
+        total = total.plus(share.amount)
+    return Offered(total, tuple(shares.values()), free.ports)
+
+
+@lru_cache(REMEMBERED)
+def _attributes(told: bytes) -> Mapping[str, str]:
+    return MappingProxyType(decode_attributes(mesos.attributes(told)))
+
+
+def decode_shares(resources: Iterable[mesos.OfferedResource]) -> dict[str, Share]:
+    """By reservation; each scalar is rounded down to thousandths.  ProtocolError: one that is no amount."""
     amounts: dict[str, dict[str, int]] = {}
     ports: dict[str, list[tuple[int, int]]] = {}
     for one in resources:
@@ -99,7 +126,7 @@ def decode_shares(resources: Iterable[mesos.OfferedResource], where: str) -> dic
         key = reservation(one.reservations) if one.reservations else UNRESERVED
         if one.scalar is not None and one.name in KINDS:
             found = amounts.setdefault(key, {})
-            found[one.name] = found.get(one.name, 0) + _thousandths(one.scalar.value, where, one.name)
+            found[one.name] = found.get(one.name, 0) + _thousandths(one.scalar.value, one.name)
         elif one.ranges is not None and one.name == PORTS:
             ports.setdefault(key, []).extend([(each.begin, each.end) for each in one.ranges.range])
     return {
@@ -221,7 +248,7 @@ def _mode(launch: Launch) -> Literal["bind", "adopt"]:
     raise ValueError(f"launch {launch.task_id} has mode {launch.mode!r}, not bind or adopt")
 
 
-def _thousandths(value: float, where: str, name: str) -> int:
+def _thousandths(value: float, name: str) -> int:
     if not 0 <= value < math.inf:
-        raise ProtocolError(f"{where}: {name} is {value}, which is no amount of a resource")
+        raise ProtocolError(f"{name} is {value}, which is no amount of a resource")
     return math.floor(value * MILLI + _NOISE)

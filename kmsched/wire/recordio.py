@@ -27,23 +27,26 @@ class Decoder:
         ProtocolError: a length that is no number or too large.  The decoder is of no use after it.
         """
         self._buffer += chunk
+        buffer, held = self._buffer, len(self._buffer)
         records = []
         position = 0
-        while True:
-            if self._expected is None:
-                end = self._buffer.find(b"\n", position, position + MAX_LENGTH_DIGITS + 1)
-                if end < 0:
-                    self._check_unfinished_length(position)
+        # a slice of the view is copied once, one of the buffer twice
+        with memoryview(buffer) as view:
+            while True:
+                if self._expected is None:
+                    end = buffer.find(b"\n", position, position + MAX_LENGTH_DIGITS + 1)
+                    if end < 0:
+                        self._check_unfinished_length(position)
+                        break
+                    self._expected = self._length(bytes(buffer[position:end]))
+                    position = end + 1
+                beyond = position + self._expected
+                if beyond > held:
                     break
-                self._expected = self._length(bytes(self._buffer[position:end]))
-                position = end + 1
-            if len(self._buffer) - position < self._expected:
-                break
-            records.append(bytes(self._buffer[position : position + self._expected]))
-            position += self._expected
-            self._expected = None
+                records.append(bytes(view[position:beyond]))
+                position, self._expected = beyond, None
         # Once per feed: cutting after each record would copy the rest as often as there are records.
-        del self._buffer[:position]
+        del buffer[:position]
         return records
 
     def is_between_records(self) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from random import Random
 
 from bench import ingest, latency, memory, messages, timer
 from kmsched.wire.kube import decode_node, decode_pod
+from kmsched.wire.mesos import Offers, scheduler_event
+from kmsched.wire.recordio import Decoder
 
 
 def test_every_pod_that_is_created_is_accepted_and_takes_some_time() -> None:
@@ -22,9 +25,21 @@ def test_a_timer_runs_while_pods_are_placed() -> None:
 
 
 def test_all_ways_take_in_the_same_offers() -> None:
-    for size in (1, 7):
-        chunks = ingest.stream(size, offers=21)
+    for size, kind in itertools.product((1, 7), (ingest.ALIKE, ingest.UNHEARD, ingest.AGAIN)):
+        chunks = ingest.stream(size, kind, turn=1, offers=21)
         assert ingest.ours(chunks) == ingest.dicts(chunks) == ingest.json_loads(chunks) == 21
+
+
+def test_offers_of_agents_that_were_never_heard_of_share_nothing_and_those_heard_of_all_but_their_ids() -> None:
+    def told(kind: str, turn: int) -> set[tuple[bytes, bytes]]:
+        (record,) = (record for chunk in ingest.stream(21, kind, turn, offers=21) for record in Decoder().feed(chunk))
+        event = scheduler_event(record)
+        assert isinstance(event, Offers)
+        return {(bytes(each.resources), bytes(each.attributes)) for each in event.offers}
+
+    assert len(told(ingest.ALIKE, 1)) == 1
+    assert len(told(ingest.UNHEARD, 1) | told(ingest.UNHEARD, 2)) == 42
+    assert told(ingest.AGAIN, 1) == told(ingest.AGAIN, 2)
 
 
 def test_the_state_that_is_weighed_holds_what_it_says() -> None:

@@ -18,6 +18,15 @@ def test_all_offers_of_an_agent_are_one_amount_and_are_taken_together() -> None:
     assert [agent.agent_id for agent in ledger.held()] == ["A2"]
 
 
+def test_an_offer_that_is_told_twice_is_held_once() -> None:
+    ledger = OfferLedger()
+    for _ in range(2):
+        assert ledger.add(offer("o1"), 5.0)
+    assert ledger.agents["A1"].total == PLENTY
+    ledger.rescind("o1")
+    assert not list(ledger.held())
+
+
 def test_an_agents_offers_expire_with_the_oldest() -> None:
     ledger = OfferLedger()
     ledger.add(offer("o1"), 5.0)

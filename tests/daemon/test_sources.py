@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from kmsched.clients.mesos import Disconnected, Item
@@ -159,7 +160,7 @@ def offer(number: int, cpus: float = 1.0) -> wire.Offer:
         id=wire.Id(f"o{number}"),
         agent_id=wire.Id(f"a{number}"),
         hostname=f"h{number}",
-        resources=[wire.OfferedResource(name="cpus", scalar=wire.Scalar(cpus))],
+        resources=msgspec.Raw(msgspec.json.encode([{"name": "cpus", "scalar": {"value": cpus}}])),
     )
 
 

@@ -37,10 +37,10 @@ def test_offers_are_read() -> None:
     assert isinstance(got, mesos.Offers)
     (offer,) = got.offers
     assert (offer.id, offer.agent_id, offer.hostname) == (Id("O1"), Id("S0"), "Agent1")
-    assert offer.executor_ids == [Id("E")]
+    assert offer.executor_ids == (Id("E"),)
     assert offer.allocation_info.role == "kube"
-    assert offer.attributes[0].text == mesos.Text("a")
-    assert [(one.name, one.scalar, one.role) for one in offer.resources] == [
+    assert mesos.attributes(bytes(offer.attributes))[0].text == mesos.Text("a")
+    assert [(one.name, one.scalar, one.role) for one in mesos.offered_resources(bytes(offer.resources))] == [
         (one["name"], one.get("scalar") and mesos.Scalar(one["scalar"]["value"]), one.get("role"))
         for one in OFFER["resources"]
     ]

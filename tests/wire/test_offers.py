@@ -153,7 +153,7 @@ def test_maintenance_without_a_beginning_is_named() -> None:
     [(0.1 + 0.2, 300), (0.29999999999999998, 300), (0.0019, 1), (0.0009, 0), (1.9999, 1999), (1e6, 10**9)],
 )
 def test_scalars_are_rounded_down_except_for_noise(value: float, thousandths: int) -> None:
-    found = decode_shares([OfferedResource("cpus", Scalar(value))], "offer O1")
+    found = decode_shares([OfferedResource("cpus", Scalar(value))])
     assert found[""].amount.cpus == thousandths
 
 
@@ -162,14 +162,44 @@ def test_thousandths_survive_the_way_out_and_back(amount: int) -> None:
     launch = Launch("uid.1.0", "ns/web", "uid", "bind", Resources(), (Share("", Resources(mem=amount)),))
     (sent,) = json.loads(json.dumps(task_info(launch, "S1", "*", {})["resources"]))
     assert Fraction(str(sent["scalar"]["value"])) == Fraction(amount, 1000)
-    back = decode_shares([OfferedResource("mem", Scalar(sent["scalar"]["value"]))], "task")
+    back = decode_shares([OfferedResource("mem", Scalar(sent["scalar"]["value"]))])
     assert back[""].amount.mem == amount
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_no_amount_is_refused(value: float) -> None:
-    with pytest.raises(ProtocolError, match=r"offer O1: cpus is .* no amount of a resource"):
-        decode_shares([OfferedResource("cpus", Scalar(value))], "offer O1")
+    with pytest.raises(ProtocolError, match=r"cpus is .* no amount of a resource"):
+        decode_shares([OfferedResource("cpus", Scalar(value))])
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"resources": [scalar("cpus", -1)]}, "offer O1: cpus is -1.0, which is no amount of a resource"),
+        ({"resources": [scalar("cpus", 1), {"name": 5}]}, r"offer O1: what is offered .*`\$\[1\]\.name`"),
+        ({"resources": 5}, "offer O1: what is offered .*Expected `array`, got `int`"),
+        ({"attributes": [{"name": "rack"}]}, "offer O1: the list of attributes .*missing required field `type`"),
+    ],
+)
+def test_what_is_wrong_in_an_offer_is_named_with_it_each_time(more: dict[str, Any], words: str) -> None:
+    for _ in range(2):
+        with pytest.raises(ProtocolError, match=words):
+            told({"type": "OFFERS", "offers": {"offers": [offer(**more)]}})
+
+
+def test_what_was_read_once_is_not_read_again() -> None:
+    alike = {
+        "resources": [scalar("cpus", 3.5)],
+        "attributes": [{"name": "rack", "type": "TEXT", "text": {"value": "r"}}],
+    }
+    others = {"resources": [scalar("cpus", 3.4)], "attributes": []}
+    found = told({"type": "OFFERS", "offers": {"offers": [offer(**alike), offer(**alike), offer(**others)]}})
+    assert isinstance(found, events.OffersArrived)
+    first, second, third = found.offers
+    assert first == second
+    assert first.attributes is second.attributes
+    assert first.resources is second.resources
+    assert (third.resources, third.attributes) == (Resources(cpus=3400), {})
 
 
 def test_an_update_with_all_that_it_can_carry() -> None:
