@@ -94,6 +94,7 @@ class Resumed:
 class OffersArrived:
     offers: tuple[Offer, ...]
     wall_s: float = 0.0  # wall time when they came: offers tell of maintenance in it
+    unreadable: tuple[str, ...] = ()  # ids of offers that cannot be read: only to be given back
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,12 +99,14 @@ class OfferLedger:
             del self.early[offer.offer_id]
             return False
         if offer.offer_id in self.agent_of:
-            self._let_go(offer.offer_id)
+            # told again: it is no younger for that
+            expires_at = min(expires_at, self._let_go(offer.offer_id).expires_at)
         agent = self.agents.get(offer.agent_id)
-        if agent is None or agent.hostname != offer.hostname:
-            if agent is not None:
-                self.take(offer.agent_id)
+        if agent is None:
             agent = self.agents[offer.agent_id] = AgentOffers(offer.agent_id, offer.hostname)
+        elif agent.hostname != offer.hostname:
+            self._forget_node(agent)
+            agent.hostname = offer.hostname
         node_name = offer.node_name
         before = self.agents.get(self.by_node.get(node_name, ""))
         if before is not None and before is not agent and not before.offers:
@@ -155,9 +157,13 @@ class OfferLedger:
         """The agent was removed by Mesos: forget it."""
         ids = self.take(agent_id)
         agent = self.agents.pop(agent_id, None)
-        if agent is not None and self.by_node.get(agent.node_name) == agent_id:
-            del self.by_node[agent.node_name]
+        if agent is not None:
+            self._forget_node(agent)
         return ids
+
+    def _forget_node(self, agent: AgentOffers) -> None:
+        if self.by_node.get(agent.node_name) == agent.agent_id:
+            del self.by_node[agent.node_name]
 
     def void(self, now: float = 0.0) -> None:
         """The subscription ended: every offer is void, without being declined."""

@@ -50,6 +50,8 @@ from kmsched.core.updates import executor_ended, task_updated
 
 #: Bindings or patches that a changed pod may cost one task
 ATTEMPTS = 5
+#: what an agent offers and nobody here can read is not asked for again so soon
+UNREADABLE_REFUSE_S = 60.0
 
 
 def step(state: State, event: Event, now: float) -> list[Effect]:
@@ -126,6 +128,10 @@ def _resumed(state: State, event: Resumed, now: float) -> None:
 
 def _offers_arrived(state: State, event: OffersArrived, now: float) -> None:
     state.offers.wall_ahead_s = event.wall_s - now
+    if event.unreadable:
+        # undeclined they would be held from all other frameworks for as long as we are subscribed
+        why = "they cannot be read; the log tells whose they are and what is wrong"
+        state.emit(DeclineOffers(event.unreadable, UNREADABLE_REFUSE_S, cause="unreadable", reason=why))
     for offer in event.offers:
         before = state.offers.by_node.get(offer.node_name, offer.agent_id)
         if before != offer.agent_id:

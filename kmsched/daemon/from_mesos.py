@@ -150,10 +150,12 @@ class FromMesos:
                 if self._repeats.is_first(item.type):
                     log.warning("Mesos sent an event of the unknown type %s, which is ignored", item.type)
             case wire.Offers():
-                arrived = await self._decoded(item.offers)
+                arrived, unreadable = await self._decoded(item.offers)
                 for first in range(0, len(arrived), OFFERS_TOGETHER):
                     part = arrived[first : first + OFFERS_TOGETHER]
                     await self._inbox.put(events.OffersArrived(part, self._clock.wall()))
+                if unreadable:
+                    await self._inbox.put(events.OffersArrived((), self._clock.wall(), unreadable))
             case _:
                 event = self._decoded_or_told(item, codec.core_event)
                 if isinstance(event, events.TaskUpdated):
@@ -169,16 +171,21 @@ class FromMesos:
             return event
         return replace(event, message=f"{event.message}; {mesos_refusals.of_tasks(self._identity)}")
 
-    async def _decoded(self, offers: Sequence[wire.Offer]) -> tuple[Offer, ...]:
-        """One bad offer must not hide the others that came with it, and thousands must not hold up all else."""
-        good = []
+    async def _decoded(self, offers: Sequence[wire.Offer]) -> tuple[tuple[Offer, ...], tuple[str, ...]]:
+        """The offers, and the ids of those that cannot be read.
+
+        One bad offer must not hide the others that came with it, and thousands must not hold up all else.
+        """
+        good, unreadable = [], []
         for number, each in enumerate(offers, start=1):
             offer = self._decoded_or_told(each, codec.decode_offer)
             if offer is not None:
                 good.append(offer)
+            else:
+                unreadable.append(each.id.value)
             if number % OFFERS_TOGETHER == 0:
                 await asyncio.sleep(0)
-        return tuple(good)
+        return tuple(good), tuple(unreadable)
 
     def _decoded_or_told(self, item: T, decode: Callable[[T], R]) -> R | None:
         try:

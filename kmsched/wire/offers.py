@@ -11,10 +11,10 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -39,6 +39,9 @@ NONE_FREE = Share(UNRESERVED, ZERO)
 NOBODY: frozenset[str] = frozenset()
 #: lists of resources, and of attributes, that are not read again: one of each agent of a large cluster
 REMEMBERED = 16_384
+#: longer ones are read each time: ports in hundreds of pieces are hardly ever told again, and take a lot of room
+REMEMBERED_BYTES = 1024
+T = TypeVar("T")
 _STATES = {state.value: state for state in TaskState}
 
 
@@ -82,11 +85,12 @@ class Offered(NamedTuple):
 
 
 def decode_offer(offer: mesos.Offer) -> Offer:
-    """ProtocolError names the offer, the resource and its value."""
+    """ProtocolError names the host, the resource and its value: the same words when the host offers it again."""
     try:
         offered, attributes = _offered(bytes(offer.resources)), _attributes(bytes(offer.attributes))
+        unavailable = _window(offer.unavailability) if offer.unavailability is not None else None
     except ProtocolError as error:
-        raise ProtocolError(f"offer {offer.id.value}: {error}") from error
+        raise ProtocolError(f"an offer of {offer.hostname}: {error}") from error
     return Offer(
         offer_id=offer.id.value,
         agent_id=offer.agent_id.value,
@@ -97,11 +101,16 @@ def decode_offer(offer: mesos.Offer) -> Offer:
         role=sys.intern(offer.allocation_info.role),
         reserved=offered.reserved,
         ports=offered.ports,
-        unavailable=_window(offer.unavailability) if offer.unavailability is not None else None,
+        unavailable=unavailable,
     )
 
 
-@lru_cache(REMEMBERED)
+def _remembered(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    kept = lru_cache(REMEMBERED)(read)
+    return lambda told: kept(told) if len(told) <= REMEMBERED_BYTES else read(told)
+
+
+@_remembered
 def _offered(resources: bytes) -> Offered:
     shares = decode_shares(mesos.offered_resources(resources))
     free = shares.pop(UNRESERVED, NONE_FREE)
@@ -111,7 +120,7 @@ def _offered(resources: bytes) -> Offered:
     return Offered(total, tuple(shares.values()), free.ports)
 
 
-@lru_cache(REMEMBERED)
+@_remembered
 def _attributes(told: bytes) -> Mapping[str, str]:
     return MappingProxyType(decode_attributes(mesos.attributes(told)))
 
@@ -159,7 +168,7 @@ def _window(unavailability: Json) -> Window:
         start = unavailability["start"]["nanoseconds"]
         lasts = unavailability.get("duration")
         return Window(start / 1e9, None if lasts is None else (start + lasts["nanoseconds"]) / 1e9)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ProtocolError(f"an unavailability is {unavailability!r}, which tells no time") from error
 
 
@@ -249,6 +258,6 @@ def _mode(launch: Launch) -> Literal["bind", "adopt"]:
 
 
 def _thousandths(value: float, name: str) -> int:
-    if not 0 <= value < math.inf:
+    if not 0 <= value * MILLI < math.inf:
         raise ProtocolError(f"{name} is {value}, which is no amount of a resource")
     return math.floor(value * MILLI + _NOISE)

@@ -27,6 +27,13 @@ def test_an_offer_that_is_told_twice_is_held_once() -> None:
     assert not list(ledger.held())
 
 
+def test_an_offer_that_is_told_twice_is_no_younger_for_that() -> None:
+    ledger = OfferLedger()
+    ledger.add(offer("o1"), 5.0)
+    ledger.add(offer("o1"), 9.0)
+    assert [agent.agent_id for agent in ledger.expired(5.0)] == ["A1"]
+
+
 def test_an_agents_offers_expire_with_the_oldest() -> None:
     ledger = OfferLedger()
     ledger.add(offer("o1"), 5.0)
@@ -104,10 +111,10 @@ def test_an_agent_that_came_back_under_another_id_is_forgotten_under_the_old_one
     assert set(ledger.agents) == {"A2"}
 
 
-def test_offers_of_an_agent_with_another_host_name_than_before_can_be_rescinded() -> None:
+def test_an_agent_with_another_host_name_than_before_keeps_its_offers_and_leaves_the_old_node() -> None:
     ledger = OfferLedger()
     ledger.add(offer("o1", "A1"), 10.0)
-    ledger.add(offer("o2", "A1", hostname="renamed"), 10.0)
-    ledger.rescind("o1")
-    ledger.rescind("o2")
+    ledger.add(offer("o2", "A1", hostname="Renamed"), 10.0)
+    assert ledger.by_node == {"renamed": "A1"}
+    assert ledger.take("A1") == ("o1", "o2")
     assert not ledger.agent_of

@@ -26,7 +26,7 @@ from kmsched.core.events import (
 from kmsched.core.pods import ASK_SHARE, CALL_RETRY_S
 from kmsched.core.resources import Resources
 from kmsched.core.state import State
-from kmsched.core.step import _HANDLERS, ATTEMPTS, step
+from kmsched.core.step import _HANDLERS, ATTEMPTS, UNREADABLE_REFUSE_S, step
 from tests.core.values import SETTINGS, SMALL, Fold, bound, node, offer, pod, update
 
 
@@ -166,6 +166,14 @@ def test_the_offers_of_an_agent_that_mesos_removed_are_given_back() -> None:
     fold = Fold()
     fold.take(OffersArrived((offer(),)), AgentFailed("A1"))
     assert fold.of(DeclineOffers) == [DeclineOffers(("o1",), 0.0, cause="agent failed", reason="agent A1 was removed")]
+    assert fold.state.offers.agents == {}
+
+
+def test_offers_that_cannot_be_read_are_given_back_for_long() -> None:
+    fold = Fold()
+    fold.take(OffersArrived((), unreadable=("o1", "o2")))
+    (decline,) = fold.of(DeclineOffers)
+    assert (decline.offer_ids, decline.refuse_s, decline.cause) == (("o1", "o2"), UNREADABLE_REFUSE_S, "unreadable")
     assert fold.state.offers.agents == {}
 
 

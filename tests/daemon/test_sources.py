@@ -155,11 +155,11 @@ def test_a_task_that_mesos_does_not_allow_is_told_with_principal_user_and_flag(t
 SUBSCRIBED = wire.Subscribed(wire.Id("f-1"))
 
 
-def offer(number: int, cpus: float = 1.0) -> wire.Offer:
+def offer(number: int, cpus: float = 1.0, hostname: str = "") -> wire.Offer:
     return wire.Offer(
         id=wire.Id(f"o{number}"),
         agent_id=wire.Id(f"a{number}"),
-        hostname=f"h{number}",
+        hostname=hostname or f"h{number}",
         resources=msgspec.Raw(msgspec.json.encode([{"name": "cpus", "scalar": {"value": cpus}}])),
     )
 
@@ -256,7 +256,16 @@ def test_one_bad_offer_or_update_does_not_hide_the_others(tmp_path: Path) -> Non
     )
     assert isinstance(heard[1], events.OffersArrived)
     assert [each.offer_id for each in heard[1].offers] == ["o2"]
-    assert [type(each) for each in heard[2:]] == [events.TaskUpdated]
+    assert isinstance(heard[2], events.OffersArrived)
+    assert (heard[2].offers, heard[2].unreadable) == ((), ("o1",))
+    assert [type(each) for each in heard[3:]] == [events.TaskUpdated]
+
+
+def test_an_agent_whose_offers_cannot_be_read_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    again = [wire.Offers([offer(number, cpus=-1.0, hostname="h")]) for number in range(3)]
+    _, heard = hear(tmp_path, [SUBSCRIBED, *again])
+    assert [each.unreadable for each in heard if isinstance(each, events.OffersArrived)] == [("o0",), ("o1",), ("o2",)]
+    assert len([line for line in caplog.messages if "cpus is -1.0" in line]) == 1
 
 
 def test_failed_over_ends_the_process_as_deposed(tmp_path: Path) -> None:

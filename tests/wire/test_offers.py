@@ -20,7 +20,15 @@ from kmsched.core.shares import Flavour, Share
 from kmsched.errors import ProtocolError
 from kmsched.wire import hotsettings, taskdata
 from kmsched.wire.mesos import OfferedResource, Scalar, scheduler_event
-from kmsched.wire.offers import core_event, decode_shares, executor_info_of, reservation, static_reservations, task_info
+from kmsched.wire.offers import (
+    REMEMBERED_BYTES,
+    core_event,
+    decode_shares,
+    executor_info_of,
+    reservation,
+    static_reservations,
+    task_info,
+)
 
 
 def scalar(name: str, value: float, **more: Any) -> dict[str, Any]:
@@ -143,9 +151,10 @@ def test_maintenance(unavailability: dict[str, Any] | None, window: Window | Non
     assert found.offers[0].unavailable == window
 
 
-def test_maintenance_without_a_beginning_is_named() -> None:
-    with pytest.raises(ProtocolError, match=r"an unavailability is \{'duration': 5\}, which tells no time"):
-        told({"type": "OFFERS", "offers": {"offers": [offer(unavailability={"duration": 5})]}})
+@pytest.mark.parametrize("told_so", [{"duration": 5}, {"start": {"nanoseconds": 10**400}}, {"start": 5}])
+def test_maintenance_without_a_beginning_is_named(told_so: dict[str, Any]) -> None:
+    with pytest.raises(ProtocolError, match=r"an offer of Agent-1: an unavailability is \{.*\}, which tells no time"):
+        told({"type": "OFFERS", "offers": {"offers": [offer(unavailability=told_so)]}})
 
 
 @pytest.mark.parametrize(
@@ -166,7 +175,7 @@ def test_thousandths_survive_the_way_out_and_back(amount: int) -> None:
     assert back[""].amount.mem == amount
 
 
-@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e306])
 def test_no_amount_is_refused(value: float) -> None:
     with pytest.raises(ProtocolError, match=r"cpus is .* no amount of a resource"):
         decode_shares([OfferedResource("cpus", Scalar(value))])
@@ -175,13 +184,16 @@ def test_no_amount_is_refused(value: float) -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"resources": [scalar("cpus", -1)]}, "offer O1: cpus is -1.0, which is no amount of a resource"),
-        ({"resources": [scalar("cpus", 1), {"name": 5}]}, r"offer O1: what is offered .*`\$\[1\]\.name`"),
-        ({"resources": 5}, "offer O1: what is offered .*Expected `array`, got `int`"),
-        ({"attributes": [{"name": "rack"}]}, "offer O1: the list of attributes .*missing required field `type`"),
+        ({"resources": [scalar("cpus", -1)]}, "an offer of Agent-1: cpus is -1.0, which is no amount of a resource"),
+        ({"resources": [scalar("cpus", 1), {"name": 5}]}, r"an offer of Agent-1: what is offered .*`\$\[1\]\.name`"),
+        ({"resources": 5}, "an offer of Agent-1: what is offered .*Expected `array`, got `int`"),
+        (
+            {"attributes": [{"name": "rack"}]},
+            "an offer of Agent-1: the list of attributes .*missing required field `type`",
+        ),
     ],
 )
-def test_what_is_wrong_in_an_offer_is_named_with_it_each_time(more: dict[str, Any], words: str) -> None:
+def test_what_is_wrong_in_an_offer_is_named_with_its_host_each_time(more: dict[str, Any], words: str) -> None:
     for _ in range(2):
         with pytest.raises(ProtocolError, match=words):
             told({"type": "OFFERS", "offers": {"offers": [offer(**more)]}})
@@ -200,6 +212,16 @@ def test_what_was_read_once_is_not_read_again() -> None:
     assert first.attributes is second.attributes
     assert first.resources is second.resources
     assert (third.resources, third.attributes) == (Resources(cpus=3400), {})
+
+
+def test_long_lists_are_read_each_time() -> None:
+    pieces = [(31000 + 20 * number, 31009 + 20 * number) for number in range(40)]
+    known = {"type": "OFFERS", "offers": {"offers": [offer(resources=[ports(*pieces)])]}}
+    first, second = told(known), told(known)
+    assert isinstance(first, events.OffersArrived) and isinstance(second, events.OffersArrived)
+    assert len(json.dumps([ports(*pieces)])) > REMEMBERED_BYTES
+    assert first.offers[0].ports == second.offers[0].ports == tuple(pieces)
+    assert first.offers[0].ports is not second.offers[0].ports
 
 
 def test_an_update_with_all_that_it_can_carry() -> None:
