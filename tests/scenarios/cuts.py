@@ -158,10 +158,12 @@ def _suffer(group: Group, load: Load, fault: Fault, done: Trial) -> None:
             done.led_s = round(time.monotonic() - began, 3)
         time.sleep(max(0.0, began + done.lasts_s - time.monotonic()))
         done.healed_s = round(time.time() - struck, 3)
-    done.new = group.wait_whole()
+    group.wait_whole()
     done.back_s = round(time.monotonic() - began, 3)
     _wait_placed(load, began + done.healed_s)
     done.placed_s = round(time.monotonic() - began, 3)
+    # an old leader of etcd that woke up may have ended the lease of whoever led on until then
+    done.new = group.wait_whole()
     after = group.heard(done.new)
     done.terms = [before["term"], after["term"]]
     done.ended = {host: codes for host in group.hosts if (codes := group.exit_codes(host, struck))}
