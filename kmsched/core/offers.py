@@ -174,7 +174,7 @@ class OfferLedger:
         self.agent_of.clear()
         self.early.clear()
 
-    def expired(self, now: float) -> Iterable[AgentOffers]:
+    def expired(self, now: float) -> Sequence[AgentOffers]:
         return [a for a in self.agents.values() if a.offers and a.expires_at <= now]
 
     def held(self) -> Iterable[AgentOffers]:

@@ -29,6 +29,14 @@ def test_an_offer_that_nobody_needs_is_declined_when_its_time_is_over_and_then_i
     assert isinstance(suppress, SuppressOffers)
 
 
+def test_offers_of_many_agents_that_end_together_are_declined_in_one_call() -> None:
+    fold = Fold()
+    fold.take(OffersArrived((offer("o1", "A1"), offer("o2", "A2"))))
+    fold.tick(SETTINGS.offer_ttl_s)
+    (decline,) = fold.of(DeclineOffers)
+    assert (decline.offer_ids, decline.reason) == (("o1", "o2"), "2 agents: not needed")
+
+
 def test_a_gated_pod_is_no_work() -> None:
     fold = Fold(pod(is_gated=True))
     fold.tick(1.0)
