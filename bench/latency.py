@@ -7,6 +7,7 @@ thing to do is to ask for them.  Mesos' own delay, until it offers, is nothing h
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from bench import messages
 from bench.cluster import Cluster, scheduling
 from bench.report import REPEATS, keep, quantile, spread
+from kmsched.daemon.main import COLLECTED_AFTER
 
 #: agents, pods of one repeat, seconds between two pods at most, further flags of the scheduler
 CASES: dict[str, tuple[int, int, float, tuple[str, ...]]] = {
@@ -48,6 +50,7 @@ async def measure(agents: int, pods: int, longest_gap_s: float, more: tuple[str,
 
 
 def main(repeats: int = REPEATS) -> None:
+    gc.set_threshold(*COLLECTED_AFTER)
     found: dict[str, list[list[float]]] = {name: [] for name in CASES}
     rng = Random(1)
     for _ in range(repeats):
