@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from kmsched.ha import SHARES
 from tests.scenarios import lease_floor, reigns
 from tests.scenarios.group import Calls, Group
 from tests.scenarios.group_trial import GroupTrial
@@ -25,19 +26,23 @@ WINDOW_S = 1.0
 SUCCESSOR_S = 30.0
 #: so long a process stays frozen after another leads
 FROZEN_S = 2.0
+#: of the TTL: whoever leads has renewed its lease by then
+RENEWED = SHARES["ha-renew-interval"] + SHARES["ha-request-deadline"]
 BACK_S = 60.0
 EXIT_DEPOSED = 11
 
 
 @dataclass(slots=True)
 class Trial(GroupTrial):
-    """Times in seconds after the fault. `led_s`: until the successor's own page said that it leads. `floor_s`: so long
-    etcd kept a lease whose holder ended with the leader; None where nobody waited for the lease.
+    """Times in seconds after the fault began; it was whole after `struck_s`. `led_s`: until the successor's own page
+    said that it leads. `floor_s`: so long etcd kept a lease whose holder ended with the leader; None where nobody waited
+    for the lease.
     """
 
     fault: str
     ttl_s: int
     etcd_leader: str = ""
+    struck_s: float = 0.0
     led_s: float = 0.0
     subscribed_s: float | None = None
     called_s: float | None = None
@@ -104,6 +109,8 @@ def _take_over(group: Group, fault: Fault, done: Trial, pause_s: float) -> None:
     old = done.old = group.wait_whole()
     if fault.etcd_leads is not None:
         done.etcd_leader = group.etcd.have_led_at(fault.etcd_leads(group, old))
+        # who leads etcd anew lengthens all leases by its election timeout, until each is renewed
+        time.sleep(group.ttl_s * RENEWED)
         old = done.old = group.wait_whole()
     ids, before = group.framework_ids(), group.heard(old)
     pid = group.pid(old)
@@ -116,6 +123,7 @@ def _take_over(group: Group, fault: Fault, done: Trial, pause_s: float) -> None:
         if floor is not None:
             floor.end()
         fault.strike(group, old, pid)
+        done.struck_s = round(time.monotonic() - began, 3)
         done.new = group.wait_successor(old, SUCCESSOR_S)
         done.led_s = round(time.monotonic() - began, 3)
         done.floor_s = floor.seconds() if floor is not None else None
