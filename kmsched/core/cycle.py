@@ -41,7 +41,7 @@ def run_cycle(state: State, now: float) -> None:
     cycle = state.cycle
     if cycle is None:
         state.wants_cycle = False
-        cycle = state.cycle = Cycle(now, now + LONGEST_CYCLE_S, state.queue.wakes)
+        cycle = state.cycle = Cycle(now, now + LONGEST_CYCLE_S, state.queue.wakes, state.heard)
         cycle.rest = _cycle(state, cycle)
     cycle.now = now
     left = state.settings.slice_work
@@ -79,7 +79,7 @@ def _cycle(state: State, cycle: Cycle) -> Iterator[int]:
             break
     for plan in plans:
         if plan.takes:
-            _commit(state, plan, cycle.now)
+            _commit(state, plan, cycle)
             yield LAUNCH_WORK * len(plan.takes)
 
 
@@ -116,19 +116,14 @@ def take(place: Place, pod: Pod, settings: Settings) -> tuple[Taken, Place]:
     return taken, rest if pod.is_bound else rest.less(pod)
 
 
-def _commit(state: State, plan: Plan, now: float) -> None:
+def _commit(state: State, plan: Plan, cycle: Cycle) -> None:
     """Launch what was planned and still fits, all held offers of the agent together."""
-    agent_id = plan.place.agent_id
-    agent = state.offers.agents.get(agent_id)
-    going: list[tuple[PodRecord, Taken]] = []
-    if agent is not None and agent.is_usable(now):
-        place = place_of(state, agent, now)
-        records = [record for pod, _ in plan.takes if (record := state.pods.get(pod.uid)) and _waits(state, record)]
-        is_as_planned = place == plan.before and [record.pod for record in records] == [pod for pod, _ in plan.takes]
-        if is_as_planned:
-            going = [(record, taken) for record, (_, taken) in zip(records, plan.takes, strict=True)]
-        else:
-            going = list(_still_fitting(state, records, place))
+    agent_id, now = plan.place.agent_id, cycle.now
+    if state.heard == cycle.heard:
+        # nothing has happened since it was planned
+        going = [(state.pods[pod.uid], taken) for pod, taken in plan.takes]
+    else:
+        going = list(_still_going(state, plan, now))
     if len(going) < len(plan.takes):
         # some that were told to wait may have waited for these
         state.queue.wake()
@@ -148,7 +143,15 @@ def _waits(state: State, record: PodRecord) -> bool:
     return uid in state.orphans or state.queue.classes.get(uid) is Waiting.ACTIVE
 
 
-def _still_fitting(state: State, records: list[PodRecord], place: Place) -> Iterator[tuple[PodRecord, Taken]]:
+def _still_going(state: State, plan: Plan, now: float) -> Iterator[tuple[PodRecord, Taken]]:
+    agent = state.offers.agents.get(plan.place.agent_id)
+    if agent is None or not agent.is_usable(now):
+        return
+    place = place_of(state, agent, now)
+    records = [record for pod, _ in plan.takes if (record := state.pods.get(pod.uid)) and _waits(state, record)]
+    if place == plan.before and [record.pod for record in records] == [pod for pod, _ in plan.takes]:
+        yield from ((record, taken) for record, (_, taken) in zip(records, plan.takes, strict=True))
+        return
     for record in records:
         pod = record.pod
         is_refused = not pod.is_bound and state.refusals.veto(pod, place.node_name) is not None

@@ -100,6 +100,7 @@ class Cycle:
     now: float  # of the slice
     until: float  # what is planned by then is committed
     wakes: int  # of the queue, when it began
+    heard: int  # by the state, when it began
     rest: Iterator[int] = field(
         default_factory=lambda: iter(())
     )  # what is still to be done; yields the work it has done
@@ -110,6 +111,7 @@ class State:
     settings: Settings
     term: int
     counter: int = 0
+    heard: int = 0  # events, but for those that only carry a cycle on
     link: Link = Link.DISCONNECTED
     pods: dict[str, PodRecord] = field(default_factory=dict)
     uid_of: dict[str, str] = field(default_factory=dict)  # pod key -> uid

@@ -57,6 +57,7 @@ UNREADABLE_REFUSE_S = 60.0
 def step(state: State, event: Event, now: float) -> list[Effect]:
     """Take one event. Raises `UnknownTransition` on a pair that the pod table does not know."""
     state.effects = []
+    state.heard += type(event) is not CycleInterrupted
     _HANDLERS[type(event)](state, event, now)
     effects, state.effects = state.effects, []
     return effects

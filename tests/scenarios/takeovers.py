@@ -35,8 +35,8 @@ EXIT_DEPOSED = 11
 @dataclass(slots=True)
 class Trial(GroupTrial):
     """Times in seconds after the fault began; it was whole after `struck_s`. `led_s`: until the successor's own page
-    said that it leads. `floor_s`: so long etcd kept a lease whose holder ended with the leader; None where nobody waited
-    for the lease.
+    said that it leads. `floor_s`: so long etcd kept a lease whose holder ended with the leader; None where nobody
+    waited for the lease.
     """
 
     fault: str
