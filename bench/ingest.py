@@ -1,8 +1,8 @@
 """Offers from the bytes of Mesos' stream to what a cycle looks up: ours against json.loads and plain dicts.
 
 `json.loads` alone finds the records, and makes dicts that nothing can be asked; "dicts" also sums up each offer's
-resources in thousandths and files it by agent, as little as any scheduler must do.  pymesos is measured where it can be
-imported.
+resources in thousandths and files it by agent, as little as any scheduler must do.  So does "pymesos" with what its
+driver tells a scheduler; it reads chunked HTTP, with a parser in C, the others what is in it.
 
 What an agent tells of its resources and attributes is read once for the same bytes, so offers come in three kinds: of
 agents that are all alike, of agents of which each has another amount free and another rack and that were never heard
@@ -12,20 +12,22 @@ of, and of those again, as they come back after each decline.
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import math
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from bench import messages
+from bench import messages, pymesos_driver
 from bench.report import REPEATS, keep, spread
 from kmsched.core.offers import OfferLedger
 from kmsched.daemon.main import COLLECTED_AFTER
 from kmsched.wire.mesos import Offers, scheduler_event
 from kmsched.wire.offers import decode_offer
 from kmsched.wire.recordio import Decoder, encode
+from testbed.errors import LabError
+from testbed.settings import from_environment
 
 OFFERS = 10_000
 ALIKE, UNHEARD, AGAIN = "all alike", "none alike, never heard of", "none alike, heard of before"
@@ -33,6 +35,9 @@ ALIKE, UNHEARD, AGAIN = "all alike", "none alike, never heard of", "none alike, 
 SIZES = (1, 100, 1000, 5000)
 CHUNK = 64 * 1024
 MILLI = 1000
+
+#: how many offers, or agents, it has found
+Run = Callable[[list[bytes]], int]
 
 
 def stream(size: int, kind: str, turn: int, offers: int = OFFERS) -> list[bytes]:
@@ -86,45 +91,57 @@ def json_loads(chunks: list[bytes]) -> int:
 def dicts(chunks: list[bytes]) -> int:
     by_agent: dict[str, dict[str, Any]] = {}
     for record in records(chunks):
-        for offer in json.loads(record)["offers"]["offers"]:
-            amounts: dict[str, int] = {}
-            ports = []
-            for one in offer["resources"]:
-                if one.get("reservations") or one.get("revocable") or one.get("disk"):
-                    continue
-                if one["type"] == "SCALAR":
-                    amounts[one["name"]] = amounts.get(one["name"], 0) + math.floor(one["scalar"]["value"] * MILLI)
-                elif one["name"] == "ports":
-                    ports += [(each["begin"], each["end"]) for each in one["ranges"]["range"]]
-            attributes = {each["name"]: each.get("text") or each.get("scalar") for each in offer["attributes"]}
-            by_agent.setdefault(offer["agent_id"]["value"], {})[offer["id"]["value"]] = (
-                offer["hostname"],
-                amounts,
-                ports,
-                attributes,
-                frozenset(each["value"] for each in offer["executor_ids"]),
-            )
+        _file(by_agent, json.loads(record)["offers"]["offers"])
     return len(by_agent)
 
 
-def pymesos() -> str:
-    """Why it is not measured."""
+def _file(by_agent: dict[str, dict[str, Any]], offers: Iterable[dict[str, Any]]) -> None:
+    for offer in offers:
+        amounts: dict[str, int] = {}
+        ports = []
+        for one in offer["resources"]:
+            if one.get("reservations") or one.get("revocable") or one.get("disk"):
+                continue
+            if one["type"] == "SCALAR":
+                amounts[one["name"]] = amounts.get(one["name"], 0) + math.floor(one["scalar"]["value"] * MILLI)
+            elif one["name"] == "ports":
+                ports += [(each["begin"], each["end"]) for each in one["ranges"]["range"]]
+        attributes = {each["name"]: each.get("text") or each.get("scalar") for each in offer["attributes"]}
+        by_agent.setdefault(offer["agent_id"]["value"], {})[offer["id"]["value"]] = (
+            offer["hostname"],
+            amounts,
+            ports,
+            attributes,
+            frozenset(each["value"] for each in offer["executor_ids"]),
+        )
+
+
+def others() -> tuple[dict[str, Run], str]:
+    """What ours is compared with; and why pymesos is not among them, if it cannot be installed."""
+    runs: dict[str, Run] = {"json.loads": json_loads, "dicts": dicts}
     try:
-        importlib.import_module("pymesos")
-    except ImportError as error:
-        return f"not measured, it cannot be imported: {error}"
-    return "not measured: it drives a socket of its own and has no decoder that could be called"
+        read = pymesos_driver.reader(pymesos_driver.folder(from_environment(os.environ).cache))
+    except (LabError, ImportError, OSError) as error:
+        return runs, f"not measured, it cannot be installed: {error}"
+
+    def pymesos(chunks: list[bytes]) -> int:
+        by_agent: dict[str, dict[str, Any]] = {}
+        read(chunks, lambda offers: _file(by_agent, offers))
+        return len(by_agent)
+
+    return {**runs, "pymesos": pymesos}, f"{pymesos_driver.PACKAGES[0]}, its parser generated anew"
 
 
 def main(repeats: int = REPEATS) -> None:
     gc.set_threshold(*COLLECTED_AFTER)
+    compared, pymesos = others()
     for kind in (ALIKE, UNHEARD, AGAIN):
         for size in SIZES:
-            keep("ingest", f"{size} in an event, {kind}", _measured(size, kind, repeats))
+            result = _measured({"ours": ours, **compared}, size, kind, repeats)
+            keep("ingest", f"{size} in an event, {kind}", {**result, "pymesos": pymesos})
 
 
-def _measured(size: int, kind: str, repeats: int) -> dict[str, Any]:
-    runs: dict[str, Callable[[list[bytes]], int]] = {"ours": ours, "json.loads": json_loads, "dicts": dicts}
+def _measured(runs: Mapping[str, Run], size: int, kind: str, repeats: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     if kind == AGAIN:
         ours(stream(size, kind, turn=0))
@@ -150,5 +167,4 @@ def _result(chunks: list[bytes], seconds: dict[str, list[float]]) -> dict[str, A
         "bytes_each": round(sum(map(len, chunks)) / OFFERS),
         "cpu_seconds_per_offer": {name: spread([each / OFFERS for each in values]) for name, values in seconds.items()},
         **ratios,
-        "pymesos": pymesos(),
     }
