@@ -15,30 +15,30 @@ from ansible.plugins.action import ActionBase
 
 Json = dict[str, Any]
 
-PIECE = 1 << 20
 SHOWN = 1 << 17
+#: how words of another content begin
+CONTENT = "sha256 "
 
 
 def sha256(path: str) -> str:
-    digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differences(items: list[Json], placed: Mapping[str, list[str]], befores: Mapping[str, str]) -> list[Json]:
-    """What --diff shows: lines of texts, and words for all else."""
+    """What --diff shows: lines of texts, and words for all else, such as their owners."""
     shown: list[Json] = []
     for item in items:
         path = item["path"]
         if path not in placed:
             continue
+        words = placed[path]
         after = item.get("text") if not item.get("secret") else None
         if path in befores and after is not None and len(after) <= SHOWN:
             shown.append({"before_header": path, "after_header": path, "before": befores[path], "after": after})
-        else:
-            shown.append({"prepared": f"{path}: {', '.join(placed[path])}\n"})
+            words = [each for each in words if not each.startswith(CONTENT)]
+        if words:
+            shown.append({"prepared": f"{path}: {', '.join(words)}\n"})
     return shown
 
 
@@ -68,6 +68,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         told: Json = super().run(tmp, task_vars)
         items = [dict(item) for item in self._task.args.get("files") or []]
+        for item in items:
+            if item.get("src") == "":
+                # without it, it would be made a folder
+                raise AnsibleError(f"{item.get('path')}: src is empty; name a file of the controller")
         sources = {item["path"]: self._source(item) for item in items}
         wanted = [described(item, sources[item["path"]]) for item in items]
         first: Json = self._execute_module("km_place", {"files": wanted}, task_vars=task_vars)

@@ -49,8 +49,6 @@ results:
   elements: dict
 """
 
-PIECE = 1 << 20
-
 
 def look(path: Path) -> dict[str, Any]:
     """OSError: it is there and cannot be read."""
@@ -65,11 +63,8 @@ def look(path: Path) -> dict[str, Any]:
 
 
 def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def results(files: list[str | dict[str, Any]], folder: str, contents: list[str]) -> list[dict[str, Any]]:

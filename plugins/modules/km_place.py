@@ -7,10 +7,13 @@ this name asks for those that are lacking, brings them, and calls again.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import grp
 import hashlib
 import os
 import pwd
+import re
 import shlex
 import shutil
 import stat
@@ -63,9 +66,9 @@ options:
         default: root
       mode:
         description: >-
-          Its permissions in octal digits; C(0755) for a folder, C(0600) for a file that is secret and C(0644) for
-          others unless given.
-        type: str
+          Its permissions in octal digits, in quotes; C(0755) for a folder, C(0600) for a file that is secret and
+          C(0644) for others unless given.
+        type: raw
       secret:
         description: Whether its content is never shown.
         type: bool
@@ -101,13 +104,16 @@ PIECE = 1 << 20
 SHOWN = 1 << 17
 VALIDATION_S = 120
 DIGITS = 12
+MODE = re.compile("[0-7]{3,4}")
 MISSING, A_LINK, CONTENT = "missing", "a link there, a file wanted", "sha256 "
 Json = dict[str, Any]
 OPTIONS: dict[str, Json] = {
     "path": {"type": "str", "required": True},
     "secret": {"type": "bool", "default": False},
     **{name: {"type": "str", "default": "root"} for name in ("owner", "group")},
-    **{name: {"type": "str"} for name in ("src", "sha256", "target", "mode", "validate")},
+    **{name: {"type": "str"} for name in ("src", "sha256", "target", "validate")},
+    # as it was written: YAML reads 0644 as 420
+    "mode": {"type": "raw"},
     "text": {"type": "str", "no_log": True},
 }
 
@@ -126,10 +132,21 @@ def is_file(item: Json) -> bool:
 
 def mode_of(item: Json) -> int:
     usual = "0755" if not is_file(item) else "0600" if item.get("secret") else "0644"
-    try:
-        return int(item.get("mode") or usual, 8)
-    except ValueError:
-        raise Refused(f"{item['path']}: mode {item['mode']!r} is not in octal digits, such as '0644'") from None
+    mode = item.get("mode") or usual
+    if not isinstance(mode, str) or not MODE.fullmatch(mode):
+        raise Refused(f"{item['path']}: mode {mode!r} is not in octal digits, in quotes, such as '0644'")
+    return int(mode, 8)
+
+
+def refuse(item: Json) -> None:
+    """What would be made something else than was meant."""
+    for name in ("sha256", "target"):
+        if item.get(name) == "":
+            raise Refused(f"{item['path']}: {name} is empty; leave it out, or say what it is")
+    if not is_file(item) and (item.get("secret") or item.get("validate")):
+        raise Refused(f"{item['path']}: secret and validate are for files; give src or text, too")
+    if not is_link(item):
+        mode_of(item)
 
 
 def differences(item: Json) -> list[str]:
@@ -182,11 +199,8 @@ def _name(ask: Callable[[int], Any], number: int) -> str:
 
 
 def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lacks_content(item: Json, words: list[str]) -> bool:
@@ -206,7 +220,6 @@ def place(item: Json, words: list[str], brought: str) -> None:
     else:
         # refused before anything is made
         _numbers(path, item)
-        mode_of(item)
         for folder in _missing(path):
             folder.mkdir()
             _own(folder, item)
@@ -234,17 +247,31 @@ def _replace(item: Json, source: Path) -> None:
         raise Refused(f"{path}: its content has changed on the way; run it again")
     if item.get("validate"):
         _validate(item["validate"], source, path)
-    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=".km-")
+    prefix = f".km-{path.name}."
+    _sweep(path.parent, prefix)
+    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=prefix)
     try:
         with os.fdopen(descriptor, "wb") as file, source.open("rb") as content:
+            fcntl.flock(file, fcntl.LOCK_EX)
             shutil.copyfileobj(content, file, PIECE)
             file.flush()
             os.fsync(file.fileno())
-        _own(Path(made), item)
-        Path(made).replace(path)
+            _own(Path(made), item)
+            Path(made).replace(path)
     except BaseException:
-        Path(made).unlink()
+        Path(made).unlink(missing_ok=True)
         raise
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Removes what a run that was killed has left there; one that is still at work holds a lock."""
+    for left in folder.glob(f"{glob.escape(prefix)}*"):
+        with left.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            left.unlink(missing_ok=True)
 
 
 def _validate(command: str, source: Path, path: Path) -> None:
@@ -292,6 +319,8 @@ def run(items: list[Json], brought: str, is_check: bool, is_diff: bool) -> Json:
     """What `RETURN` says. Refused or OSError: it cannot be; places before this one have what they shall have."""
     if not brought:
         # all of it, before the first change
+        for item in items:
+            refuse(item)
         placed = {item["path"]: words for item in items if (words := differences(item))}
         wanted = [item for item in items if lacks_content(item, placed.get(item["path"], []))]
         told: Json = {"changed": bool(placed), "placed": placed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import getpass
 import grp
 import hashlib
@@ -156,16 +157,46 @@ def test_what_is_not_ours_stays(tmp_path: Path, brought: Path, plant: str, more:
     assert [(each, each.lstat().st_mtime_ns) for each in here.rglob("*")] == before
 
 
-def test_a_mode_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(km_place.Refused, match=r"x: mode 'u=rwx' is not in octal digits"):
-        km_place.run([item(tmp_path / "x", mode="u=rwx")], "", is_check=False, is_diff=False)
-    assert not (tmp_path / "x").exists()
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"mode": "u=rwx"}, "mode 'u=rwx' is not in octal digits"),
+        ({"mode": 0o644, "sha256": sha("x")}, "mode 420 is not in octal digits, in quotes"),
+        ({"sha256": ""}, "sha256 is empty"),
+        ({"target": ""}, "target is empty"),
+        ({"secret": True}, "secret and validate are for files; give src or text"),
+        ({"validate": "true %s"}, "secret and validate are for files; give src or text"),
+    ],
+)
+@pytest.mark.parametrize("is_check", [True, False])
+def test_what_would_be_made_something_else_is_refused_by_name(
+    tmp_path: Path, more: dict[str, Any], words: str, is_check: bool
+) -> None:
+    with pytest.raises(km_place.Refused, match=f"x: {words}"):
+        km_place.run([item(tmp_path / "y"), item(tmp_path / "x", **more)], "", is_check=is_check, is_diff=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_run_has_left_is_removed_and_nothing_else(tmp_path: Path, brought: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    for name in (".km-x.abc", ".km-other.abc", ".km-x", "x.abc"):
+        (here / name).touch()
+    with (here / ".km-x.busy").open("wb") as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        placed([item(here / "x", sha256=sha("new"))], "new", folder=brought)
+    assert {each.name for each in here.iterdir()} == {"x", "x.abc", ".km-x", ".km-other.abc", ".km-x.busy"}
 
 
 def test_as_a_task_it_takes_what_it_says_and_logs_no_content(tmp_path: Path) -> None:
-    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"files": [item(tmp_path / "folder")], "_ansible_check_mode": True}})
+    paths = [str(tmp_path / "folder"), str(tmp_path / "x")]
+    files = [item(Path(paths[0])), item(Path(paths[1]), text="hush", sha256=sha("hush"))]
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"files": files, "_ansible_check_mode": True}})
     done = subprocess.run([sys.executable, MODULE, given], check=False, capture_output=True, text=True, cwd="/")
-    assert json.loads(done.stdout)["placed"] == {str(tmp_path / "folder"): ["missing"]}
+    told = json.loads(done.stdout)
+    assert told["placed"] == {each: ["missing"] for each in paths}
+    assert [each["path"] for each in told["invocation"]["module_args"]["files"]] == paths
+    assert "hush" not in done.stdout + done.stderr
     assert not (tmp_path / "folder").exists()
 
 
@@ -182,6 +213,9 @@ def test_differences_show_texts_and_never_secrets(items: list[dict[str, Any]], t
     assert [shown[0][side] for side in ("before", "after")] == ["two\n", "one\n"]
     assert "hush" not in str(shown) and "old secret" not in str(shown)
     assert shown[1]["prepared"].startswith(f"{there}/secret: sha256 ")
+    both = {str(there / "text"): ["sha256 1 there, 2 wanted", "mode 0600 there, 0644 wanted"]}
+    lines, words = controller.differences(given, both, told["befores"])
+    assert lines["after"] == "one\n" and words["prepared"] == f"{there}/text: mode 0600 there, 0644 wanted\n"
 
 
 def test_the_host_is_told_of_no_content_and_of_the_digest_of_what_is_brought(tmp_path: Path) -> None:
