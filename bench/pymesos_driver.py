@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,7 @@ def _install(target: Path) -> None:
     sources = ("--no-deps", "--no-build-isolation", "--no-binary", ":all:", "--dest", str(target))
     _run(*pip, "download", *sources, PARSER)
     (archive,) = target.glob("http[-_]parser-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(target, filter="data")
+    shutil.unpack_archive(archive, target)
     source = next(each for each in target.iterdir() if each.is_dir() and (each / "setup.py").exists())
     _run(str(tools / "bin" / "cython"), "-3", str(source / "http_parser" / "parser.pyx"))
     place = ("--no-deps", "--no-build-isolation", "--target", str(target / "packages"))
