@@ -1,30 +1,17 @@
-"""What `km_look` tells of files: as a task gets it, run by Ansible's own interpreter of modules, and its parts."""
+"""What `km_look` tells of files: as a task of Ansible gets it, and its parts."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plugins.modules import km_look
-
-MODULE = Path(km_look.__file__)
-
-
-def as_a_task(**arguments: Any) -> dict[str, Any]:
-    """What the module prints for these arguments, as Ansible starts it by hand."""
-    given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
-    done = subprocess.run(
-        [sys.executable, str(MODULE), given], check=False, capture_output=True, text=True, timeout=60, cwd="/"
-    )
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+from tests.ansible import adhoc
 
 
 def test_all_that_is_asked_is_told_in_its_order(tmp_path: Path) -> None:
@@ -39,7 +26,7 @@ def test_all_that_is_asked_is_told_in_its_order(tmp_path: Path) -> None:
         "gone",
         "kept/x",
     ]
-    told = as_a_task(files=items, folder=str(tmp_path), contents=["kept", "gone", "folder"])
+    told = adhoc.task(tmp_path, "km_look", files=items, folder=str(tmp_path), contents=["kept", "gone", "folder"]).told
     assert told["changed"] is False
     kept, again, link, folder, gone, below = told["results"]
     assert [each["item"] for each in told["results"]] == items
@@ -53,13 +40,17 @@ def test_all_that_is_asked_is_told_in_its_order(tmp_path: Path) -> None:
 
 
 def test_no_files_are_no_results() -> None:
-    assert as_a_task(files=[])["results"] == []
+    assert km_look.results([], "", []) == []
 
 
 @pytest.mark.parametrize("item", [{}, {"path": ""}, ""])
-def test_a_file_without_a_path_is_refused(item: object) -> None:
-    told = as_a_task(files=[item])
-    assert told["failed"] is True and told["msg"] == f"{item!r} names no path"
+def test_a_file_without_a_path_is_refused(item: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{item!r} names no path")):
+        km_look.results([item], "", [])
+
+
+def test_what_is_refused_fails_the_task(tmp_path: Path) -> None:
+    assert adhoc.task(tmp_path, "km_look", files=[{}]).told["msg"] == "{} names no path"
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,8 +73,8 @@ def test_a_large_file_has_one_digest(tmp_path: Path) -> None:
 def test_links_that_go_round_are_told_or_followed_as_far_as_they_go(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    told = as_a_task(files=[str(tmp_path / "a")])
-    if told.get("failed"):
+    told = adhoc.task(tmp_path, "km_look", files=[str(tmp_path / "a")]).told
+    if "results" not in told:
         assert "loop" in told["msg"] and str(tmp_path) in told["msg"]
     else:
         assert told["results"][0]["stat"]["lnk_target"] == "b"

@@ -7,10 +7,8 @@ import fcntl
 import getpass
 import grp
 import hashlib
-import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ import pytest
 
 from plugins.action import km_place as controller
 from plugins.modules import km_place
+from tests.ansible import adhoc
 
-MODULE = Path(km_place.__file__)
 OWN = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getgid()).gr_name}
 
 
@@ -188,16 +186,61 @@ def test_what_a_killed_run_has_left_is_removed_and_nothing_else(tmp_path: Path, 
     assert {each.name for each in here.iterdir()} == {"x", "x.abc", ".km-x", ".km-other.abc", ".km-x.busy"}
 
 
-def test_as_a_task_it_takes_what_it_says_and_logs_no_content(tmp_path: Path) -> None:
-    paths = [str(tmp_path / "folder"), str(tmp_path / "x")]
-    files = [item(Path(paths[0])), item(Path(paths[1]), text="hush", sha256=sha("hush"))]
-    given = json.dumps({"ANSIBLE_MODULE_ARGS": {"files": files, "_ansible_check_mode": True}})
-    done = subprocess.run([sys.executable, MODULE, given], check=False, capture_output=True, text=True, cwd="/")
-    told = json.loads(done.stdout)
-    assert told["placed"] == {each: ["missing"] for each in paths}
-    assert [each["path"] for each in told["invocation"]["module_args"]["files"]] == paths
-    assert "hush" not in done.stdout + done.stderr
-    assert not (tmp_path / "folder").exists()
+def test_as_a_task_it_brings_what_is_lacking_and_logs_no_content(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    (tmp_path / "source").write_text("hush of a file")
+    files = [
+        item(there),
+        item(there / "text", text="hush of a text"),
+        item(there / "twin", text="hush of a text"),
+        item(there / "copy", src=str(tmp_path / "source"), secret=True),
+    ]
+    paths = [each["path"] for each in files]
+    foreseen = adhoc.task(tmp_path, "km_place", "--check", files=files)
+    assert foreseen.told["changed"] and set(foreseen.told["placed"]) == set(paths)
+    assert not there.exists()
+
+    done = adhoc.task(tmp_path, "km_place", "-vvv", files=files)
+    assert done.told["placed"] == {path: ["missing"] for path in paths}
+    assert {path.name: path.read_text().removeprefix("hush of a ") for path in there.iterdir()} == {
+        "text": "text",
+        "twin": "text",
+        "copy": "file",
+    }
+    # all that the host has heard of a file, and has written down, but its content
+    assert f"'path': '{there}/text'" in done.log and sha("hush of a text") in done.log
+    assert "hush" not in done.log and "hush" not in done.output
+
+    again = adhoc.task(tmp_path, "km_place", files=files).told
+    assert again["changed"] is False and again["placed"] == {}
+
+
+def test_as_a_task_it_shows_lines_of_texts_and_none_of_secrets(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("two\n")
+    (tmp_path / "text").chmod(0o600)
+    (tmp_path / "secret").write_text("old hush\n")
+    files = [item(tmp_path / "text", text="one\n"), item(tmp_path / "secret", text="hush\n", secret=True)]
+    done = adhoc.task(tmp_path, "km_place", "--check", "--diff", files=files)
+    assert "-two\n+one\n" in done.output and f"{tmp_path}/text: mode 0600 there, 0644 wanted\n" in done.output
+    assert f"{tmp_path}/secret: sha256 " in done.output and "hush" not in done.output + done.log
+    assert (tmp_path / "text").read_text() == "two\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"sha256": sha("x")}, "its content is nowhere: it has neither src nor text"),
+        ({"src": ""}, "src is empty; name a file of the controller"),
+        ({"src": "/nowhere/x"}, "/nowhere/x"),
+        ({"text": "x", "mode": 0o644}, "mode 420 is not in octal digits, in quotes, such as '0644'"),
+    ],
+)
+def test_as_a_task_it_fails_for_what_cannot_be_and_puts_nothing_there(
+    tmp_path: Path, more: dict[str, Any], words: str
+) -> None:
+    done = adhoc.task(tmp_path, "km_place", files=[item(tmp_path / "there"), item(tmp_path / "there/x", **more)])
+    assert words in done.told["msg"] and "changed" in done.told and not done.told["changed"]
+    assert not (tmp_path / "there").exists()
 
 
 def test_differences_show_texts_and_never_secrets(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
