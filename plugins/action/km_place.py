@@ -12,17 +12,13 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.hashing import secure_hash
 
 Json = dict[str, Any]
 
 SHOWN = 1 << 17
 #: how words of another content begin
 CONTENT = "sha256 "
-
-
-def sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differences(items: list[Json], placed: Mapping[str, list[str]], befores: Mapping[str, str]) -> list[Json]:
@@ -48,7 +44,7 @@ def described(item: Json, source: str) -> Json:
     if item.get("text") is not None:
         kept["sha256"] = hashlib.sha256(item["text"].encode()).hexdigest()
     elif source and not (item.get("sha256") and _is_same(item["src"], source)):
-        kept["sha256"] = sha256(source)
+        kept["sha256"] = secure_hash(source, hashlib.sha256)
     return kept
 
 

@@ -7,12 +7,12 @@ A loop starts a Python on the host for each file, and that is most of the time o
 from __future__ import annotations
 
 import base64
-import hashlib
 import stat
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.km_files import sha256
 
 DOCUMENTATION = r"""
 module: km_look
@@ -60,11 +60,6 @@ def look(path: Path) -> dict[str, Any]:
     if stat.S_ISLNK(found.st_mode):
         return {**told, "lnk_target": str(path.readlink()), "lnk_source": str(path.resolve())}
     return {**told, "checksum": sha256(path)} if stat.S_ISREG(found.st_mode) else told
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def results(files: list[str | dict[str, Any]], folder: str, contents: list[str]) -> list[dict[str, Any]]:

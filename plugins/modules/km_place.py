@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import glob
 import grp
-import hashlib
 import os
 import pwd
 import re
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.km_files import sha256
 
 DOCUMENTATION = r"""
 module: km_place
@@ -196,11 +196,6 @@ def _name(ask: Callable[[int], Any], number: int) -> str:
         return str(ask(number)[0])
     except KeyError:
         return str(number)
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def lacks_content(item: Json, words: list[str]) -> bool:

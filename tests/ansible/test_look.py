@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from plugins.module_utils.km_files import sha256
 from plugins.modules import km_look
 from tests.ansible import adhoc
 
@@ -67,7 +68,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_large_file_has_one_digest(tmp_path: Path) -> None:
     content = bytes(range(256)) * 5000
     (tmp_path / "large").write_bytes(content)
-    assert km_look.sha256(tmp_path / "large") == hashlib.sha256(content).hexdigest()
+    assert sha256(tmp_path / "large") == hashlib.sha256(content).hexdigest()
 
 
 def test_links_that_go_round_are_told_or_followed_as_far_as_they_go(tmp_path: Path) -> None:
