@@ -88,7 +88,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _bring(
         self, items: list[Json], sources: Json, wanted: list[Json], lacking: set[str], task_vars: Json | None
     ) -> Json:
-        folder = self._make_tmp_path()
+        # without pipelining there is one already, and only one would be removed
+        folder = self._connection._shell.tmpdir or self._make_tmp_path()
         try:
             brought = []
             for item, told in zip(items, wanted, strict=True):

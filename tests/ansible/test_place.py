@@ -210,6 +210,7 @@ def test_as_a_task_it_brings_what_is_lacking_and_logs_no_content(tmp_path: Path)
     # all that the host has heard of a file, and has written down, but its content
     assert f"'path': '{there}/text'" in done.log and sha("hush of a text") in done.log
     assert "hush" not in done.log and "hush" not in done.output
+    assert done.left == [], "contents stay in no temporary folder"
 
     again = adhoc.task(tmp_path, "km_place", files=files).told
     assert again["changed"] is False and again["placed"] == {}
@@ -240,7 +241,7 @@ def test_as_a_task_it_fails_for_what_cannot_be_and_puts_nothing_there(
 ) -> None:
     done = adhoc.task(tmp_path, "km_place", files=[item(tmp_path / "there"), item(tmp_path / "there/x", **more)])
     assert words in done.told["msg"] and "changed" in done.told and not done.told["changed"]
-    assert not (tmp_path / "there").exists()
+    assert not (tmp_path / "there").exists() and done.left == []
 
 
 def test_differences_show_texts_and_never_secrets(items: list[dict[str, Any]], tmp_path: Path, brought: Path) -> None:
