@@ -64,10 +64,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: Json | None = None) -> Json:
         told: Json = super().run(tmp, task_vars)
         items = [dict(item) for item in self._task.args.get("files") or []]
-        for item in items:
-            if item.get("src") == "":
-                # without it, it would be made a folder
-                raise AnsibleError(f"{item.get('path')}: src is empty; name a file of the controller")
         sources = {item["path"]: self._source(item) for item in items}
         wanted = [described(item, sources[item["path"]]) for item in items]
         first: Json = self._execute_module("km_place", {"files": wanted}, task_vars=task_vars)

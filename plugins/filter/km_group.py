@@ -106,9 +106,9 @@ def file_in(src: str, folder: str) -> dict[str, str]:
     return {"path": f"{folder}/{src.rpartition('/')[2]}", "src": src}
 
 
-def folders(files: Sequence[Json]) -> list[dict[str, str]]:
+def folders(files: Sequence[Json]) -> list[dict[str, Any]]:
     """For `km_place`: the folders that have these files."""
-    return [{"path": path} for path in dict.fromkeys(each["path"].rpartition("/")[0] for each in files)]
+    return [{"path": path, "folder": True} for path in dict.fromkeys(each["path"].rpartition("/")[0] for each in files)]
 
 
 def leader_last(roles: Mapping[str, str]) -> list[str]:

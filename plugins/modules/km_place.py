@@ -34,8 +34,7 @@ description:
 options:
   files:
     description: >-
-      What shall be there. Without C(src), C(text), C(sha256) and C(target) it is a folder, which is made with those
-      above it.
+      What shall be there: a file (C(src) or C(text)), a link (C(target)) or a folder (C(folder)), and just one of them.
     type: list
     elements: dict
     required: true
@@ -56,6 +55,10 @@ options:
       target:
         description: What it is a link to.
         type: str
+      folder:
+        description: Whether it is a folder, which is made with those above it.
+        type: bool
+        default: false
       owner:
         description: The user that owns it.
         type: str
@@ -105,11 +108,13 @@ SHOWN = 1 << 17
 VALIDATION_S = 120
 DIGITS = 12
 MODE = re.compile("[0-7]{3,4}")
+#: by what the host is told of each
+KINDS = {"a file": "sha256", "a link": "target", "a folder": "folder"}
 MISSING, A_LINK, CONTENT = "missing", "a link there, a file wanted", "sha256 "
 Json = dict[str, Any]
 OPTIONS: dict[str, Json] = {
     "path": {"type": "str", "required": True},
-    "secret": {"type": "bool", "default": False},
+    **{name: {"type": "bool", "default": False} for name in ("folder", "secret")},
     **{name: {"type": "str", "default": "root"} for name in ("owner", "group")},
     **{name: {"type": "str"} for name in ("src", "sha256", "target", "validate")},
     # as it was written: YAML reads 0644 as 420
@@ -140,9 +145,10 @@ def mode_of(item: Json) -> int:
 
 def refuse(item: Json) -> None:
     """What would be made something else than was meant."""
-    for name in ("sha256", "target"):
-        if item.get(name) == "":
-            raise Refused(f"{item['path']}: {name} is empty; leave it out, or say what it is")
+    kinds = [kind for kind, name in KINDS.items() if item.get(name)]
+    if len(kinds) != 1:
+        what = " and ".join(kinds) if kinds else "neither a file, a link nor a folder"
+        raise Refused(f"{item['path']} is {what}: give it one of src, text, target and folder: true, and no empty one")
     if not is_file(item) and (item.get("secret") or item.get("validate")):
         raise Refused(f"{item['path']}: secret and validate are for files; give src or text, too")
     if not is_link(item):

@@ -50,7 +50,10 @@ def test_files_that_are_not_made_yet_are_not_wanted() -> None:
     assert km_group.placed_at(digests, "/etc/x") == [{"path": "/etc/x/ca.crt", "sha256": "1f", "src": "/here/a"}]
     [under] = km_group.placed_at(digests, "/etc/x", under_digest=True)
     assert under == {"path": "/etc/x/1f/ca.crt", "sha256": "1f", "src": "/here/a"}
-    assert km_group.folders([under, under, {"path": "/etc/y"}]) == [{"path": "/etc/x/1f"}, {"path": "/etc"}]
+    assert km_group.folders([under, under, {"path": "/etc/y"}]) == [
+        {"path": "/etc/x/1f", "folder": True},
+        {"path": "/etc", "folder": True},
+    ]
     assert km_group.file_in("/here/a.tar", "/there") == {"path": "/there/a.tar", "src": "/here/a.tar"}
 
 

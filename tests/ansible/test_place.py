@@ -48,7 +48,7 @@ def brought(tmp_path: Path) -> Path:
 def items(tmp_path: Path) -> list[dict[str, Any]]:
     there = tmp_path / "a/b"
     return [
-        item(there),
+        item(there, folder=True),
         item(there / "text", sha256=sha("one\n")),
         item(there / "secret", sha256=sha("hush\n"), secret=True),
         item(there / "program", sha256=sha("#!\n"), mode="0755"),
@@ -139,10 +139,10 @@ def test_another_content_than_was_told_is_refused(tmp_path: Path, brought: Path)
     ("plant", "more", "words"),
     [
         ("mkdir x", {"sha256": sha("new")}, "no file"),
-        ("touch x", {}, "no folder"),
+        ("touch x", {"folder": True}, "no folder"),
         ("touch x", {"target": "/"}, "no link"),
         ("true", {"target": "/nowhere/else"}, "/nowhere/else, which it is to name, is not there"),
-        ("true", {"owner": "nobody-of-this-name"}, "no such user or group"),
+        ("true", {"owner": "nobody-of-this-name", "folder": True}, "no such user or group"),
     ],
 )
 def test_what_is_not_ours_stays(tmp_path: Path, brought: Path, plant: str, more: dict[str, Any], words: str) -> None:
@@ -158,20 +158,25 @@ def test_what_is_not_ours_stays(tmp_path: Path, brought: Path, plant: str, more:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"mode": "u=rwx"}, "mode 'u=rwx' is not in octal digits"),
-        ({"mode": 0o644, "sha256": sha("x")}, "mode 420 is not in octal digits, in quotes"),
-        ({"sha256": ""}, "sha256 is empty"),
-        ({"target": ""}, "target is empty"),
-        ({"secret": True}, "secret and validate are for files; give src or text"),
-        ({"validate": "true %s"}, "secret and validate are for files; give src or text"),
+        ({"mode": "u=rwx", "folder": True}, "x: mode 'u=rwx' is not in octal digits"),
+        ({"mode": 0o644, "sha256": sha("x")}, "x: mode 420 is not in octal digits, in quotes"),
+        ({}, "x is neither a file, a link nor a folder: give it one of src, text, target and folder: true"),
+        ({"sha256": ""}, "x is neither"),
+        ({"target": "", "folder": False}, "x is neither"),
+        ({"sha256": sha("x"), "folder": True}, "x is a file and a folder: give it one of"),
+        ({"sha256": sha("x"), "target": "/"}, "x is a file and a link: give it one of"),
+        ({"secret": True, "folder": True}, "x: secret and validate are for files; give src or text"),
+        ({"validate": "true %s", "target": "/"}, "x: secret and validate are for files; give src or text"),
     ],
 )
 @pytest.mark.parametrize("is_check", [True, False])
 def test_what_would_be_made_something_else_is_refused_by_name(
     tmp_path: Path, more: dict[str, Any], words: str, is_check: bool
 ) -> None:
-    with pytest.raises(km_place.Refused, match=f"x: {words}"):
-        km_place.run([item(tmp_path / "y"), item(tmp_path / "x", **more)], "", is_check=is_check, is_diff=False)
+    with pytest.raises(km_place.Refused, match=words):
+        km_place.run(
+            [item(tmp_path / "y", folder=True), item(tmp_path / "x", **more)], "", is_check=is_check, is_diff=False
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -190,7 +195,7 @@ def test_as_a_task_it_brings_what_is_lacking_and_logs_no_content(tmp_path: Path)
     there = tmp_path / "there"
     (tmp_path / "source").write_text("hush of a file")
     files = [
-        item(there),
+        item(there, folder=True),
         item(there / "text", text="hush of a text"),
         item(there / "twin", text="hush of a text"),
         item(there / "copy", src=str(tmp_path / "source"), secret=True),
@@ -231,7 +236,9 @@ def test_as_a_task_it_shows_lines_of_texts_and_none_of_secrets(tmp_path: Path) -
     ("more", "words"),
     [
         ({"sha256": sha("x")}, "its content is nowhere: it has neither src nor text"),
-        ({"src": ""}, "src is empty; name a file of the controller"),
+        ({"src": ""}, "x is neither a file, a link nor a folder: give it one of src, text"),
+        ({"text": None}, "x is neither a file, a link nor a folder"),
+        ({"mode": "0644"}, "x is neither a file, a link nor a folder"),
         ({"src": "/nowhere/x"}, "/nowhere/x"),
         ({"text": "x", "mode": 0o644}, "mode 420 is not in octal digits, in quotes, such as '0644'"),
     ],
@@ -239,7 +246,9 @@ def test_as_a_task_it_shows_lines_of_texts_and_none_of_secrets(tmp_path: Path) -
 def test_as_a_task_it_fails_for_what_cannot_be_and_puts_nothing_there(
     tmp_path: Path, more: dict[str, Any], words: str
 ) -> None:
-    done = adhoc.task(tmp_path, "km_place", files=[item(tmp_path / "there"), item(tmp_path / "there/x", **more)])
+    done = adhoc.task(
+        tmp_path, "km_place", files=[item(tmp_path / "there", folder=True), item(tmp_path / "there/x", **more)]
+    )
     assert words in done.told["msg"] and "changed" in done.told and not done.told["changed"]
     assert not (tmp_path / "there").exists() and done.left == []
 

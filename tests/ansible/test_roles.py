@@ -102,21 +102,28 @@ def test_every_handler_is_notified_and_every_notice_heard(role: Path) -> None:
     assert notified == {task["name"] for task in load(handlers)} if handlers.exists() else not notified
 
 
+def mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """All that are in it."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from mappings(each)
+
+
 def places(role: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each file that `km_place` gets, of all that has the form of one in tasks: the file of tasks, and it."""
-
-    def flat(value: Any) -> Iterator[dict[str, Any]]:
-        if isinstance(value, dict):
-            if {"path"} < value.keys() <= set(km_place.OPTIONS):
-                yield value
-            for each in value.values():
-                yield from flat(each)
-        elif isinstance(value, list):
-            for each in value:
-                yield from flat(each)
-
     for file, task in tasks(role):
-        yield from ((file, each) for each in flat(task))
+        for each in [] if "km_look" in task else mappings(task):
+            if {"path"} <= each.keys() <= set(km_place.OPTIONS):
+                yield file, each
+
+
+@each_role
+def test_what_is_placed_is_a_file_a_link_or_a_folder(role: Path) -> None:
+    for file, place in places(role):
+        assert len({"src", "text", "target", "folder"} & place.keys()) == 1, f"{file}: {place}"
 
 
 @each_role
