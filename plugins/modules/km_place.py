@@ -108,6 +108,8 @@ SHOWN = 1 << 17
 VALIDATION_S = 120
 DIGITS = 12
 MODE = re.compile("[0-7]{3,4}")
+#: each character that mkstemp adds, eight times
+RANDOM = "[a-z0-9_]"
 #: by what the host is told of each
 KINDS = {"a file": "sha256", "a link": "target", "a folder": "folder"}
 MISSING, A_LINK, CONTENT = "missing", "a link there, a file wanted", "sha256 "
@@ -236,10 +238,11 @@ def _missing(path: Path) -> Iterator[Path]:
 def _link(path: Path, target: str) -> None:
     if not Path(path.parent, target).exists():
         raise Refused(f"{path}: {target}, which it is to name, is not there")
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".km-") as folder:
-        link = Path(folder, path.name)
-        link.symlink_to(target)
-        link.replace(path)
+    made = path.with_name(f".km-{path.name}.link")
+    if made.is_symlink():
+        made.unlink()  # a run that was killed has left it
+    made.symlink_to(target)
+    made.replace(path)
 
 
 def _replace(item: Json, source: Path) -> None:
@@ -266,7 +269,9 @@ def _replace(item: Json, source: Path) -> None:
 
 def _sweep(folder: Path, prefix: str) -> None:
     """Removes what a run that was killed has left there; one that is still at work holds a lock."""
-    for left in folder.glob(f"{glob.escape(prefix)}*"):
+    for left in folder.glob(f"{glob.escape(prefix)}{8 * RANDOM}"):
+        if left.is_symlink() or not left.is_file():
+            continue
         with left.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

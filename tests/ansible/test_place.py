@@ -8,7 +8,9 @@ import getpass
 import grp
 import hashlib
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -180,15 +182,57 @@ def test_what_would_be_made_something_else_is_refused_by_name(
     assert not list(tmp_path.iterdir())
 
 
+def killed(arguments: str, when: str) -> None:
+    """A process that calls `km_place` and gets SIGKILL at this call of Path."""
+    script = f"""
+import os, signal
+from pathlib import Path
+import tests.ansible.conftest
+from plugins.modules import km_place
+Path.{when} = lambda *more: os.kill(os.getpid(), signal.SIGKILL)
+km_place.run({arguments}, is_check=False, is_diff=False)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, cwd=adhoc.ROOT)
+    assert done.returncode == -signal.SIGKILL
+
+
 def test_what_a_killed_run_has_left_is_removed_and_nothing_else(tmp_path: Path, brought: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
-    for name in (".km-x.abc", ".km-other.abc", ".km-x", "x.abc"):
+    (brought / sha("new")).write_text("new")
+    wanted = [item(here / "x", sha256=sha("new"))]
+    killed(f"{wanted}, {str(brought)!r}", "replace")
+    [left] = here.iterdir()
+    assert left.name.startswith(".km-x.")
+    others = {".km-x", ".km-x.short", ".km-x.conf.abcdefgh", ".km-other.abcdefgh", "x.abcdefgh"}
+    for name in others:
         (here / name).touch()
-    with (here / ".km-x.busy").open("wb") as at_work:
+    (here / ".km-x.a_folder").mkdir()
+    (here / ".km-x.the_link").symlink_to(here / "x.abcdefgh")
+    with (here / ".km-x.at__work").open("wb") as at_work:
         fcntl.flock(at_work, fcntl.LOCK_EX)
-        placed([item(here / "x", sha256=sha("new"))], "new", folder=brought)
-    assert {each.name for each in here.iterdir()} == {"x", "x.abc", ".km-x", ".km-other.abc", ".km-x.busy"}
+        placed(wanted, folder=brought)
+    assert {each.name for each in here.iterdir()} == {
+        "x",
+        ".km-x.a_folder",
+        ".km-x.the_link",
+        ".km-x.at__work",
+    } | others
+
+
+def test_a_link_that_a_killed_run_has_left_is_removed_and_no_file_of_its_name(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    wanted = [item(here / "x", target="/")]
+    killed(f"{wanted}, ''", "replace")
+    assert [each.name for each in here.iterdir()] == [".km-x.link"]
+    placed(wanted, folder=tmp_path)
+    assert [each.name for each in here.iterdir()] == ["x"]
+    (here / "x").unlink()
+    (here / ".km-x.link").touch()
+    with pytest.raises(FileExistsError):
+        placed(wanted, folder=tmp_path)
+    assert [each.name for each in here.iterdir()] == [".km-x.link"]
 
 
 def test_as_a_task_it_brings_what_is_lacking_and_logs_no_content(tmp_path: Path) -> None:
