@@ -6,15 +6,15 @@ Each filter looks at one pod and at what is held of one agent, and has no object
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple
 
 from kmsched.core.annotations import ROLES
 from kmsched.core.model import Pod, Settings
 from kmsched.core.ports import Ports, holds, lowest, words
-from kmsched.core.resources import MILLI, ZERO, Resources
+from kmsched.core.resources import MILLI, ZERO, Resources, sum_of
 from kmsched.core.shares import Flavour, Pool, Share, released, take
 
 WILDCARD = "wildcard"
@@ -36,6 +36,12 @@ class Held(Struct, frozen=True, gc=False):
     executor: Flavour | None = None  # of the one that runs, or that a launch of this cycle starts
     has_ports: bool = False  # Mesos counts the ports of this agent
     down: Down | None = None
+
+    @property
+    def offered(self) -> Resources:
+        """In all roles."""
+        pools = self.pools
+        return pools[0].amount if len(pools) == 1 else sum_of(pool.amount for pool in pools)
 
 
 NOTHING_HELD = Held()
@@ -73,7 +79,7 @@ def roles(pod: Pod, held: Held, settings: Settings) -> str | None:
 
 def most_for(pod: Pod, held: Held, settings: Settings) -> Resources:
     """What is offered in the first role that has enough for it; if none has, in the one with the most cpus."""
-    pools = list(_candidates(pod, held, settings))
+    pools = _candidates(pod, held, settings)
     enough = [pool.amount for pool in pools if pod.requests.fits_in(pool.amount)]
     return enough[0] if enough else max((pool.amount for pool in pools), key=astuple, default=ZERO)
 
@@ -131,12 +137,15 @@ def taken_by(pod: Pod, held: Held, settings: Settings) -> tuple[Taken, Held]:
         raise ValueError(f"nothing that is held of the agent has room for {pod.key}")
     mapped, numbers = _ports_for(pod, pool.ports, settings) if held.has_ports else ((), [])
     shares, left = take(pool.shares, pod.requests, numbers)
-    rest = Pool(pool.role, left, pool.amount.minus(pod.requests.without_pods()))
-    others = held.pools
-    if held.executor is None and len(others) > 1:
-        others = tuple(released(each, settings.executor_resources) for each in others)
-    pools = tuple(rest if each.role == pool.role else each for each in others)
-    return Taken(pool.role, shares, mapped, flavour), replace(held, pools=pools, executor=flavour)
+    amount = left[0].amount if len(left) == 1 else sum_of(share.amount for share in left)
+    rest = Pool(pool.role, left, amount)
+    pools: tuple[Pool, ...] = (rest,)
+    if len(held.pools) > 1:
+        others = held.pools
+        if held.executor is None:
+            others = tuple(released(each, settings.executor_resources) for each in others)
+        pools = tuple(rest if each.role == pool.role else each for each in others)
+    return Taken(pool.role, shares, mapped, flavour), Held(pools, flavour, held.has_ports, held.down)
 
 
 def _ports_for(pod: Pod, ports: Ports, settings: Settings) -> tuple[tuple[int, ...], list[int]]:
@@ -149,17 +158,17 @@ def _ports_for(pod: Pod, ports: Ports, settings: Settings) -> tuple[tuple[int, .
 def _first_fitting(pod: Pod, held: Held, settings: Settings) -> Pool | None:
     for pool in _candidates(pod, held, settings):
         if pool.has_room and pod.requests.fits_in(pool.amount):
-            is_free = pod.is_bound or not held.has_ports or _mapping(pod, pool.ports, settings) is not None
+            is_free = not held.has_ports or pod.is_bound or _mapping(pod, pool.ports, settings) is not None
             if is_free:
                 return pool
     return None
 
 
-def _candidates(pod: Pod, held: Held, settings: Settings) -> Iterator[Pool]:
-    for role in roles_of(pod, settings):
-        for pool in held.pools:
-            if pool.role == role:
-                yield pool
+def _candidates(pod: Pod, held: Held, settings: Settings) -> Sequence[Pool]:
+    wanted, pools = roles_of(pod, settings), held.pools
+    if len(pools) == 1:
+        return pools if pools[0].role in wanted else ()
+    return [pool for role in wanted for pool in pools if pool.role == role]
 
 
 def open_ports(pod: Pod, settings: Settings) -> tuple[tuple[str, int, str], ...]:

@@ -144,10 +144,10 @@ class _Use:
         self._state = state
         self._now = now
         kinds: dict[int, list[PodRecord]] = {}
-        classes = state.queue.classes
+        gated = state.queue.members[Waiting.GATED]
         self._waits = self._tried = 0
         for record in state.pods.values():
-            if record.state is PodState.PENDING and classes.get(record.pod.uid) is not Waiting.GATED:
+            if record.state is PodState.PENDING and record.pod.uid not in gated:
                 self._waits += 1
                 self._tried += bool(record.vetoes)
                 kinds.setdefault(id(record.vetoes), []).append(record)

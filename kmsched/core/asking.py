@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from kmsched.core.effects import Effect, ReconcileTasks
 
 FIRST_PAUSE_S = 1.0
@@ -16,8 +18,7 @@ LONGEST_PAUSE_S = 30.0
 BATCH = 1000
 
 
-@dataclass(slots=True)
-class Question:
+class Question(Struct, gc=False):
     agent_id: str
     due_at: float
     pause_s: float = FIRST_PAUSE_S

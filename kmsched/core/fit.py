@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -55,17 +54,25 @@ class Place(Struct, frozen=True, gc=False):
 
     def less(self, pod: Pod) -> Place:
         """What kubelet has left there for the next pod, with this one."""
-        rest = replace(self, room=self.room.minus(pod.counts))
+        return replace(self, room=self.room.minus(pod.counts)).less_named(pod)
+
+    def less_named(self, pod: Pod) -> Place:
+        """The same of host ports and resources of other names alone, which few pods have."""
         if not pod.extended and not pod.host_ports:
-            return rest
-        extended = dict(self.extended)
-        for name, amount in pod.extended:
-            extended[name] = extended.get(name, 0) - amount
-        return replace(rest, extended=extended, used_ports=self.used_ports | pod.host_ports)
+            return self
+        extended = less_extended(self.extended, pod)
+        return replace(self, extended=extended, used_ports=self.used_ports | pod.host_ports)
 
 
-@dataclass(frozen=True, slots=True)
-class Veto:
+def less_extended(free: Mapping[str, int], pod: Pod) -> Mapping[str, int]:
+    """What is left of resources of other names."""
+    left = dict(free)
+    for name, amount in pod.extended:
+        left[name] = left.get(name, 0) - amount
+    return left
+
+
+class Veto(Struct, frozen=True, gc=False):
     """Why not here.  `is_static`: nothing that ends or is offered there can help; the pod, the Node or the executor
     must change.  `shortfall`: of the ledger named by `ledger`.
     """
@@ -269,8 +276,27 @@ ADOPTION_FILTERS: Filters = tuple(
 OF_AGENTS = frozenset({"privileged", "executor", "maintenance", "roles", "offers", "executorRoom", "offeredPorts"})
 #: What a Node alone can be asked, without a Mesos agent: all that kube-scheduler asks, too.
 NODE_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in OF_AGENTS)
-#: What is the same for a whole cycle; the others ask for what its pods take from each other.
+#: What is the same for a whole cycle: what a Node's name and labels are asked, and all else; the others ask for what
+#: the cycle's pods take from each other.
+LABELS = frozenset({"NodeName", "NodeAffinity"})
 STANDING = frozenset({"privileged", "executor", "maintenance", "roles", "unsupported"})
-STANDING |= {"NodeName", "NodeUnschedulable", "TaintToleration", "NodeAffinity"}
+STANDING |= {"NodeUnschedulable", "TaintToleration"}
+LABEL_FILTERS: Filters = tuple(row for row in FILTERS if row[0] in LABELS)
 STANDING_FILTERS: Filters = tuple(row for row in FILTERS if row[0] in STANDING)
-TAKEN_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in STANDING)
+TAKEN_FILTERS: Filters = tuple(row for row in FILTERS if row[0] not in STANDING | LABELS)
+#: Who never objects to such a pod, whatever the agent.
+SILENT: Mapping[str, Callable[[Pod], bool]] = MappingProxyType(
+    {
+        "privileged": lambda pod: not pod.is_privileged,
+        "NodeName": lambda pod: not pod.node_name,
+        "NodeAffinity": lambda pod: not pod.node_selector and pod.node_affinity is None,
+        "NodePorts": lambda pod: not pod.host_ports,
+        "offeredPorts": lambda pod: not pod.host_ports and not pod.wishes.open_ports,
+        "unsupported": lambda pod: not pod.unsupported,
+    }
+)
+
+
+def concerning(filters: Filters, pod: Pod) -> Filters:
+    """Those that may object to this pod, and to all that are alike."""
+    return tuple(row for row in filters if row[0] not in SILENT or not SILENT[row[0]](pod))

@@ -9,30 +9,48 @@ What takes long yields the work it has done, in agents that were judged.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
+from heapq import heappop, heappush, heapreplace
+from math import floor
 from typing import TypeVar
 
+from msgspec import Struct
+
 from kmsched.core.agent_filters import Taken
-from kmsched.core.fit import STANDING_FILTERS, TAKEN_FILTERS, Place, Veto, first_objection, veto
-from kmsched.core.kinds import ask_of, kind_of, rules_of
+from kmsched.core.fit import (
+    LABEL_FILTERS,
+    STANDING_FILTERS,
+    TAKEN_FILTERS,
+    Filters,
+    Place,
+    Veto,
+    concerning,
+    first_objection,
+    veto,
+)
+from kmsched.core.kinds import ask_of, kind_of, rules_but_for_labels, rules_of
 from kmsched.core.model import Pod
-from kmsched.core.rank import PREFER_NO, Prospect, at_best, best_of, prospect, score
-from kmsched.core.resources import Counts
-from kmsched.core.state import State
+from kmsched.core.rank import PREFER_NO, Prospects, at_best, score
+from kmsched.core.state import PodRecord, State
 
 T = TypeVar("T")
-_BY_HEAP = attrgetter("heap")  # lists are compared by their heads
 Work = Generator[int, None, T]
 
 #: agents that are judged before others may have their turn
 STRIDE = 250
-#: a line-up is made anew when one in so many agents may have changed
+#: a line-up is made anew when something may have been taken from one in so many agents
 RELINE = 2
 #: more than any score
 NOBODY = 1 << 300
+
+
+class Take(Struct, frozen=True, gc=False):
+    """A pod that is to go to an agent."""
+
+    record: PodRecord
+    pod: Pod  # as it was when that was found out
+    taken: Taken
 
 
 @dataclass(slots=True)
@@ -41,37 +59,32 @@ class Plan:
 
     number: int  # in the order of agents' ids
     place: Place
-    used: Counts
     before: Place  # as it was when the cycle began
-    takes: list[tuple[Pod, Taken]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Line:
-    """Agents of one class, in the order in which it is worth looking at them."""
-
-    numbers: list[int]
-    prospects: list[Prospect]  # for each stride the best of it and all behind it
+    takes: list[Take] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _LineUp:
-    """All agents as they were when so many changes had been made, the most promising first."""
+    """All agents as they were when so much had been taken."""
 
-    prospects: list[tuple[Prospect, int]]
-    asks_away: bool  # some have a taint that only asks pods to stay away
-    seen: int
+    order: list[int]  # numbers, in the order in which it is worth looking at them
+    worth: tuple[Sequence[int], Sequence[float]]  # what leads, and what shares at rest are worth; by number
+    least: tuple[float, float]  # that a thousandth of a core and a byte add, anywhere
+    taken: int
+    improved: int  # so many had become better
     rules: int = 0  # so many of the judge's rules tell its classes apart
-    lines: dict[int, _Line] = field(default_factory=dict)  # by class
+    lines: dict[int, list[int]] = field(default_factory=dict)  # by class
 
 
 @dataclass(slots=True)
 class _Field:
     """A class of agents, for pods that ask for the same: those at the head of the line, and all that have changed."""
 
-    line: _Line
-    #: what agents are worth, or were before they became worse; and a mark, worth as much as anybody who is not here
-    heap: list[int]
+    line_up: _LineUp
+    line: list[int]
+    #: what agents are worth, or were before they became worse; and a mark, worth as much as anybody who is not here.
+    #: One that became better is here twice
+    heap: list[int] = field(default_factory=list)
     looked_at: int = 0  # of the line
 
 
@@ -79,27 +92,21 @@ class _Field:
 class _Ask:
     """Agents, for pods that differ in their rules at most."""
 
-    seen: int  # how many of the judge's changes
+    improved: int  # so many of the judge's have been seen
     rules: int = 0  # so many of the judge's rules tell its classes apart
-    scores: dict[int, int] = field(default_factory=dict)  # of agents that are in a heap, by number
+    known: set[int] = field(default_factory=set)  # agents that are or were in a heap
     fields: dict[int, _Field] = field(default_factory=dict)  # by class
-    open_to: dict[int, list[_Field]] = field(default_factory=dict)  # by rule
+    open_to: dict[int, list[list[int]]] = field(default_factory=dict)  # heaps by rule
 
-    def opened(self, rule: int) -> list[_Field]:
-        """Those of the classes that the rule allows."""
+    def opened(self, rule: int) -> list[list[int]]:
+        """The heaps of the classes that the rule allows."""
         found = self.open_to.get(rule)
         if found is None:
-            found = self.open_to[rule] = [one for each, one in self.fields.items() if each >> rule & 1]
+            found = self.open_to[rule] = [one.heap for each, one in self.fields.items() if each >> rule & 1]
         return found
 
-
-@dataclass(slots=True)
-class _Kind:
-    """Pods that are judged alike."""
-
-    ask: _Ask
-    rule: int
-    vetoes: dict[str, Veto] | None = None  # by agent id, when it fitted nowhere for the first time
+    def field_of(self, heap: list[int]) -> _Field:
+        return next(one for one in self.fields.values() if one.heap is heap)
 
 
 @dataclass(slots=True)
@@ -113,92 +120,129 @@ class Obstacles:
 
 
 @dataclass(slots=True)
+class Kind:
+    """Pods that are judged alike."""
+
+    ask: _Ask
+    rule: int
+    filters: Filters  # that may object to them, where something was taken
+    is_plain: bool  # they wish for nothing, and no agent asks pods to stay away
+    vetoes: dict[str, Veto] | None = None  # by agent id, when it fitted nowhere for the first time
+    obstacles: dict[int, Obstacles] = field(default_factory=dict)  # by the identity of those of earlier tries
+
+
+@dataclass(slots=True)
 class Judge:
     """Agents have numbers in the order of their ids, by which ties go.  So one whole number tells a score and an agent,
     which are compared, dozens of times for each pod: the score × `base` + the agent's number + 1. Nobody's is a mark.
+
+    Agents become worse with what they take, and that is found out when they come out best.  The few that may have
+    become better are told to all asks.
 
     Rules that allow the same agents are one rule, and a bit; an agent's class is the sum of those that allow it.
     """
 
     state: State
     plans: Sequence[Plan]  # by number
-    shaky: frozenset[str] = frozenset()  # names of nodes
+    prospects: Prospects
     refused: frozenset[str] = frozenset()  # owners of pods that some Node has refused
     stride: int = STRIDE
-    changes: list[int] = field(default_factory=list)  # agents, in the order of the changes
+    taken: int = 0  # so often something was taken from an agent
+    improved: list[int] = field(default_factory=list)  # agents that may have become better, or have room again
     rules: dict[frozenset[int], int] = field(default_factory=dict)  # the agents that each allows -> its bit
     rule_of: dict[Hashable, int] = field(default_factory=dict)
+    open: dict[Hashable, Sequence[Plan]] = field(default_factory=dict)  # by rules, but for those about labels
     classes: list[int] = field(default_factory=list)  # of agents, by number
     line_up: _LineUp | None = None
     asks: dict[Hashable, _Ask] = field(default_factory=dict)
-    kinds: dict[Hashable, _Kind] = field(default_factory=dict)
-    obstacles: dict[Hashable, Obstacles] = field(default_factory=dict)
+    kinds: dict[Hashable, Kind] = field(default_factory=dict)
     base: int = 1
+    work: int = 0  # since `worked` was asked
+    asks_away: bool = False  # some have a taint that only asks pods to stay away
 
     def __post_init__(self) -> None:
         self.base = len(self.plans) + 1
         self.classes = [0] * len(self.plans)
+        self.asks_away = any(taint.effect == PREFER_NO for plan in self.plans for taint in plan.place.taints)
 
-    def assume(self, plan: Plan, pod: Pod, taken: Taken, rest: Place) -> None:
-        """The pod is to go there, and leaves this of it."""
-        if not pod.is_bound:
-            plan.used = plan.used.plus(pod.counts)
-        plan.place = rest
-        plan.takes.append((pod, taken))
-        self.changes.append(plan.number)
+    def assume(self, plan: Plan, rest: Place) -> None:
+        """A pod is to go there, and leaves this of it."""
+        held, plan.place = plan.place.held, rest
+        self.taken += 1
+        # where another role pays for the executor, there may be room again
+        if self.prospects.take(plan.number, rest) or (held.executor is None and len(held.pools) > 1):
+            self.improved.append(plan.number)
 
-    def best(self, pod: Pod) -> Work[Plan | None]:
-        """None: it fits nowhere."""
-        kind = self.kinds.get(self._kind_of(pod))
+    def known(self, pod: Pod) -> Kind | None:
+        """None: its kind is to be prepared first."""
+        kind = self.kinds.get(kind_of(pod, pod.owner_uid in self.refused))
+        if kind is None or kind.ask.rules < len(self.rules) or kind.ask.improved < len(self.improved):
+            return None
+        return kind
+
+    def prepare(self, pod: Pod) -> Work[Kind]:
+        key = kind_of(pod, pod.owner_uid in self.refused)
+        kind = self.kinds.get(key)
         if kind is None:
-            kind = yield from self._new_kind(pod)
-        ask = kind.ask
-        if ask.rules < len(self.rules):
-            yield from self._tell_apart(pod, ask)
-        while ask.seen < len(self.changes):
-            yield self._see_changes(pod, ask)
-        scores, base, fields = ask.scores, self.base, ask.opened(kind.rule)
-        while fields:
-            found = min(fields, key=_BY_HEAP)
-            heap = found.heap
+            kind = self.kinds[key] = yield from self._new_kind(pod)
+        if kind.ask.rules < len(self.rules):
+            yield from self._tell_apart(pod, kind.ask)
+        while kind.ask.improved < len(self.improved):
+            yield self._see_improved(pod, kind.ask)
+        return kind
+
+    def worked(self) -> int:
+        """Since this was asked last."""
+        done, self.work = self.work, 0
+        return done
+
+    def best(self, pod: Pod, kind: Kind) -> Plan | None:
+        """None: it fits nowhere."""
+        ask, base, heaps, columns = kind.ask, self.base, kind.ask.opened(kind.rule), self.prospects
+        first, at_rest, per_cpu, per_memory = columns.first, columns.at_rest, columns.per_cpu, columns.per_memory
+        is_plain, cpu, memory = kind.is_plain, pod.counts.cpu, pod.counts.memory
+        while heaps:
+            heap = min(heaps)  # by their heads
             head = heap[0]
             number = head % base - 1
             if number < 0:
-                if found.looked_at == len(found.line.numbers):
+                found = ask.field_of(heap)
+                if found.looked_at == len(found.line):
                     break
-                yield self._look_further(pod, ask, found)
+                self.work += self._look_further(pod, ask, found)
                 continue
-            now = scores.get(number)
-            if now == head:
-                plan = self.plans[number]
-                # whether there is room is asked only of those that come out best
-                if self._has_room(pod, plan.place):
-                    return plan
-                del scores[number]
-                heapq.heappop(heap)
-            elif now is not None and now > head:
-                heapq.heapreplace(heap, now)
+            if is_plain:
+                # as `worth`; spelled out, since it is asked several times for each pod
+                value = first[number] + floor(at_rest[number] + cpu * per_cpu[number] + memory * per_memory[number])
             else:
-                heapq.heappop(heap)
+                value = score(pod, self.plans[number].place, columns[number])
+            now = value * base + number + 1
+            if now > head:
+                heapreplace(heap, now)
+            # whether there is room is asked only of those that come out best
+            elif now == head and self._has_room(pod, kind.filters, self.plans[number].place):
+                return self.plans[number]
+            else:
+                # no room, or it became better, and is here again
+                heappop(heap)
         return None
 
-    def why_not(self, pod: Pod, before: Mapping[str, Veto]) -> Work[Obstacles]:
+    def why_not(self, pod: Pod, kind: Kind, before: Mapping[str, Veto]) -> Work[Obstacles]:
         """Of a pod that `best` has found to fit nowhere, and did so `before`. Made once for equal pods with equal past:
         thousands of them may wait, for thousands of agents.
         """
-        kind = self._kind_of(pod)
-        key = (kind, id(before) if before else 0)
-        found = self.obstacles.get(key)
+        key = id(before) if before else 0
+        found = kind.obstacles.get(key)
         if found is None:
-            vetoes = yield from self._vetoes(pod, self.kinds[kind])
+            vetoes = yield from self._vetoes(pod, kind)
             known = self.state.offers.agents
             merged = {agent_id: each for agent_id, each in before.items() if agent_id in known} | vetoes
             causes = frozenset(f"{v.filter}/{v.ledger}" if v.shortfall else v.reason for v in merged.values())
-            found = self.obstacles[key] = Obstacles(before, merged, causes)
+            found = kind.obstacles[key] = Obstacles(before, merged, causes)
             yield len(merged)
         return found
 
-    def _vetoes(self, pod: Pod, kind: _Kind) -> Work[dict[str, Veto]]:
+    def _vetoes(self, pod: Pod, kind: Kind) -> Work[dict[str, Veto]]:
         if kind.vetoes is None:
             kind.vetoes = {}
             for plans in self._strides(self.plans):
@@ -210,113 +254,106 @@ class Judge:
                 yield 2 * len(plans)
         return kind.vetoes
 
-    def _new_kind(self, pod: Pod) -> Work[_Kind]:
+    def _new_kind(self, pod: Pod) -> Work[Kind]:
         rule = yield from self._rule(pod)
         line_up = yield from self._lined_up()
-        key = ask_of(pod, pod.owner_uid in self.refused), pod.tolerations if line_up.asks_away else ()
-        ask = self.asks.setdefault(key, _Ask(line_up.seen))
-        kind = self.kinds[self._kind_of(pod)] = _Kind(ask, rule)
-        return kind
+        key = ask_of(pod, pod.owner_uid in self.refused), pod.tolerations if self.asks_away else ()
+        ask = self.asks.setdefault(key, _Ask(line_up.improved))
+        return Kind(ask, rule, concerning(TAKEN_FILTERS, pod), not pod.preferred and not self.asks_away)
 
     def _tell_apart(self, pod: Pod, ask: _Ask) -> Work[None]:
         """Classes have become smaller, by rules that came since."""
         line_up = yield from self._lined_up()
         known = [each for one in ask.fields.values() for each in one.heap if each % self.base]
-        ask.fields = {one: _Field(line, [self._limit(pod, line, 0)]) for one, line in line_up.lines.items()}
+        ask.fields = {one: _Field(line_up, line) for one, line in line_up.lines.items()}
+        for found in ask.fields.values():
+            found.heap.append(self._limit(pod, found))
         for each in known:
-            heapq.heappush(ask.fields[self.classes[each % self.base - 1]].heap, each)
+            heappush(ask.fields[self.classes[each % self.base - 1]].heap, each)
         ask.open_to.clear()
         ask.rules = len(self.rules)
         yield len(known)
 
-    def _see_changes(self, pod: Pod, ask: _Ask) -> int:
-        """Look again at agents that something was taken from; how many that were."""
-        changed = set(self.changes[ask.seen : ask.seen + self.stride])
-        ask.seen = min(ask.seen + self.stride, len(self.changes))
-        self._rank(pod, ask, changed)
-        return len(changed)
+    def _see_improved(self, pod: Pod, ask: _Ask) -> int:
+        """Look again at agents that may have become better; how many that were."""
+        improved = set(self.improved[ask.improved : ask.improved + self.stride])
+        ask.improved = min(ask.improved + self.stride, len(self.improved))
+        self._rank(pod, ask, improved)
+        return len(improved)
 
     def _look_further(self, pod: Pod, ask: _Ask, found: _Field) -> int:
         """Along the line; how many agents that were."""
-        line = found.line
-        following = line.numbers[found.looked_at : found.looked_at + self.stride]
+        following = found.line[found.looked_at : found.looked_at + self.stride]
         found.looked_at += len(following)
-        heapq.heapreplace(found.heap, self._limit(pod, line, found.looked_at))
-        self._rank(pod, ask, [number for number in following if number not in ask.scores])
+        heapreplace(found.heap, self._limit(pod, found))
+        self._rank(pod, ask, [number for number in following if number not in ask.known])
+        ask.known.update(following)
         return len(following)
 
-    def _limit(self, pod: Pod, line: _Line, looked_at: int) -> int:
+    def _limit(self, pod: Pod, found: _Field) -> int:
         """The mark: nobody behind those that were looked at is better."""
-        if looked_at == len(line.numbers):
+        if found.looked_at == len(found.line):
             return NOBODY * self.base
-        return at_best(pod, line.prospects[looked_at // self.stride], self.state.settings.placement) * self.base
+        number, (first, at_rest) = found.line[found.looked_at], found.line_up.worth
+        return at_best(pod, (first[number], at_rest[number], *found.line_up.least)) * self.base
 
     def _rank(self, pod: Pod, ask: _Ask, numbers: Iterable[int]) -> None:
-        """What has become worse stays in its heap with what it was worth, until it comes out best."""
-        placement, scores, base, fields = self.state.settings.placement, ask.scores, self.base, ask.fields
         for number in numbers:
-            plan = self.plans[number]
-            place = plan.place
-            now = score(pod, place, plan.used, placement, place.node_name in self.shaky) * base + number + 1
-            before = scores.get(number)
-            scores[number] = now
-            if before is None or now < before:
-                heapq.heappush(fields[self.classes[number]].heap, now)
+            now = score(pod, self.plans[number].place, self.prospects[number]) * self.base + number + 1
+            heappush(ask.fields[self.classes[number]].heap, now)
 
     def _lined_up(self) -> Work[_LineUp]:
-        """The last one serves until many agents have changed since: a new ask looks at all of these."""
+        """The last one serves until much was taken since: it promises more than there is, then."""
         line_up = self.line_up
-        if line_up is None or RELINE * (len(self.changes) - line_up.seen) > len(self.plans):
-            placement = self.state.settings.placement
-            found: list[tuple[Prospect, int]] = []
-            asks_away = False
-            for plans in self._strides(self.plans):
-                found += [(prospect(plan.place, plan.used, placement), plan.number) for plan in plans]
-                asks_away = asks_away or any(t.effect == PREFER_NO for plan in plans for t in plan.place.taints)
-                yield len(plans)
-            found.sort()
-            line_up = self.line_up = _LineUp(found, asks_away, len(self.changes))
-            yield len(found)
+        if line_up is None or RELINE * (self.taken - line_up.taken) > len(self.plans):
+            its = self.prospects
+            order = sorted(range(len(self.plans)), key=list(zip(its.first, its.at_rest, strict=True)).__getitem__)
+            least = min(its.per_cpu, default=0.0), min(its.per_memory, default=0.0)
+            worth = its.first[:], its.at_rest[:]
+            line_up = self.line_up = _LineUp(order, worth, least, self.taken, len(self.improved))
+            yield len(order)
         if line_up.rules < len(self.rules):
-            by_class: dict[int, list[tuple[Prospect, int]]] = {}
-            for each in line_up.prospects:
-                by_class.setdefault(self.classes[each[1]], []).append(each)
-            line_up.lines = {one: self._line(found) for one, found in by_class.items()}
+            line_up.lines = {}
+            for number in line_up.order:
+                line_up.lines.setdefault(self.classes[number], []).append(number)
             line_up.rules = len(self.rules)
-            yield len(line_up.prospects)
+            yield len(line_up.order)
         return line_up
-
-    def _line(self, found: Sequence[tuple[Prospect, int]]) -> _Line:
-        behind: list[Prospect] = []
-        for at in reversed(range(0, len(found), self.stride)):
-            stride = [one for one, _ in found[at : at + self.stride]]
-            behind.append(best_of(stride + behind[-1:]))
-        return _Line([number for _, number in found], behind[::-1])
 
     def _rule(self, pod: Pod) -> Work[int]:
         """Which agents the pod's rules allow, whatever is free there."""
         rules = rules_of(pod)
         rule = self.rule_of.get(rules)
         if rule is None:
-            numbers: list[int] = []
-            for plans in self._strides(self.plans):
-                numbers += [plan.number for plan in plans if self._is_allowed(pod, plan.place)]
-                yield len(plans)
-            allowed = frozenset(numbers)
+            key = rules_but_for_labels(pod)
+            if key not in self.open:
+                self.open[key] = yield from self._allowed(pod, STANDING_FILTERS, self.plans)
+            plans = yield from self._allowed(pod, LABEL_FILTERS, self.open[key])
+            allowed = frozenset([plan.number for plan in plans])
             rule = self.rules.get(allowed)
             if rule is None:
                 rule = self.rules[allowed] = len(self.rules)
-                for number in numbers:
+                for number in allowed:
                     self.classes[number] |= 1 << rule
             self.rule_of[rules] = rule
         return rule
 
-    def _is_allowed(self, pod: Pod, place: Place) -> bool:
-        return first_objection(STANDING_FILTERS, pod, place, self.state.settings) is None
+    def _allowed(self, pod: Pod, filters: Filters, plans: Sequence[Plan]) -> Work[Sequence[Plan]]:
+        concerned, settings = concerning(filters, pod), self.state.settings
+        if not concerned:
+            return plans
+        found: list[Plan] = []
+        for some in self._strides(plans):
+            yield len(some)
+            spared = some
+            for _, objection in concerned:
+                spared = [plan for plan in spared if objection(pod, plan.place, settings) is None]
+            found += spared
+        return found
 
-    def _has_room(self, pod: Pod, place: Place) -> bool:
+    def _has_room(self, pod: Pod, filters: Filters, place: Place) -> bool:
         """And is the pod not kept away for a while?"""
-        if first_objection(TAKEN_FILTERS, pod, place, self.state.settings) is not None:
+        if first_objection(filters, pod, place, self.state.settings) is not None:
             return False
         return pod.owner_uid not in self.refused or self.state.refusals.veto(pod, place.node_name) is None
 
@@ -325,6 +362,3 @@ class Judge:
             return (agents,)
         every = list(agents)
         return (every[at : at + self.stride] for at in range(0, len(every), self.stride))
-
-    def _kind_of(self, pod: Pod) -> Hashable:
-        return kind_of(pod, pod.owner_uid in self.refused)

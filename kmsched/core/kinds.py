@@ -22,13 +22,11 @@ def ask_of(pod: Pod, is_refused: bool) -> Hashable:
 
 
 def rules_of(pod: Pod) -> Hashable:
+    """Equal for pods that `STANDING_FILTERS` and `LABEL_FILTERS` treat alike."""
+    selector = tuple(sorted(pod.node_selector.items())) if pod.node_selector else ()
+    return selector, pod.node_affinity, pod.node_name, rules_but_for_labels(pod)
+
+
+def rules_but_for_labels(pod: Pod) -> Hashable:
     """Equal for pods that `STANDING_FILTERS` treat alike."""
-    return (
-        tuple(sorted(pod.node_selector.items())) if pod.node_selector else (),
-        pod.tolerations,
-        pod.node_affinity,
-        pod.unsupported,
-        pod.is_privileged,
-        pod.node_name,
-        pod.wishes,
-    )
+    return pod.tolerations, pod.unsupported, pod.is_privileged, pod.wishes

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from msgspec import Struct
 from kmsched.core.ports import NO_PORTS, Ports
 from kmsched.core.resources import ZERO, Counts, Resources
 from kmsched.core.shares import ANYBODYS, UNRESERVED, Flavour, Share
+from kmsched.core.symbol import Symbol
 
 ANNOTATION_PREFIX = "k8s.mesosphere.io/"
 ATTRIBUTE_LABEL_PREFIX = "k8s.mesosphere.io/attribute-"
@@ -28,7 +28,7 @@ SPREAD, PACK = "spread", "pack"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Phase(Enum):
+class Phase(Symbol):
     """A pod's phase as the API server tells it."""
 
     PENDING = "Pending"
@@ -39,7 +39,10 @@ class Phase(Enum):
 
     @property
     def is_terminal(self) -> bool:
-        return self in (Phase.SUCCEEDED, Phase.FAILED)
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED})
 
 
 class Taint(Struct, frozen=True, gc=False):
@@ -138,7 +141,7 @@ class Pod:
     @property
     def holds_resources(self) -> bool:
         """Does kubelet count it at admission (if it is on a node)?"""
-        return not self.phase.is_terminal
+        return self.phase not in _TERMINAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from kmsched.core.agent_filters import Down, Held, Taken, taken_by
-from kmsched.core.fit import Place
-from kmsched.core.model import NOTHING, HostPort, Pod, Settings, Window, spoken_window
+from kmsched.core.fit import NO_PORTS, Place, less_extended
+from kmsched.core.model import NOTHING, Pod, Settings, Window, spoken_window
 from kmsched.core.nodelabels import node_labels
 from kmsched.core.offers import AgentOffers
-from kmsched.core.resources import ZERO, Resources, whole_counts
-from kmsched.core.shares import Flavour, Pool, charged, pool_of
+from kmsched.core.resources import ZERO, whole_counts
+from kmsched.core.shares import Flavour, charged, pool_of
 from kmsched.core.state import PodRecord, State
 
 
@@ -29,14 +29,14 @@ def place_of(state: State, agent: AgentOffers, now: float) -> Place:
     node = state.nodes.get(name)
     used = state.used_on(name)
     records = [state.pods[uid] for uid in state.on_node.get(name, ())]
-    ports: frozenset[HostPort] = frozenset().union(*(r.pod.host_ports for r in records))
+    ports = frozenset().union(*(record.pod.host_ports for record in records)) if records else NO_PORTS
     held = _held(state, agent, records, now)
-    offered = _sum(held.pools)
+    offered = held.offered
     if node is not None and not node.is_promised:
-        extended = dict(node.extended)
+        extended = node.extended
         for record in records:
-            for kind, amount in record.pod.extended:
-                extended[kind] = extended.get(kind, 0) - amount
+            if record.pod.extended:
+                extended = less_extended(extended, record.pod)
         return Place(
             agent_id=agent.agent_id,
             hostname=agent.hostname,
@@ -74,10 +74,17 @@ def place_of(state: State, agent: AgentOffers, now: float) -> Place:
 
 
 def take_from(place: Place, pod: Pod, settings: Settings) -> tuple[Taken, Place]:
-    """What the pod's task takes of the offers, and the place without it; nothing may have objected."""
+    """What the pod's task takes of the offers, and the place with the pod there; nothing may have objected.
+
+    Kubelet counts it as one more, unless it is bound already.
+    """
     taken, held = taken_by(pod, place.held, settings)
+    offered = held.offered
     executor_id = place.executor_id or settings.executor_id  # it will run
-    return taken, replace(place, held=held, offered=_sum(held.pools), executor_id=executor_id)
+    if pod.is_bound:
+        return taken, replace(place, held=held, offered=offered, executor_id=executor_id)
+    room = place.room.minus(pod.counts)
+    return taken, replace(place, held=held, offered=offered, executor_id=executor_id, room=room).less_named(pod)
 
 
 def _held(state: State, agent: AgentOffers, records: Sequence[PodRecord], now: float) -> Held:
@@ -104,12 +111,3 @@ def _down(window: Window, wall_s: float) -> Down | None:
     if window.end_s is not None and window.end_s <= wall_s:
         return None
     return Down(window.start_s - wall_s, spoken_window(window))
-
-
-def _sum(pools: Sequence[Pool]) -> Resources:
-    if len(pools) == 1:
-        return pools[0].amount
-    total = ZERO
-    for pool in pools:
-        total = total.plus(pool.amount)
-    return total

@@ -60,7 +60,7 @@ def apply(state: State, record: PodRecord, trigger: Trigger, now: float, why: st
         _ACTIONS[action](state, record, now, why)
     if after not in _LIVE:
         _drop_task(state, record)
-    if not record.pod.is_bound and after is PodState.PENDING:
+    if after is PodState.PENDING and not record.pod.is_bound:
         record.node_name = ""
     state.recount(record)
     if after is PodState.GONE:
@@ -92,7 +92,8 @@ def _forget(state: State, record: PodRecord) -> None:
 
 def give_task(state: State, record: PodRecord, task_id: str, agent_id: str, node_name: str) -> None:
     """From now on `task_id` is the pod's current task."""
-    _drop_task(state, record)
+    if record.task_id:
+        _drop_task(state, record)
     record.task_id, record.agent_id = task_id, agent_id
     if node_name:
         record.node_name = node_name

@@ -8,6 +8,8 @@ spelled out, and the values are structs of msgspec: those are made in a tenth of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 from msgspec.structs import astuple
 
@@ -49,6 +51,13 @@ class Resources(Struct, frozen=True, gc=False):
 
 
 ZERO = Resources()
+
+
+def sum_of(amounts: Iterable[Resources]) -> Resources:
+    total = ZERO
+    for amount in amounts:
+        total = total.plus(amount)
+    return total
 
 
 class Counts(Struct, frozen=True, gc=False):

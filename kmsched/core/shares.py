@@ -99,13 +99,15 @@ def charged(pool: Pool, needed: Resources, flavours: Collection[Flavour]) -> Poo
 
     If none of its parts has room for one, all of them together are charged, so that it can be told what is missing.
     """
-    amount = pool.amount.minus(needed)
-    for index in reversed(range(len(pool.shares))):
-        share, flavour = pool.shares[index], Flavour(pool.role, pool.shares[index].reservation)
+    role, shares = pool.role, pool.shares
+    for index in range(len(shares) - 1, -1, -1):
+        share = shares[index]
+        flavour = Flavour(role, share.reservation)
         if flavour in flavours and needed.fits_in(share.amount):
-            less = replace(share, amount=share.amount.minus(needed))
-            return Pool(pool.role, (*pool.shares[:index], less, *pool.shares[index + 1 :]), amount, flavour)
-    return replace(pool, amount=amount, has_room=False)
+            less = Share(share.reservation, share.amount.minus(needed), share.ports)
+            amount = less.amount if len(shares) == 1 else pool.amount.minus(needed)
+            return Pool(role, (*shares[:index], less, *shares[index + 1 :]), amount, flavour)
+    return replace(pool, amount=pool.amount.minus(needed), has_room=False)
 
 
 def released(pool: Pool, needed: Resources) -> Pool:

@@ -6,7 +6,6 @@ Pods with their state and task, nodes, held offers, the queue, and how far the s
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,8 +23,9 @@ from kmsched.core.refusals import Refusals
 from kmsched.core.registration import Registration
 from kmsched.core.resources import NO_COUNTS, ZERO, Counts, Resources
 from kmsched.core.shaky import Shaky
-from kmsched.core.taskid import TaskId
+from kmsched.core.taskid import spelled
 from kmsched.core.tasks import PodState
+from kmsched.core.timers import Timers
 
 #: transitions of a pod that are remembered for people
 HISTORY = 20
@@ -73,13 +73,14 @@ class PodRecord:
     vetoes: Mapping[str, Veto] = field(default_factory=dict)  # by agent id, of the last try; shared, never changed
     waiting_since: float = 0.0
     told: frozenset[str] | None = None  # the causes that its FailedScheduling have named since it began to wait
-    history: list[tuple[float, str, str]] = field(default_factory=list)  # the newest `HISTORY`
+    history: list[tuple[float, PodState, str]] = field(default_factory=list)  # the newest `HISTORY`
     counted: tuple[str, Counts] | None = None  # node and amount, as `State.usage` has it
 
     def remember(self, now: float, why: str) -> None:
         """That it is in its state now. A short list: of 100,000 pods each deque's first block would be 60 MB."""
-        self.history.append((now, self.state.value, why))
-        del self.history[:-HISTORY]
+        self.history.append((now, self.state, why))
+        if len(self.history) > HISTORY:
+            del self.history[0]
 
 
 @dataclass(slots=True)
@@ -129,7 +130,7 @@ class State:
     shaky: Shaky = field(default_factory=Shaky)
     asking: Asking = field(default_factory=Asking)
     reconciliation: Reconciliation = field(default_factory=Reconciliation)
-    timers: list[tuple[float, str]] = field(default_factory=list)  # heap of (at, uid)
+    timers: Timers = field(default_factory=Timers)
     is_suppressed: bool = False
     has_pods: bool = False  # the first complete list has come
     has_nodes: bool = False
@@ -147,15 +148,15 @@ class State:
 
     def new_task_id(self, pod_uid: str) -> str:
         self.counter += 1
-        return str(TaskId(pod_uid, self.term, self.counter))
+        return spelled(pod_uid, self.term, self.counter)
 
     def set_due(self, record: PodRecord, at: float) -> None:
         record.due_at = at
-        heapq.heappush(self.timers, (at, record.pod.uid))
+        self.timers.add(at, record.pod.uid)
 
     def set_silent(self, record: PodRecord, at: float) -> None:
         record.silent_at = at
-        heapq.heappush(self.timers, (at, record.pod.uid))
+        self.timers.add(at, record.pod.uid)
 
     def node_of_agent(self, agent_id: str) -> str:
         """The node name of an agent; "" while neither an offer nor a Node has told it."""

@@ -6,7 +6,6 @@ follows.  No I/O, clock, randomness or logging; `now` is monotonic seconds.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -290,8 +289,7 @@ def _place_pods(state: State, now: float) -> None:
 
 
 def _run_timers(state: State, now: float) -> None:
-    while state.timers and state.timers[0][0] <= now:
-        _, uid = heapq.heappop(state.timers)
+    for uid in state.timers.due(now):
         record = state.pods.get(uid)
         if record is None:
             continue

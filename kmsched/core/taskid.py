@@ -7,6 +7,7 @@ what `str(TaskId)` writes is read back.  Knows nothing of what a term or a count
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from msgspec import Struct
 
@@ -22,7 +23,11 @@ class TaskId(Struct, frozen=True, gc=False):
     n: int
 
     def __str__(self) -> str:
-        return f"{self.pod_uid}.{_base36(self.term)}.{self.n}"
+        return spelled(self.pod_uid, self.term, self.n)
+
+
+def spelled(pod_uid: str, term: int, n: int) -> str:
+    return f"{pod_uid}.{_base36(term)}.{n}"
 
 
 def parse_task_id(text: str) -> TaskId | None:
@@ -34,6 +39,7 @@ def parse_task_id(text: str) -> TaskId | None:
     return TaskId(uid, int(term, 36), int(n))
 
 
+@cache  # a process has a term or two
 def _base36(number: int) -> str:
     text = ""
     while True:

@@ -8,11 +8,12 @@ has and when something is due are not known here.  That a task is being killed i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from types import MappingProxyType
 
+from kmsched.core.symbol import Symbol
 
-class PodState(Enum):
+
+class PodState(Symbol):
     PENDING = "pending"  # unbound, no task
     LAUNCHING = "launching"  # ACCEPT sent, nothing has started
     BINDING = "binding"  # the executor waits for the pod; the Binding is on its way
@@ -28,7 +29,7 @@ class PodState(Enum):
     GONE = "gone"  # the pod does not exist any more
 
 
-class Trigger(Enum):
+class Trigger(Symbol):
     LAUNCHED = "an ACCEPT for it was sent"
     STAGING = "its task is staging"
     STARTING = "its executor is ready for it"
@@ -52,7 +53,7 @@ class Trigger(Enum):
     POD_GONE = "the pod was deleted"
 
 
-class Action(Enum):
+class Action(Symbol):
     BIND = "send the Binding"
     PATCH = "patch the annotation to the current task"
     ACK = "acknowledge the update that waited for this"

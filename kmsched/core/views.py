@@ -109,7 +109,7 @@ class Reasons:
 
     def _pending(self, record: PodRecord) -> str:
         state, pod = self.state, record.pod
-        waiting = state.queue.classes.get(pod.uid)
+        waiting = state.queue.class_of(pod.uid)
         if waiting is Waiting.GATED:
             return "is being deleted" if pod.is_terminating else "has schedulingGates, which somebody has to take away"
         if state.link is not Link.ACTIVE:
@@ -124,7 +124,7 @@ class Reasons:
 
     def in_common(self, record: PodRecord) -> str:
         """For all pods that wait in the same class, with the same vetoes."""
-        waiting = self.state.queue.classes.get(record.pod.uid)
+        waiting = self.state.queue.class_of(record.pod.uid)
         return _IN_COMMON[waiting] if waiting in _IN_COMMON else self.of(record)
 
     def of_vetoes(self, vetoes: Mapping[str, Veto]) -> str:
@@ -183,7 +183,7 @@ def explain_pod(state: State, key: str, now: Now) -> dict[str, Any]:
                 "time_s": now.time_s(at),
                 "ago_s": now.ago_s(at),
                 "after_s": round(at - first, 3),
-                "state": became,
+                "state": became.value,
                 "reason": why,
             }
             for at, became, why in record.history
@@ -193,7 +193,7 @@ def explain_pod(state: State, key: str, now: Now) -> dict[str, Any]:
 
 def _in_brief(state: State, record: PodRecord, reasons: Reasons, now: Now) -> dict[str, Any]:
     since = record.history[-1][0] if record.history else now.monotonic
-    waiting = state.queue.classes.get(record.pod.uid)
+    waiting = state.queue.class_of(record.pod.uid)
     return {
         "pod": record.pod.key,
         "uid": record.pod.uid,
@@ -295,13 +295,13 @@ def _alike(state: State) -> Iterable[list[PodRecord]]:
     groups: dict[tuple[Waiting | None, int], list[PodRecord]] = {}
     for record in state.pods.values():
         if record.state is PodState.PENDING:
-            waiting = state.queue.classes.get(record.pod.uid)
+            waiting = state.queue.class_of(record.pod.uid)
             groups.setdefault((waiting, id(record.vetoes) if record.vetoes else 0), []).append(record)
     return groups.values()
 
 
 def _kind(state: State, record: PodRecord) -> str:
-    waiting = state.queue.classes.get(record.pod.uid)
+    waiting = state.queue.class_of(record.pod.uid)
     if waiting is not None and waiting is not Waiting.UNSCHEDULABLE:
         return str(waiting.value)
     kinds = Counter(veto.filter for veto in islice(record.vetoes.values(), SAMPLE))

@@ -85,7 +85,7 @@ def _answer(state: State, record: PodRecord, launched: Mapping[str, str]) -> Ans
         return Answer(pod.key, launched[pod.uid])
     if pod.phase.is_terminal:
         return Answer(pod.key, has_ended=True, why=ENDED)
-    if state.queue.classes.get(pod.uid) is Waiting.GATED:
+    if state.queue.class_of(pod.uid) is Waiting.GATED:
         return Answer(pod.key, why=GATED)
     vetoes = {name: f"{veto.filter}: {veto.reason}" for name, veto in record.vetoes.items()}
     return Answer(pod.key, why=explain(list(record.vetoes.values()), len(state.nodes)), vetoes=vetoes)

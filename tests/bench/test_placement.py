@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bench.naive import Naive
-from bench.placement import TIMES, compare, placed_by, ready_state, whole_cycle
+from bench.placement import TIMES, Case, compare, placed_by, ready_state, whole_cycle
 from bench.workload import TOLERATION, faults, make
 
 
@@ -18,8 +18,8 @@ def test_both_ways_break_no_rule() -> None:
 
 
 def test_a_comparison_says_what_the_naive_one_placed() -> None:
-    found = compare(make(agents=5, pods=100, seed=7), naive_pods=4, repeats=2)
-    assert found["pods_placed_by_naive"] == "4 when 0%, 45%, 90% had been placed"
+    found = compare(Case(agents=5, naive_pods=4, pods=100, seed=7), repeats=2)
+    assert found["naive_placed"] == "4 when 0%, 45%, 90% of all had been placed"
     assert len(found["naive_over_core"]["all"]) == 2
     assert len(TIMES) == 3
 

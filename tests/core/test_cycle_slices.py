@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from kmsched.core.cycle import LONGEST_CYCLE_S, take
+from kmsched.core.cycle import LONGEST_CYCLE_S
 from kmsched.core.effects import AcceptOffers, DeclineOffers, Effect
 from kmsched.core.events import (
     AgentFailed,
@@ -28,8 +28,8 @@ from kmsched.core.events import (
 )
 from kmsched.core.fit import veto
 from kmsched.core.model import PACK, SPREAD, Node, Offer, Pod
-from kmsched.core.places import place_of
-from kmsched.core.rank import score
+from kmsched.core.places import place_of, take_from
+from kmsched.core.rank import prospect, score
 from kmsched.core.resources import Resources
 from tests.core.values import EXECUTOR, PLENTY, SETTINGS, SMALL, Fold, node, offer, pod
 
@@ -67,13 +67,14 @@ def scan(fold: Fold) -> Mapping[str, str]:
     places = {agent.agent_id: place_of(state, agent, fold.now) for agent in state.offers.usable(fold.now)}
     used = {agent_id: state.used_on(place.node_name) for agent_id, place in places.items()}
     found = {}
-    for one in map(state.queue.pods.__getitem__, state.queue.active()):
+    for one in [state.pods[uid].pod for uid in state.queue.active()]:
         fits = [a for a, place in places.items() if veto(one, place, state.settings) is None]
         if fits:
-            best = min(fits, key=lambda a: (score(one, places[a], used[a], state.settings.placement), a))
+            its = {a: prospect(places[a], used[a], state.settings.placement) for a in fits}
+            best = min(fits, key=lambda a: (score(one, places[a], its[a]), a))
             found[one.uid] = best
             used[best] = used[best].plus(one.counts)
-            places[best] = take(places[best], one, state.settings)[1]
+            places[best] = take_from(places[best], one, state.settings)[1]
     return found
 
 
@@ -199,4 +200,4 @@ def test_a_pod_that_is_bound_by_another_while_it_is_found_to_fit_nowhere_is_not_
     fold.take(PodChanged(pod("u1", resource_version="2", requests=huge, node_name="n9", task_id="u1.1.9")))
     assert launched(fold.finish()) == {}
     assert fold.state_of("u1") == "checking"
-    assert not fold.state.queue.classes
+    assert not any(fold.state.queue.counts().values())

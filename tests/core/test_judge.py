@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from kmsched.core.agent_filters import Down, Held
-from kmsched.core.cycle import take
-from kmsched.core.fit import FILTERS, TAKEN_FILTERS, Place, veto
+from kmsched.core.fit import FILTERS, TAKEN_FILTERS, Place, concerning, first_objection, veto
 from kmsched.core.judge import Judge, Plan, Work
 from kmsched.core.kinds import ask_of, kind_of
 from kmsched.core.model import (
@@ -27,13 +26,15 @@ from kmsched.core.model import (
     Unsupported,
     Wishes,
 )
-from kmsched.core.rank import at_best, best_of, prospect, score
+from kmsched.core.places import take_from
+from kmsched.core.rank import Prospect, Prospects, at_best, prospect, score, worth
 from kmsched.core.resources import NO_COUNTS, Counts, Resources, whole_counts
 from kmsched.core.shares import Flavour, Share, charged, pool_of
 from kmsched.core.state import State
 from tests.core import values
 
 SETTINGS = Settings(executor_id="km-1")
+SHAKY = 1  # the number of the agent that is
 T = TypeVar("T")
 
 
@@ -57,7 +58,14 @@ def plan(number: int, cpus: int, mem: int, used: int, zone: str, runs: bool) -> 
         executor_id=SETTINGS.executor_id if runs else "",
         held=held,
     )
-    return Plan(number, place, whole_counts(Resources(cpus=used, mem=used)), place)
+    return Plan(number, place, place)
+
+
+def prospects_of(plans: list[Plan], agents: list[tuple[int, int, int, str, bool]], placement: str) -> list[Prospect]:
+    return [
+        prospect(one.place, whole_counts(Resources(used, used)), placement, one.number == SHAKY)
+        for one, (_, _, used, _, _) in zip(plans, agents, strict=True)
+    ]
 
 
 def done(work: Work[T]) -> T:
@@ -66,6 +74,10 @@ def done(work: Work[T]) -> T:
             next(work)
         except StopIteration as end:
             return cast(T, end.value)
+
+
+def best_for(judge: Judge, wanted: Pod) -> Plan | None:
+    return judge.best(wanted, judge.known(wanted) or done(judge.prepare(wanted)))
 
 
 AMOUNTS = st.integers(0, 400)
@@ -87,22 +99,28 @@ def test_the_judge_answers_as_judging_every_pod_anew(
     placement: str,
 ) -> None:
     settings = replace(SETTINGS, placement=placement)
+    whole = [whole_counts(Resources(cpus=cpus + used, mem=mem + used)) for cpus, mem, used, _, _ in agents]
     plans = [plan(number, *each) for number, each in enumerate(agents)]
-    judge = Judge(State(settings, term=1), plans, frozenset({"a1"}), stride=stride)
+    prospects = Prospects.of(prospects_of(plans, agents, placement))
+    judge = Judge(State(settings, term=1), plans, prospects, stride=stride)
     explained: set[object] = set()
     for number, (size, zone, only) in enumerate(pods):
         term = NodeTerm((Requirement("zone", "In", (zone,)),))
         rules = {"zone": only} if only else {}
         wanted = replace(pod(f"p{number}", *size), preferred=((3, term),) if zone else (), node_selector=rules)
         fits = [each for each in plans if veto(wanted, each.place, settings) is None]
-        best = done(judge.best(wanted))
+        best = best_for(judge, wanted)
         if best is not None:
-            points = {each.number: score(wanted, each.place, each.used, placement, each.number == 1) for each in fits}
+            points = {}
+            for each in fits:
+                place = each.place
+                its = prospect(place, whole[each.number].minus(place.room), placement, each.number == SHAKY)
+                points[each.number] = score(wanted, place, its)
             assert best.number == min(points, key=lambda number: (points[number], number))
-            judge.assume(best, wanted, *take(best.place, wanted, settings))
+            judge.assume(best, take_from(best.place, wanted, settings)[1])
             continue
         assert not fits
-        obstacles = done(judge.why_not(wanted, {}))
+        obstacles = done(judge.why_not(wanted, done(judge.prepare(wanted)), {}))
         if kind_of(wanted) not in explained:
             assert obstacles.vetoes == {each.place.agent_id: veto(wanted, each.place, settings) for each in plans}
         explained.add(kind_of(wanted))
@@ -118,13 +136,14 @@ def test_who_had_no_room_is_asked_again_when_another_role_pays_for_the_executor(
         for role, cpus in (("*", 300), ("web", 100))
     )
     there.place = structs.replace(there.place, held=Held(pools, None))
-    judge = Judge(State(settings, term=1), [there])
+    prospects = Prospects.of([prospect(there.place, NO_COUNTS, SPREAD)])
+    judge = Judge(State(settings, term=1), [there], prospects)
     wanted = replace(pod("p0", 100, 10), wishes=Wishes(("web",)))
     other = pod("p1", 100, 10)
-    assert done(judge.best(wanted)) is None
-    assert done(judge.best(other)) is there
-    judge.assume(there, other, *take(there.place, other, settings))
-    assert done(judge.best(wanted)) is there
+    assert best_for(judge, wanted) is None
+    assert best_for(judge, other) is there
+    judge.assume(there, take_from(there.place, other, settings)[1])
+    assert best_for(judge, wanted) is there
 
 
 @given(
@@ -133,17 +152,35 @@ def test_who_had_no_room_is_asked_again_when_another_role_pays_for_the_executor(
     st.integers(-20, 20),
     st.sampled_from([SPREAD, PACK]),
 )
-def test_no_agent_is_better_than_its_prospect_promises(
+def test_no_agent_is_better_than_its_prospect_promises_or_than_one_before_it_in_the_line_with_the_least_of_all(
     agents: list[tuple[int, int, int, str, bool]], size: tuple[int, int], weight: int, placement: str
 ) -> None:
     term = NodeTerm((Requirement("zone", "In", ("a",)),))
     wanted = replace(pod("p", *size), preferred=((weight, term),))
     plans = [plan(number, *each) for number, each in enumerate(agents)]
-    prospects = [prospect(each.place, each.used, placement) for each in plans]
-    limit = at_best(wanted, best_of(prospects), placement)
-    for one, each in zip(prospects, plans, strict=True):
-        assert at_best(wanted, one, placement) <= score(wanted, each.place, each.used, placement)
-        assert limit <= score(wanted, each.place, each.used, placement)
+    prospects = prospects_of(plans, agents, placement)
+    least = min(its[2] for its in prospects), min(its[3] for its in prospects)
+    line = sorted(zip(prospects, (each.place for each in plans), strict=True), key=lambda one: one[0])
+    for number, ((first, at_rest, *_), _) in enumerate(line):
+        limit = at_best(wanted, (first, at_rest, *least))
+        for its, place in line[number:]:
+            assert limit <= at_best(wanted, its) <= score(wanted, place, its)
+
+
+@given(AGENTS, st.tuples(AMOUNTS, AMOUNTS), st.tuples(AMOUNTS, AMOUNTS), st.sampled_from([SPREAD, PACK]))
+def test_who_is_not_told_to_be_better_is_better_for_nobody(
+    agent: tuple[int, int, int, str, bool], taken: tuple[int, int], asked: tuple[int, int], placement: str
+) -> None:
+    there = plan(0, *agent)
+    (before,) = prospects_of([there], [agent], placement)
+    prospects = Prospects.of([before])
+    left = there.place.less(pod("p", *taken))
+    left = structs.replace(left, executor_id=SETTINGS.executor_id)
+    is_better = prospects.take(0, left)
+    wanted = pod("q", *asked).counts
+    whole = there.place.room.plus(whole_counts(Resources(agent[2], agent[2])))
+    assert prospects[0] == prospect(left, whole.minus(left.room), placement)
+    assert is_better or worth(wanted, prospects[0]) >= worth(wanted, before)
 
 
 #: another value of each field of a pod that some filter, or the ranking, may read
@@ -191,27 +228,40 @@ class Asked:
         return getattr(self.of, name)
 
 
-def test_nothing_else_is_asked_of_a_pod() -> None:
-    names: set[str] = set()
-    of_room: set[str] = set()
+def odd_places() -> list[Place]:
+    """Between them all filters have something to object."""
     pools = tuple(
         pool_of(role, (Share("", Resources(cpus=cpus, mem=900), ((31000, 31001),)),))
         for role, cpus in (("*", 1), ("web", 900))
     )
     usual = plan(1, 900, 900, 0, "c", runs=True).place
     waits = structs.replace(usual.held, pools=pools, has_ports=True, down=Down(30.0, "soon"))
-    places = [
+    return [
         structs.replace(usual, held=waits, is_cordoned=True),
         structs.replace(usual, taints=(Taint("slow", "", "NoSchedule"),), executor_id="km-2"),
         structs.replace(usual, used_ports=OTHERS["host_ports"], held=structs.replace(usual.held, pools=())),
         usual,
     ]
+
+
+def test_filters_that_do_not_concern_a_pod_never_object() -> None:
+    settings = replace(SETTINGS, roles=("*", "web"))
+    varied = [pod("p1", 100, 10), *(replace(pod("p1", 100, 10), **{name: value}) for name, value in OTHERS.items())]
+    for wanted in varied:
+        for place in odd_places():
+            spared = [row for row in FILTERS if row not in concerning(FILTERS, wanted)]
+            assert first_objection(tuple(spared), wanted, place, settings) is None
+
+
+def test_nothing_else_is_asked_of_a_pod() -> None:
+    names: set[str] = set()
+    of_room: set[str] = set()
     for wanted in (pod("p1", 100, 10), replace(pod("p1", 100, 10), **(OTHERS | {"node_name": "", "unsupported": ()}))):
         asked = cast(Pod, Asked(wanted, names))
-        for place in places:
+        for place in odd_places():
             for _, objection in FILTERS:
                 objection(asked, place, replace(SETTINGS, roles=("*", "web")))
-            score(asked, place, NO_COUNTS, SPREAD)
+            score(asked, place, prospect(place, NO_COUNTS, SPREAD))
             for _, objection in TAKEN_FILTERS:
                 objection(cast(Pod, Asked(wanted, of_room)), place, replace(SETTINGS, roles=("*", "web")))
     assert names - {"is_bound"} <= OTHERS.keys()

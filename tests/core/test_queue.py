@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmsched.core.model import NodeTerm, Requirement
-from kmsched.core.queue import Queue
+from kmsched.core.queue import Queue, Waiting
 from tests.core.values import pod
 
 
@@ -47,7 +47,7 @@ def test_news_of_a_pod_do_not_shorten_its_backoff() -> None:
     queue.update(pod(node_selector={"disk": "ssd"}), 1.0)
     assert (uids(queue), queue.wake()) == ([], False)
     queue.ripen(2.0)
-    assert queue.pods["u1"].node_selector == {"disk": "ssd"}
+    assert queue.members[Waiting.ACTIVE]["u1"].node_selector == {"disk": "ssd"}
 
 
 def test_a_pod_that_is_deleted_in_its_backoff_is_not_tried_any_more() -> None:

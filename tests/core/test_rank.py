@@ -8,8 +8,8 @@ from msgspec import structs
 from kmsched import flag_table
 from kmsched.core.fit import Place
 from kmsched.core.model import PACK, SPREAD, NodeTerm, Pod, Requirement, Taint, Toleration
-from kmsched.core.rank import score
-from kmsched.core.resources import NO_COUNTS
+from kmsched.core.rank import prospect, score
+from kmsched.core.resources import NO_COUNTS, Counts
 from tests.core.places import ROOM, place, pod
 
 SSD = NodeTerm((Requirement("disk", "In", ("ssd",)),))
@@ -21,12 +21,16 @@ def at(name: str, **more: object) -> Place:
     return place(agent_id=name, node_name=name, **more)
 
 
+def scored(a_pod: Pod, its: Place, placement: str, full: Counts = NO_COUNTS) -> int:
+    return score(a_pod, its, prospect(its, full, placement))
+
+
 def best(a_pod: Pod, *places: Place, placement: str = SPREAD) -> str:
-    return min(places, key=lambda each: (score(a_pod, each, NO_COUNTS, placement), each.agent_id)).agent_id
+    return min(places, key=lambda each: (scored(a_pod, each, placement), each.agent_id)).agent_id
 
 
 def order(a_pod: Pod, *places: Place, placement: str = SPREAD) -> list[str]:
-    return [each.agent_id for each in sorted(places, key=lambda each: score(a_pod, each, NO_COUNTS, placement))]
+    return [each.agent_id for each in sorted(places, key=lambda each: scored(a_pod, each, placement))]
 
 
 def used(share: float) -> dict[str, object]:
@@ -61,7 +65,7 @@ def test_spreading_takes_the_emptiest_and_packing_the_fullest_with_an_executor()
         full = {each.agent_id: ROOM.minus(each.room) for each in places}
         return [
             each.agent_id
-            for each in sorted(places, key=lambda each: score(pod(), each, full[each.agent_id], placement))
+            for each in sorted(places, key=lambda each: scored(pod(), each, placement, full[each.agent_id]))
         ]
 
     assert ranked(SPREAD) == ["n4", "n2", "n1", "n3"]

@@ -27,6 +27,7 @@ from kmsched.core.pods import ASK_SHARE, CALL_RETRY_S
 from kmsched.core.resources import Resources
 from kmsched.core.state import State
 from kmsched.core.step import _HANDLERS, ATTEMPTS, UNREADABLE_REFUSE_S, step
+from kmsched.core.tasks import PodState
 from tests.core.values import SETTINGS, SMALL, Fold, bound, node, offer, pod, update
 
 
@@ -51,7 +52,7 @@ def test_a_refused_binding_of_a_pod_that_has_changed_but_fits_is_sent_again_with
     task_id = fold.start()
     fold.take(PodChanged(pod(resource_version="7")), refused(task_id))
     assert [bind.resource_version for bind in fold.of(BindPod)] == ["7"]
-    assert fold.record().history[-1][1] == "binding"
+    assert fold.record().history[-1][1] is PodState.BINDING
 
 
 def test_a_pod_that_has_outgrown_its_task_is_queued_again_and_the_task_killed() -> None:
