@@ -1,6 +1,6 @@
 """Cycles of the core over held offers and waiting pods, against a naive best fit.
 
-Both place the same pods on the same agents, in turns within one run, and every placement is checked by
+Both place the same pods on the same agents, in turns within one process, and every placement is checked by
 `bench.workload`.  Both only compute, so what is measured is the processor's time.  The naive one would take hours for
 all: it places some pods of the beginning, the middle and the end, on agents as the core has left them by then.
 """
@@ -8,9 +8,13 @@ all: it places some pods of the beginning, the middle and the end, on agents as 
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from bench.naive import Naive
@@ -95,35 +99,65 @@ def naive_at(workload: Workload, placed: Mapping[str, str], share: float, count:
     return seconds
 
 
-def compare(workload: Workload, naive_pods: int, repeats: int = REPEATS) -> dict[str, Any]:
-    """Raises SystemExit if a placement is wrong or a repeat places otherwise."""
-    per_pod: dict[str, list[float]] = {"core": [], "naive": []}
-    longest: list[float] = []
-    placed: dict[str, str] = {}
-    for _ in range(repeats):
-        state = ready_state(workload)
-        gc.collect()
-        effects, slices = whole_cycle(state)
-        found = placed_by(effects)
-        del state, effects
-        _check("core", workload, found)
-        if placed and found != placed:
-            raise SystemExit("core: the same input was placed in two ways")
-        placed = found
-        per_pod["core"].append(sum(slices) / len(workload.pods))
-        longest.append(max(slices))
-        seconds = sum(naive_at(workload, placed, share, naive_pods) for share in TIMES)
-        per_pod["naive"].append(seconds / (len(TIMES) * naive_pods))
-    ratios = [naive / core for naive, core in zip(per_pod["naive"], per_pod["core"], strict=True)]
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`naive_pods`: that the naive one places at each of its times."""
+
+    agents: int
+    naive_pods: int
+    pods: int = PODS
+    giants: bool = False  # all pods are such
+    seed: int = SEED
+
+    def workload(self) -> Workload:
+        made = make(self.agents, self.pods, self.seed)
+        if not self.giants:
+            return made
+        return replace(made, pods=tuple(replace(pod, requests=GIANT, counts=whole_counts(GIANT)) for pod in made.pods))
+
+
+def once(case: Case) -> dict[str, Any]:
+    """One repeat of both. Raises SystemExit if a placement is wrong."""
+    gc.set_threshold(*COLLECTED_AFTER)
+    workload = case.workload()
+    state = ready_state(workload)
+    gc.collect()
+    effects, slices = whole_cycle(state)
+    placed = placed_by(effects)
+    del state, effects
+    _check("core", workload, placed)
+    naive_s = sum(naive_at(workload, placed, share, case.naive_pods) for share in TIMES)
     return {
-        "agents": len(workload.offers),
-        "pods": len(workload.pods),
+        "core": sum(slices) / case.pods,
+        "naive": naive_s / (len(TIMES) * case.naive_pods),
+        "longest": max(slices),
         "placed": len(placed),
         "agents_used": len(set(placed.values())),
-        "pods_placed_by_naive": f"{naive_pods} when {', '.join(f'{share:.0%}' for share in TIMES)} had been placed",
-        "cpu_seconds_per_pod": {name: spread(values) for name, values in per_pod.items()},
-        "naive_over_core": spread(ratios),
-        "longest_slice_cpu_s": spread(longest),
+        "digest": hashlib.sha256(repr(sorted(placed.items())).encode()).hexdigest(),
+    }
+
+
+def in_child(case: Case) -> dict[str, Any]:
+    """A repeat in a process of its own: memory that an earlier one has used is scattered, and slower."""
+    command = [sys.executable, "-m", "bench.placement", json.dumps(asdict(case))]
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def compare(case: Case, repeats: int = REPEATS) -> dict[str, Any]:
+    """Raises SystemExit if a repeat places otherwise."""
+    runs = [in_child(case) for _ in range(repeats)]
+    if len({run["digest"] for run in runs}) > 1:
+        raise SystemExit("core: the same input was placed in two ways")
+    return {
+        **asdict(case),
+        "placed": runs[0]["placed"],
+        "agents_used": runs[0]["agents_used"],
+        "naive_placed": f"{case.naive_pods} when {', '.join(f'{share:.0%}' for share in TIMES)} of all had been placed",
+        "cpu_us_per_pod": {name: spread([1e6 * run[name] for run in runs]) for name in ("core", "naive")},
+        "naive_over_core": spread([run["naive"] / run["core"] for run in runs]),
+        "longest_slice_cpu_s": spread([run["longest"] for run in runs]),
     }
 
 
@@ -139,9 +173,10 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def main(repeats: int = REPEATS) -> None:
-    gc.set_threshold(*COLLECTED_AFTER)
     for agents, naive_pods in SIZES.items():
-        keep("placement", f"{agents} agents", {"seed": SEED, **compare(make(agents, PODS, SEED), naive_pods, repeats)})
-    mixed = make(min(SIZES), GIANTS, SEED)
-    giants = tuple(replace(pod, requests=GIANT, counts=whole_counts(GIANT)) for pod in mixed.pods)
-    keep("placement", "none fits", {"seed": SEED, **compare(replace(mixed, pods=giants), GIANTS // 10, repeats)})
+        keep("placement", f"{agents} agents", compare(Case(agents, naive_pods), repeats))
+    keep("placement", "none fits", compare(Case(min(SIZES), GIANTS // 10, GIANTS, giants=True), repeats))
+
+
+if __name__ == "__main__":
+    json.dump(once(Case(**json.loads(sys.argv[1]))), sys.stdout)
