@@ -165,6 +165,8 @@ def _result(chunks: list[bytes], seconds: dict[str, list[float]]) -> dict[str, A
     return {
         "offers": OFFERS,
         "bytes_each": round(sum(map(len, chunks)) / OFFERS),
-        "cpu_us_per_offer": {name: spread([1e6 * each / OFFERS for each in values]) for name, values in seconds.items()},
+        "cpu_us_per_offer": {
+            name: spread([1e6 * each / OFFERS for each in values]) for name, values in seconds.items()
+        },
         **ratios,
     }

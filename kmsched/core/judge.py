@@ -55,7 +55,7 @@ class Take(Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Plan:
-    """One agent in this cycle: what is left of it, what its pods request then, and who is to go there."""
+    """One agent in this cycle: what is left of it, and who is to go there."""
 
     number: int  # in the order of agents' ids
     place: Place
@@ -78,7 +78,7 @@ class _LineUp:
 
 @dataclass(slots=True)
 class _Field:
-    """A class of agents, for pods that ask for the same: those at the head of the line, and all that have changed."""
+    """A class of agents, for pods that ask for the same: those at the head of the line, and all that became better."""
 
     line_up: _LineUp
     line: list[int]
@@ -192,7 +192,7 @@ class Judge:
         return kind
 
     def worked(self) -> int:
-        """Since this was asked last."""
+        """The work since this was asked last, in agents that are judged."""
         done, self.work = self.work, 0
         return done
 
