@@ -30,6 +30,7 @@ from kmsched.core.fit import (
     veto,
 )
 from kmsched.core.kinds import ask_of, kind_of, rules_but_for_labels, rules_of
+from kmsched.core.line_up import Ask, Field, LineUp
 from kmsched.core.model import Pod
 from kmsched.core.rank import PREFER_NO, Prospects, at_best, score
 from kmsched.core.state import PodRecord, State
@@ -64,52 +65,6 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _LineUp:
-    """All agents as they were when so much had been taken."""
-
-    order: list[int]  # numbers, in the order in which it is worth looking at them
-    worth: tuple[Sequence[int], Sequence[float]]  # what leads, and what shares at rest are worth; by number
-    least: tuple[float, float]  # that a thousandth of a core and a byte add, anywhere
-    taken: int
-    improved: int  # so many had become better
-    rules: int = 0  # so many of the judge's rules tell its classes apart
-    lines: dict[int, list[int]] = field(default_factory=dict)  # by class
-
-
-@dataclass(slots=True)
-class _Field:
-    """A class of agents, for pods that ask for the same: those at the head of the line, and all that became better."""
-
-    line_up: _LineUp
-    line: list[int]
-    #: what agents are worth, or were before they became worse; and a mark, worth as much as anybody who is not here.
-    #: One that became better is here twice
-    heap: list[int] = field(default_factory=list)
-    looked_at: int = 0  # of the line
-
-
-@dataclass(slots=True)
-class _Ask:
-    """Agents, for pods that differ in their rules at most."""
-
-    improved: int  # so many of the judge's have been seen
-    rules: int = 0  # so many of the judge's rules tell its classes apart
-    known: set[int] = field(default_factory=set)  # agents that are or were in a heap
-    fields: dict[int, _Field] = field(default_factory=dict)  # by class
-    open_to: dict[int, list[list[int]]] = field(default_factory=dict)  # heaps by rule
-
-    def opened(self, rule: int) -> list[list[int]]:
-        """The heaps of the classes that the rule allows."""
-        found = self.open_to.get(rule)
-        if found is None:
-            found = self.open_to[rule] = [one.heap for each, one in self.fields.items() if each >> rule & 1]
-        return found
-
-    def field_of(self, heap: list[int]) -> _Field:
-        return next(one for one in self.fields.values() if one.heap is heap)
-
-
-@dataclass(slots=True)
 class Obstacles:
     """Why a kind of pods waits; shared between them."""
 
@@ -123,7 +78,7 @@ class Obstacles:
 class Kind:
     """Pods that are judged alike."""
 
-    ask: _Ask
+    ask: Ask
     rule: int
     filters: Filters  # that may object to them, where something was taken
     is_plain: bool  # they wish for nothing, and no agent asks pods to stay away
@@ -153,8 +108,8 @@ class Judge:
     rule_of: dict[Hashable, int] = field(default_factory=dict)
     open: dict[Hashable, Sequence[Plan]] = field(default_factory=dict)  # by rules, but for those about labels
     classes: list[int] = field(default_factory=list)  # of agents, by number
-    line_up: _LineUp | None = None
-    asks: dict[Hashable, _Ask] = field(default_factory=dict)
+    line_up: LineUp | None = None
+    asks: dict[Hashable, Ask] = field(default_factory=dict)
     kinds: dict[Hashable, Kind] = field(default_factory=dict)
     base: int = 1
     work: int = 0  # since `worked` was asked
@@ -258,14 +213,14 @@ class Judge:
         rule = yield from self._rule(pod)
         line_up = yield from self._lined_up()
         key = ask_of(pod, pod.owner_uid in self.refused), pod.tolerations if self.asks_away else ()
-        ask = self.asks.setdefault(key, _Ask(line_up.improved))
+        ask = self.asks.setdefault(key, Ask(line_up.improved))
         return Kind(ask, rule, concerning(TAKEN_FILTERS, pod), not pod.preferred and not self.asks_away)
 
-    def _tell_apart(self, pod: Pod, ask: _Ask) -> Work[None]:
+    def _tell_apart(self, pod: Pod, ask: Ask) -> Work[None]:
         """Classes have become smaller, by rules that came since."""
         line_up = yield from self._lined_up()
         known = [each for one in ask.fields.values() for each in one.heap if each % self.base]
-        ask.fields = {one: _Field(line_up, line) for one, line in line_up.lines.items()}
+        ask.fields = {one: Field(line_up, line) for one, line in line_up.lines.items()}
         for found in ask.fields.values():
             found.heap.append(self._limit(pod, found))
         for each in known:
@@ -274,14 +229,14 @@ class Judge:
         ask.rules = len(self.rules)
         yield len(known)
 
-    def _see_improved(self, pod: Pod, ask: _Ask) -> int:
+    def _see_improved(self, pod: Pod, ask: Ask) -> int:
         """Look again at agents that may have become better; how many that were."""
         improved = set(self.improved[ask.improved : ask.improved + self.stride])
         ask.improved = min(ask.improved + self.stride, len(self.improved))
         self._rank(pod, ask, improved)
         return len(improved)
 
-    def _look_further(self, pod: Pod, ask: _Ask, found: _Field) -> int:
+    def _look_further(self, pod: Pod, ask: Ask, found: Field) -> int:
         """Along the line; how many agents that were."""
         following = found.line[found.looked_at : found.looked_at + self.stride]
         found.looked_at += len(following)
@@ -290,19 +245,19 @@ class Judge:
         ask.known.update(following)
         return len(following)
 
-    def _limit(self, pod: Pod, found: _Field) -> int:
+    def _limit(self, pod: Pod, found: Field) -> int:
         """The mark: nobody behind those that were looked at is better."""
         if found.looked_at == len(found.line):
             return NOBODY * self.base
         number, (first, at_rest) = found.line[found.looked_at], found.line_up.worth
         return at_best(pod, (first[number], at_rest[number], *found.line_up.least)) * self.base
 
-    def _rank(self, pod: Pod, ask: _Ask, numbers: Iterable[int]) -> None:
+    def _rank(self, pod: Pod, ask: Ask, numbers: Iterable[int]) -> None:
         for number in numbers:
             now = score(pod, self.plans[number].place, self.prospects[number]) * self.base + number + 1
             heappush(ask.fields[self.classes[number]].heap, now)
 
-    def _lined_up(self) -> Work[_LineUp]:
+    def _lined_up(self) -> Work[LineUp]:
         """The last one serves until much was taken since: it promises more than there is, then."""
         line_up = self.line_up
         if line_up is None or RELINE * (self.taken - line_up.taken) > len(self.plans):
@@ -310,7 +265,7 @@ class Judge:
             order = sorted(range(len(self.plans)), key=list(zip(its.first, its.at_rest, strict=True)).__getitem__)
             least = min(its.per_cpu, default=0.0), min(its.per_memory, default=0.0)
             worth = its.first[:], its.at_rest[:]
-            line_up = self.line_up = _LineUp(order, worth, least, self.taken, len(self.improved))
+            line_up = self.line_up = LineUp(order, worth, least, self.taken, len(self.improved))
             yield len(order)
         if line_up.rules < len(self.rules):
             line_up.lines = {}
