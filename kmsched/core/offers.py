@@ -95,34 +95,44 @@ class OfferLedger:
 
     def add(self, offer: Offer, expires_at: float) -> bool:
         """Hold the offer. False: it was rescinded before it came."""
-        if offer.offer_id in self.early:
-            del self.early[offer.offer_id]
+        offer_id, agent_id = offer.offer_id, offer.agent_id
+        if offer_id in self.early:
+            del self.early[offer_id]
             return False
-        if offer.offer_id in self.agent_of:
+        if offer_id in self.agent_of:
             # told again: it is no younger for that
-            expires_at = min(expires_at, self._let_go(offer.offer_id).expires_at)
-        agent = self.agents.get(offer.agent_id)
+            expires_at = min(expires_at, self._let_go(offer_id).expires_at)
+        agent = self.agents.get(agent_id)
         if agent is None:
-            agent = self.agents[offer.agent_id] = AgentOffers(offer.agent_id, offer.hostname)
-        elif agent.hostname != offer.hostname:
+            self.agents[agent_id] = _first_heard_of(offer, expires_at)
+        else:
+            self._heard_again(agent, offer, expires_at)
+        self._found_at(offer.node_name, agent_id)
+        self.agent_of[offer_id] = agent_id
+        return True
+
+    def _heard_again(self, agent: AgentOffers, offer: Offer, expires_at: float) -> None:
+        if agent.hostname != offer.hostname:
             self._forget_node(agent)
             agent.hostname = offer.hostname
-        node_name = offer.node_name
-        before = self.agents.get(self.by_node.get(node_name, ""))
-        if before is not None and before is not agent and not before.offers:
-            # the host came back under another id, and nobody tells of the old one's end
-            del self.agents[before.agent_id]
-        self.by_node[node_name] = offer.agent_id
         agent.attributes = offer.attributes
-        agent.executor_ids = ours(offer.executor_ids) if offer.executor_ids else ()
-        if agent.ended_executor not in offer.executor_ids:
+        agent.executor_ids = _executors(offer)
+        if agent.ended_executor and agent.ended_executor not in offer.executor_ids:
             agent.ended_executor = ""
-        agent.has_ports = agent.has_ports or bool(offer.ports) or any(share.ports for share in offer.reserved)
+        if not agent.has_ports:
+            agent.has_ports = _has_ports(offer)
         agent.unavailable = offer.unavailable
-        agent.expires_at = expires_at if not agent.offers else min(agent.expires_at, expires_at)
+        agent.expires_at = min(agent.expires_at, expires_at) if agent.offers else expires_at
         agent.offers += (offer,)
-        self.agent_of[offer.offer_id] = offer.agent_id
-        return True
+
+    def _found_at(self, node_name: str, agent_id: str) -> None:
+        before = self.by_node.get(node_name)
+        if before == agent_id:
+            return
+        self.by_node[node_name] = agent_id
+        if before in self.agents and not self.agents[before].offers:
+            # the host came back under another id, and nobody tells of the old one's end
+            del self.agents[before]
 
     def rescind(self, offer_id: str, now: float = 0.0) -> None:
         if offer_id not in self.agent_of:
@@ -183,3 +193,25 @@ class OfferLedger:
 
     def usable(self, now: float) -> Iterable[AgentOffers]:
         return [a for a in self.agents.values() if a.is_usable(now)]
+
+
+def _first_heard_of(offer: Offer, expires_at: float) -> AgentOffers:
+    """All at once: fields that are set later cost more, and at a takeover every agent is new."""
+    return AgentOffers(
+        offer.agent_id,
+        offer.hostname,
+        offer.attributes,
+        _executors(offer),
+        (offer,),
+        expires_at,
+        has_ports=_has_ports(offer),
+        unavailable=offer.unavailable,
+    )
+
+
+def _executors(offer: Offer) -> tuple[str, ...]:
+    return ours(offer.executor_ids) if offer.executor_ids else ()
+
+
+def _has_ports(offer: Offer) -> bool:
+    return bool(offer.ports) or any(share.ports for share in offer.reserved)

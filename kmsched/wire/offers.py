@@ -11,10 +11,9 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -29,6 +28,7 @@ from kmsched.errors import ProtocolError
 from kmsched.wire import hotsettings, mesos, taskdata
 from kmsched.wire.hotsettings import HotSettings
 from kmsched.wire.mesos import Json
+from kmsched.wire.remembered import Remembered
 
 #: what Mesos calls them and how many thousandths we count them in; pods are not Mesos'
 KINDS = ("cpus", "mem", "disk", "gpus")
@@ -38,10 +38,9 @@ _NOISE = 0.001
 NONE_FREE = Share(UNRESERVED, ZERO)
 NOBODY: frozenset[str] = frozenset()
 #: lists of resources, and of attributes, that are not read again: one of each agent of a large cluster
-REMEMBERED = 16_384
+REMEMBERED = 10_240
 #: longer ones are read each time: ports in hundreds of pieces are hardly ever told again, and take a lot of room
 REMEMBERED_BYTES = 1024
-T = TypeVar("T")
 _STATES = {state.value: state for state in TaskState}
 
 
@@ -87,7 +86,7 @@ class Offered(NamedTuple):
 def decode_offer(offer: mesos.Offer) -> Offer:
     """ProtocolError names the host, the resource and its value: the same words when the host offers it again."""
     try:
-        offered, attributes = _offered(bytes(offer.resources)), _attributes(bytes(offer.attributes))
+        offered, attributes = _offered[bytes(offer.resources)], _attributes[bytes(offer.attributes)]
         unavailable = _window(offer.unavailability) if offer.unavailability is not None else None
     except ProtocolError as error:
         raise ProtocolError(f"an offer of {offer.hostname}: {error}") from error
@@ -105,13 +104,7 @@ def decode_offer(offer: mesos.Offer) -> Offer:
     )
 
 
-def _remembered(read: Callable[[bytes], T]) -> Callable[[bytes], T]:
-    kept = lru_cache(REMEMBERED)(read)
-    return lambda told: kept(told) if len(told) <= REMEMBERED_BYTES else read(told)
-
-
-@_remembered
-def _offered(resources: bytes) -> Offered:
+def _offered_of(resources: bytes) -> Offered:
     shares = decode_shares(mesos.offered_resources(resources))
     free = shares.pop(UNRESERVED, NONE_FREE)
     total = free.amount
@@ -120,9 +113,12 @@ def _offered(resources: bytes) -> Offered:
     return Offered(total, tuple(shares.values()), free.ports)
 
 
-@_remembered
-def _attributes(told: bytes) -> Mapping[str, str]:
+def _attributes_of(told: bytes) -> Mapping[str, str]:
     return MappingProxyType(decode_attributes(mesos.attributes(told)))
+
+
+_offered = Remembered(_offered_of, REMEMBERED, REMEMBERED_BYTES)
+_attributes = Remembered(_attributes_of, REMEMBERED, REMEMBERED_BYTES)
 
 
 def decode_shares(resources: Iterable[mesos.OfferedResource]) -> dict[str, Share]:

@@ -27,35 +27,36 @@ class Decoder:
         ProtocolError: a length that is no number or too large.  The decoder is of no use after it.
         """
         self._buffer += chunk
-        buffer, held = self._buffer, len(self._buffer)
+        buffer, held, expected = self._buffer, len(self._buffer), self._expected
         records = []
         position = 0
         # a slice of the view is copied once, one of the buffer twice
         with memoryview(buffer) as view:
             while True:
-                if self._expected is None:
+                if expected is None:
                     end = buffer.find(b"\n", position, position + MAX_LENGTH_DIGITS + 1)
                     if end < 0:
                         self._check_unfinished_length(position)
                         break
-                    self._expected = self._length(bytes(buffer[position:end]))
+                    expected = self._length(buffer[position:end])
                     position = end + 1
-                beyond = position + self._expected
+                beyond = position + expected
                 if beyond > held:
                     break
                 records.append(bytes(view[position:beyond]))
-                position, self._expected = beyond, None
+                position, expected = beyond, None
         # Once per feed: cutting after each record would copy the rest as often as there are records.
         del buffer[:position]
+        self._expected = expected
         return records
 
     def is_between_records(self) -> bool:
         """Whether nothing of an unfinished record is held: only there may a stream end well."""
         return self._expected is None and not self._buffer
 
-    def _length(self, digits: bytes) -> int:
+    def _length(self, digits: bytearray) -> int:
         if not digits.isdigit():
-            raise ProtocolError(f"a RecordIO length must be decimal digits, not {digits!r}")
+            raise ProtocolError(f"a RecordIO length must be decimal digits, not {bytes(digits)!r}")
         length = int(digits)
         if length > self._max_record_bytes:
             raise ProtocolError(f"a RecordIO record of {length} bytes is above the limit of {self._max_record_bytes}")

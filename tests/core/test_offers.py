@@ -116,5 +116,7 @@ def test_an_agent_with_another_host_name_than_before_keeps_its_offers_and_leaves
     ledger.add(offer("o1", "A1"), 10.0)
     ledger.add(offer("o2", "A1", hostname="Renamed"), 10.0)
     assert ledger.by_node == {"renamed": "A1"}
-    assert ledger.take("A1") == ("o1", "o2")
+    ledger.add(offer("o3", "A1", hostname="renamed"), 10.0)
+    assert (ledger.by_node, ledger.agents["A1"].hostname) == ({"renamed": "A1"}, "renamed")
+    assert ledger.take("A1") == ("o1", "o2", "o3")
     assert not ledger.agent_of
